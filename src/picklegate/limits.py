@@ -1,0 +1,36 @@
+"""Every bound that reading hostile bytes has, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Bounds on one artifact; a bound that is hit makes the artifact UNSCANNABLE, never CLEAN."""
+
+    max_opcodes: int = 200_000_000
+    """Opcodes executed in one stream."""
+    max_stack: int = 10_000_000
+    """Values between two marks of one stream's stack."""
+    max_marks: int = 100_000
+    """Nested marks of one stream."""
+    max_events: int = 1_000_000
+    """Distinct calls, constructions and state writes kept of one stream."""
+    max_literal_bytes: int = 1 << 20
+    """Bytes of one string that are looked at; longer ones are read at both ends."""
+    max_depth: int = 8
+    """Containers in containers, and streams nested in streams."""
+    max_streams: int = 10_000
+    """Streams of one artifact."""
+    max_members: int = 200_000
+    """Members of one archive."""
+    max_inflated_bytes: int = 1 << 30
+    """Decompressed bytes held of one member."""
+    max_total_inflated_bytes: int = 4 << 30
+    """Decompressed bytes of one artifact, all members and depths together."""
+    max_ratio: int = 1_100
+    """Decompressed to compressed bytes, of more than a megabyte (deflate ends at 1,032)."""
+
+
+DEFAULT = Limits()

@@ -1,0 +1,83 @@
+"""The abstract values on the stack of the symbolic machine.
+
+A literal is kept as the offset of its opcode and decoded when somebody asks: text and bytes
+as ``int``, numbers as ``float``; ``None`` and booleans are themselves; computed text and bytes
+are ``str`` and ``bytes``. Containers are ``tuple``, ``list`` and the subclasses below. What the
+loader would import or make is a ``Global``, an ``Event`` or a ``Persistent``.
+
+``Trace.events`` hold *resolved* values only: there every literal is the Python value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Dict(list[Any]):
+    """A dict as the flat list of its keys and values, in the order they were set."""
+
+    __slots__ = ()
+
+
+class Set(list[Any]):
+    """A set or frozenset as the list of its items."""
+
+    __slots__ = ()
+
+
+@dataclass(eq=False, slots=True)
+class Global:
+    """An object reached by name; an empty ``name`` is the module itself.
+
+    ``via`` names what reached it where that was not an import opcode (``"getattr"`` ...).
+    """
+
+    module: str
+    name: str
+    offset: int
+    via: str = ""
+
+    @property
+    def dotted(self) -> str:
+        """``module.name``."""
+        return f"{self.module}.{self.name}" if self.name else self.module
+
+
+@dataclass(eq=False, slots=True)
+class Persistent:
+    """What ``persistent_load`` would return for ``pid``."""
+
+    pid: Any
+    offset: int
+
+
+@dataclass(eq=False, slots=True)
+class Unresolved:
+    """A value that static reading cannot tell; ``why`` says what made it."""
+
+    why: str
+    offset: int
+
+
+@dataclass(eq=False, slots=True)
+class Event:
+    """A call, a construction or a state write, and on the stack the value that it results in.
+
+    ``kind`` is ``"call"`` (REDUCE, INST, OBJ of a function), ``"construct"`` (NEWOBJ ...) or ``"state"``
+    (BUILD, and items fed to what is no plain container); ``callee`` is what is called or
+    written to, ``name`` its dotted name or ``"unresolved"``.
+    """
+
+    kind: str
+    opcode: str
+    offset: int
+    callee: Any
+    name: str
+    args: tuple[Any, ...]
+    kwargs: Dict = field(default_factory=Dict)
+    via: str = ""
+    called: bool = False
+    """Whether the stream goes on to call the result."""
+    count: int = 1
+    """How many events of this shape the stream has."""

@@ -1,0 +1,154 @@
+"""The values that a scan results in: verdicts, findings and reports."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any
+
+SCHEMA = "picklegate.report/1"
+
+
+class Verdict(enum.IntEnum):
+    """The outcome for a stream or an artifact, ordered from harmless to hostile.
+
+    A verdict is compared (``verdict > Verdict.CLEAN``), never tested for truth:
+    what "true" would mean depends on the policy.
+    """
+
+    CLEAN = 0
+    SUSPICIOUS = 1
+    UNSCANNABLE = 2
+    MALICIOUS = 3
+
+    def __bool__(self) -> bool:
+        """Refuse to be a condition (raises TypeError)."""
+        raise TypeError("compare a Verdict (verdict > Verdict.CLEAN) instead of testing its truth")
+
+    def __str__(self) -> str:
+        """The name, as reports print it."""
+        return self.name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One reason for a verdict; ``code`` is stable, dotted, and documented in docs/findings.md."""
+
+    code: str
+    verdict: Verdict
+    message: str
+    stream: str = ""
+    offset: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "code": self.code,
+            "verdict": self.verdict.name,
+            "message": self.message,
+            "stream": self.stream,
+            "offset": self.offset,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """One call, construction or state write that loading the stream would make.
+
+    ``callee`` is the dotted name finally called, or ``"unresolved"``; ``arguments`` are the
+    literal arguments as short Python-like text; ``offset`` is that of the opcode, in bytes
+    from the start of the stream's data; ``score`` is the model's, in [0, 1].
+    """
+
+    callee: str
+    arguments: tuple[str, ...]
+    opcode: str
+    offset: int
+    score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "callee": self.callee,
+            "arguments": list(self.arguments),
+            "opcode": self.opcode,
+            "offset": self.offset,
+            "score": round(self.score, 6),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamReport:
+    """What was seen in one pickle stream, and what was decided.
+
+    ``decided_by`` is ``"model"``, ``"inert"``, ``"execution"`` or ``"fault"``.
+    ``imports`` are (module, name) pairs in the order of first use.
+    """
+
+    name: str
+    verdict: Verdict
+    score: float
+    decided_by: str
+    imports: tuple[tuple[str, str], ...] = ()
+    calls: tuple[Call, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "name": self.name,
+            "verdict": self.verdict.name,
+            "score": round(self.score, 6),
+            "decided_by": self.decided_by,
+            "imports": [list(pair) for pair in self.imports],
+            "calls": [call.to_dict() for call in self.calls],
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileReport:
+    """What was seen in one artifact; ``findings`` are those of the container itself.
+
+    ``sha256`` is the hexadecimal digest of the bytes scanned, or ``""`` where the caller
+    asked for none or the artifact could not be read; ``size`` is in bytes.
+    """
+
+    name: str
+    container: str
+    size: int
+    sha256: str = ""
+    streams: tuple[StreamReport, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """The highest verdict of the streams and of the container's own findings."""
+        return max(
+            (item.verdict for group in (self.streams, self.findings) for item in group),
+            default=Verdict.CLEAN,
+        )
+
+    @property
+    def score(self) -> float:
+        """The highest score of the streams, 0.0 where there are none."""
+        return max((stream.score for stream in self.streams), default=0.0)
+
+    @property
+    def reasons(self) -> tuple[Finding, ...]:
+        """All findings, the container's and the streams', worst first."""
+        found = [*self.findings, *(f for stream in self.streams for f in stream.findings)]
+        return tuple(sorted(found, key=lambda finding: -finding.verdict))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "path": self.name,
+            "verdict": self.verdict.name,
+            "score": round(self.score, 6),
+            "container": self.container,
+            "size": self.size,
+            "sha256": self.sha256,
+            "findings": [finding.to_dict() for finding in self.findings],
+            "streams": [stream.to_dict() for stream in self.streams],
+        }
