@@ -1,0 +1,71 @@
+"""A gate between the Hugging Face Hub and torch.load: pickles are read, never run, and hostile ones refused.
+
+The public names are resolved when first used (PEP 562), so that the import itself costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from picklegate.errors import BlockedError, GateError, ModelDataError, PolicyError
+    from picklegate.guard import safe_torch_load
+    from picklegate.hub import safe_hf_hub_download, safe_snapshot_download
+    from picklegate.policy import Policy
+    from picklegate.report import Call, FileReport, Finding, StreamReport, Verdict
+    from picklegate.scan import scan_bytes, scan_file
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BlockedError",
+    "Call",
+    "FileReport",
+    "Finding",
+    "GateError",
+    "ModelDataError",
+    "Policy",
+    "PolicyError",
+    "StreamReport",
+    "Verdict",
+    "__version__",
+    "safe_hf_hub_download",
+    "safe_snapshot_download",
+    "safe_torch_load",
+    "scan_bytes",
+    "scan_file",
+]
+
+_HOMES = {
+    "BlockedError": "errors",
+    "Call": "report",
+    "FileReport": "report",
+    "Finding": "report",
+    "GateError": "errors",
+    "ModelDataError": "errors",
+    "Policy": "policy",
+    "PolicyError": "errors",
+    "StreamReport": "report",
+    "Verdict": "report",
+    "safe_hf_hub_download": "hub",
+    "safe_snapshot_download": "hub",
+    "safe_torch_load": "guard",
+    "scan_bytes": "scan",
+    "scan_file": "scan",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that a public name lives in, when the name is first asked for."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return __all__

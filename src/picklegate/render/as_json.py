@@ -1,0 +1,23 @@
+"""Reports as JSON, for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from picklegate.render.summary import counts
+from picklegate.report import SCHEMA, FileReport
+
+
+def render(reports: Sequence[FileReport], *, complete: bool = True) -> str:
+    """Returns one JSON object: ``schema``, ``files`` in the order given, ``summary``.
+
+    The text is ASCII, so that any name survives, also one that is no valid Unicode. ``complete`` is false where the
+    scan was interrupted.
+    """
+    document = {
+        "schema": SCHEMA,
+        "files": [report.to_dict() for report in reports],
+        "summary": {**counts(reports), "complete": complete},
+    }
+    return json.dumps(document, indent=2) + "\n"

@@ -1,0 +1,98 @@
+"""Reports as text, for people: the worst first, and for each blocked file what would run and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from picklegate.render.escape import escape
+from picklegate.render.summary import sentence
+from picklegate.report import Call, FileReport, Finding, StreamReport, Verdict
+
+MAX_CLEAN_LINES = 20
+"""Clean files are listed up to this number, and only counted beyond: a long list would hide what matters."""
+MAX_LINES = 5
+"""Calls, findings and streams shown of each; the JSON form has all of them."""
+
+_NAME_WIDTH = 200
+_ARGUMENT_WIDTH = 80
+_CALL_WIDTH = 240
+_MESSAGE_WIDTH = 400
+
+_COLOURS = {Verdict.CLEAN: "32", Verdict.SUSPICIOUS: "33", Verdict.UNSCANNABLE: "35", Verdict.MALICIOUS: "1;31"}
+
+
+def render(reports: Sequence[FileReport], *, colour: bool = False) -> str:
+    """Returns the text, with ANSI colours where asked for; every name from a file is escaped and cut."""
+    blocked = sorted((r for r in reports if r.verdict > Verdict.CLEAN), key=lambda r: (-r.verdict, -r.score))
+    clean = [report for report in reports if report.verdict == Verdict.CLEAN]
+    lines = [line for report in blocked for line in _blocked(report, colour=colour)]
+    if len(clean) <= MAX_CLEAN_LINES:
+        lines += [_title(report, colour=colour) for report in clean]
+    lines.append(sentence(reports))
+    return "\n".join(lines) + "\n"
+
+
+def _blocked(report: FileReport, *, colour: bool) -> Iterator[str]:
+    yield _title(report, colour=colour)
+    yield from _findings(report.findings, "  ")
+    streams = sorted((s for s in report.streams if s.verdict > Verdict.CLEAN), key=lambda s: (-s.verdict, -s.score))
+    for stream in streams[:MAX_LINES]:
+        yield from _stream(stream)
+    yield from _more(len(streams), "stream", "  ")
+    yield ""
+
+
+def _title(report: FileReport, *, colour: bool) -> str:
+    word = f"{report.verdict!s:<11}"
+    if colour:
+        word = f"\x1b[{_COLOURS[report.verdict]}m{word}\x1b[0m"
+    facts = [escape(report.container, _ARGUMENT_WIDTH), _size(report.size)]
+    if report.streams:
+        facts.append(f"score {report.score:.3f}")
+    return f"{word} {escape(report.name, _NAME_WIDTH)}  ({', '.join(facts)})"
+
+
+def _stream(stream: StreamReport) -> Iterator[str]:
+    name = escape(stream.name, _NAME_WIDTH)
+    yield f"  {name}: {stream.verdict}, decided by {stream.decided_by}, score {stream.score:.3f}"
+    calls = _blamed(stream)
+    for call in calls[:MAX_LINES]:
+        yield f"    would run at byte {call.offset}: {_call(call)}  [{call.opcode}, score {call.score:.3f}]"
+    yield from _more(len(calls), "call", "    ")
+    yield from _findings(stream.findings, "    ")
+
+
+def _blamed(stream: StreamReport) -> list[Call]:
+    """The calls that a finding points at; where none does, the worst that made the stream's score."""
+    offsets = {finding.offset for finding in stream.findings if finding.verdict > Verdict.CLEAN}
+    calls = sorted(stream.calls, key=lambda call: -call.score)
+    blamed = [call for call in calls if call.offset in offsets]
+    if blamed or stream.verdict == Verdict.UNSCANNABLE:
+        return blamed
+    return calls[:MAX_LINES]
+
+
+def _call(call: Call) -> str:
+    arguments = ", ".join(escape(argument, _ARGUMENT_WIDTH) for argument in call.arguments[: MAX_LINES + 1])
+    return escape(f"{escape(call.callee, _ARGUMENT_WIDTH)}({arguments})", _CALL_WIDTH)
+
+
+def _findings(findings: Sequence[Finding], indent: str) -> Iterator[str]:
+    reasons = sorted((f for f in findings if f.verdict > Verdict.CLEAN), key=lambda f: -f.verdict)
+    for finding in reasons[:MAX_LINES]:
+        where = "" if finding.offset is None else f" at byte {finding.offset}"
+        yield f"{indent}{finding.code}{where}: {escape(finding.message, _MESSAGE_WIDTH)}"
+    yield from _more(len(reasons), "finding", indent)
+
+
+def _more(count: int, noun: str, indent: str) -> Iterator[str]:
+    if count > MAX_LINES:
+        yield f"{indent}... and {count - MAX_LINES:,} more {noun}{'' if count == MAX_LINES + 1 else 's'}"
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.3g} GB"
