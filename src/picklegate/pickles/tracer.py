@@ -1,45 +1,48 @@
-"""The symbolic machine (contract; the machine follows)."""
+"""The symbolic machine: executes a pickle stream on abstract values, running nothing.
+
+The stack, the mark stack and the memo follow CPython's Modules/_pickle.c. Where the C and the
+Python unpickler part, one of them stops: reading goes on, so that either's calls are a prefix
+of what is seen here. Known differences are listed in docs/loaders.md.
+"""
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Callable, Mapping
+import re
+import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice, repeat
 from typing import Any
 
 from picklegate.limits import DEFAULT, Limits
-from picklegate.pickles.values import Event
+from picklegate.pickles import opcodes
+from picklegate.pickles.effects import Effects, Exhausted, Fault, Import, Inline, Retrace
+from picklegate.pickles.opcodes import Buffer
+from picklegate.pickles.values import Dict, Event, Persistent, Set
 
-Buffer = bytes | mmap.mmap
-Inline = Callable[[dict[str, Any], int], int]
-"""(attributes of the object just built, offset) -> the offset at which opcodes go on."""
+_CHUNK = 1 << 16
+"""Opcodes between two looks at the bounds."""
+_KEEP = 256
+"""Items kept of a container that no call takes."""
+_SMALL = 1 << 20
+"""Bytes up to which every memo entry is kept."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fault:
-    """Something that a loader would refuse, or that two loaders read differently."""
-
-    code: str
-    offset: int
-    message: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Import:
-    """A (module, name) that the stream resolves, as written, and the offset of the first time."""
-
-    module: str
-    name: str
-    offset: int
-    via: str = ""
+_FIXED = [opcodes.FIXED_NUMBERS.get(op, 0) for op in range(256)]
+_EVERY = range(1 << 64)
+_U32 = struct.Struct("<I").unpack_from
+_MARKED = frozenset(b"tldueio1\x90\x91")
+_CONSTANTS = {0x4E: None, 0x88: True, 0x89: False}
+_GET = re.compile(rb"g\s*\+?([0-9_]{1,20})")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trace:
-    """What loading one stream would do; offsets count from the start of ``data``.
+    """What loading one stream would do; offsets are indexes into ``data``.
 
     ``end`` is just after STOP, or where reading ended. ``fault`` ended the reading before STOP;
-    ``notes`` did not. ``nested`` are the streams that the stream's own calls would load.
+    ``notes`` did not. ``nested`` are the streams that its own calls would load, with the
+    loader's name; ``blobs`` are bytes that its calls hand to a loader of containers.
+    ``result`` is the abstract value that the load would return.
     """
 
     start: int
@@ -51,8 +54,10 @@ class Trace:
     notes: tuple[Fault, ...] = ()
     imports: tuple[Import, ...] = ()
     events: tuple[Event, ...] = ()
-    persistent: tuple[Any, ...] = ()
+    persistent: tuple[Persistent, ...] = ()
     nested: tuple[tuple[str, Trace], ...] = ()
+    blobs: tuple[tuple[str, bytes], ...] = ()
+    result: Any = None
 
 
 def trace(
@@ -66,6 +71,378 @@ def trace(
     """Execute the stream at ``data[start:]`` symbolically; never raises for content.
 
     ``inline`` maps a class (module, name) to a function that is called after BUILD of one of its
-    instances: it tells how many raw bytes the loader reads between the opcodes there (joblib).
+    instances: it tells where opcodes go on after the raw bytes that the loader reads there (joblib).
     """
-    raise NotImplementedError
+    try:
+        return _Machine(data, start, limits, inline or {}, depth, _KEEP).run()
+    except Retrace:
+        return _Machine(data, start, limits, inline or {}, depth, limits.max_stack).run()
+
+
+def _wanted(data: Buffer, start: int) -> Any:
+    """A superset of the memo indexes that some GET opcode in the buffer names."""
+    if len(data) - start < _SMALL:
+        return _EVERY
+    found = set(range(256))
+    pos = data.find(b"j", start)
+    for _ in repeat(None, len(data) >> 4):
+        if pos < 0:
+            break
+        if pos + 5 <= len(data):
+            found.add(_U32(data, pos + 1)[0])
+        pos = data.find(b"j", pos + 1)
+    else:
+        return _EVERY
+    many = len(data) >> 4
+    texts = list(islice(_GET.finditer(data, start), many))
+    if len(texts) == many or any(len(match[1]) == 20 for match in texts):
+        return _EVERY
+    for match in texts:
+        try:
+            found.add(int(match[1]))
+        except ValueError:
+            continue
+    return found
+
+
+class _Machine:
+    def __init__(
+        self,
+        data: Buffer,
+        start: int,
+        limits: Limits,
+        inline: Mapping[tuple[str, str], Inline],
+        depth: int,
+        keep: int,
+    ) -> None:
+        self.data = data
+        self.start = self.pos = start
+        self.limits = limits
+        self.keep = keep
+        self.effects = Effects(data, limits, inline, depth, keep, trace)
+        self.meta: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+        self.dense = 0
+        self.sparse: set[int] = set()
+        self.wanted = _wanted(data, start)
+        self.protocol = 0
+        self.opcodes = 0
+        self.frame_end = 0
+
+    def run(self) -> Trace:
+        fault: Fault | None = None
+        result: Any = None
+        try:
+            result = self.loop()
+        except IndexError:
+            if self.pos + 1 >= len(self.data) or self.unended():
+                fault = Fault(code="stream.truncated", offset=self.pos, message="the stream ends before STOP")
+            else:
+                fault = Fault(code="stream.underflow", offset=self.pos, message="an opcode finds the stack empty")
+        except KeyError:
+            fault = Fault(code="stream.memo-missing", offset=self.pos, message="a memo entry is read that was not set")
+        except struct.error:
+            fault = Fault(code="stream.truncated", offset=self.pos, message="the stream ends inside an argument")
+        except ValueError as error:
+            fault = Fault(code="stream.bad-argument", offset=self.pos, message=str(error)[:200])
+        except Exhausted as error:
+            fault = Fault(code="limit.stream", offset=self.pos, message=str(error))
+        effects = self.effects
+        return Trace(
+            start=self.start,
+            end=min(self.pos, len(self.data)),
+            stopped=fault is None,
+            protocol=self.protocol,
+            opcodes=self.opcodes,
+            fault=fault,
+            notes=tuple(effects.notes.values()),
+            imports=tuple(effects.imports.values()),
+            events=tuple(effects.events),
+            persistent=tuple(effects.persistent),
+            nested=tuple(effects.nested),
+            blobs=tuple(effects.blobs),
+            result=result,
+        )
+
+    def unended(self) -> bool:
+        """Whether the opcode at ``pos`` takes a line and finds no newline."""
+        return self.data[self.pos] in b"FILSVPcigp" and self.data.find(b"\n", self.pos) < 0
+
+    def check(self, stack: list[Any]) -> None:
+        """Raise Exhausted where a bound is passed."""
+        limits = self.limits
+        if self.opcodes > limits.max_opcodes:
+            raise Exhausted(f"more than {limits.max_opcodes:,} opcodes")
+        if max(len(stack), len(self.memo)) > limits.max_stack:
+            raise Exhausted(f"more than {limits.max_stack:,} values on the stack or in the memo")
+        if len(self.meta) > limits.max_marks:
+            raise Exhausted(f"more than {limits.max_marks:,} nested marks")
+
+    def loop(self) -> Any:  # noqa: C901, PLR0912, PLR0915  one loop, because a call per opcode costs more than the work
+        data, memo, meta, keep = self.data, self.memo, self.meta, self.keep
+        fixed, wanted, sparse = _FIXED, self.wanted, self.sparse
+        call, rare = self.effects.call, self.rare
+        pos, dense = self.start, 0
+        stack: list[Any] = []
+        push = stack.append
+        budget = repeat(None, 0)
+        try:
+            while True:
+                self.check(stack)
+                self.opcodes += _CHUNK
+                budget = repeat(None, _CHUNK)
+                for _ in budget:
+                    op = data[pos]
+                    if fixed[op]:
+                        push(float(pos))
+                        pos += fixed[op]
+                    elif op == 0x94:  # MEMOIZE
+                        slot = dense
+                        if sparse:
+                            slot = dense + len(sparse)
+                            dense = self.occupy(slot, dense)
+                        else:
+                            dense += 1
+                        if slot in wanted:
+                            memo[slot] = stack[-1]
+                        pos += 1
+                    elif op == 0x8C:  # SHORT_BINUNICODE
+                        push(pos)
+                        pos += 2 + data[pos + 1]
+                    elif op == 0x71:  # BINPUT
+                        slot = data[pos + 1]
+                        if slot == dense and not sparse:
+                            dense += 1
+                        else:
+                            dense = self.occupy(slot, dense)
+                        memo[slot] = stack[-1]
+                        pos += 2
+                    elif op == 0x72:  # LONG_BINPUT
+                        slot = _U32(data, pos + 1)[0]
+                        if slot == dense and not sparse:
+                            dense += 1
+                        else:
+                            dense = self.occupy(slot, dense)
+                        if slot in wanted:
+                            memo[slot] = stack[-1]
+                        pos += 5
+                    elif op == 0x68:  # BINGET
+                        push(memo[data[pos + 1]])
+                        pos += 2
+                    elif op == 0x86:  # TUPLE2
+                        last = stack.pop()
+                        stack[-1] = (stack[-1], last)
+                        pos += 1
+                    elif op == 0x58:  # BINUNICODE
+                        push(pos)
+                        pos += 5 + _U32(data, pos + 1)[0]
+                    elif op == 0x28:  # MARK
+                        meta.append(stack)
+                        stack = []
+                        push = stack.append
+                        pos += 1
+                    elif op in _MARKED:
+                        items = stack
+                        stack = meta.pop()
+                        push = stack.append
+                        if op == 0x74:  # TUPLE
+                            push(tuple(items))
+                            pos += 1
+                        elif op == 0x75:  # SETITEMS
+                            target = stack[-1]
+                            if type(target) is Dict:
+                                if len(target) < keep:
+                                    target += items
+                                else:
+                                    self.absorb(target, items)
+                            else:
+                                self.effects.feed("SETITEMS", pos, target, items)
+                            pos += 1
+                        elif op == 0x65:  # APPENDS
+                            target = stack[-1]
+                            if type(target) is list:
+                                if len(target) < keep:
+                                    target += items
+                                else:
+                                    self.absorb(target, items)
+                            else:
+                                self.effects.feed("APPENDS", pos, target, items)
+                            pos += 1
+                        else:
+                            pos = self.marked(op, stack, items, pos)
+                    elif op == 0x52:  # REDUCE
+                        args = stack.pop()
+                        stack[-1] = call("call", "REDUCE", pos, stack[-1], args)
+                        pos += 1
+                    elif op == 0x7D:  # EMPTY_DICT
+                        push(Dict())
+                        pos += 1
+                    elif op == 0x5D:  # EMPTY_LIST
+                        push([])
+                        pos += 1
+                    elif op == 0x29:  # EMPTY_TUPLE
+                        push(())
+                        pos += 1
+                    elif op == 0x85:  # TUPLE1
+                        stack[-1] = (stack[-1],)
+                        pos += 1
+                    elif op == 0x87:  # TUPLE3
+                        last = stack.pop()
+                        middle = stack.pop()
+                        stack[-1] = (stack[-1], middle, last)
+                        pos += 1
+                    elif op in _CONSTANTS:
+                        push(_CONSTANTS[op])
+                        pos += 1
+                    elif op == 0x6A:  # LONG_BINGET
+                        push(memo[_U32(data, pos + 1)[0]])
+                        pos += 5
+                    elif op == 0x51:  # BINPERSID
+                        stack[-1] = self.effects.persist(pos, stack[-1])
+                        pos += 1
+                    elif op == 0x62:  # BUILD
+                        state = stack.pop()
+                        pos = self.effects.build(pos, stack[-1], state)
+                    elif op == 0x30:  # POP
+                        if stack:
+                            stack.pop()
+                        else:
+                            stack = meta.pop()
+                            push = stack.append
+                        pos += 1
+                    elif op == 0x70:  # PUT
+                        end = opcodes.line_end(data, pos + 1)
+                        slot = opcodes.index(data[pos + 1 : end])
+                        dense = self.occupy(slot, dense)
+                        if slot in wanted:
+                            memo[slot] = stack[-1]
+                        pos = end + 1
+                    elif op == 0x2E:  # STOP
+                        pos += 1
+                        return stack.pop()
+                    else:
+                        pos = rare(op, stack, pos)
+        finally:
+            self.pos = pos
+            self.opcodes -= budget.__length_hint__()
+
+    def occupy(self, slot: int, dense: int) -> int:
+        """Count memo entry ``slot`` as set; how many entries from 0 on are set without a gap.
+
+        MEMOIZE writes at the number of entries (``memo_size`` in C, ``len(memo)`` in Python), so an
+        entry written twice counts once.
+        """
+        sparse = self.sparse
+        if slot > dense:
+            sparse.add(slot)
+            if len(sparse) > self.limits.max_stack:
+                raise Exhausted(f"more than {self.limits.max_stack:,} values in the memo")
+        elif slot == dense:
+            dense += 1
+            while dense in sparse:
+                sparse.remove(dense)
+                dense += 1
+        return dense
+
+    def absorb(self, target: list[Any], items: list[Any]) -> None:
+        """Add to a container that holds ``keep`` items already what could matter to a later call."""
+        if self.keep == self.limits.max_stack:
+            raise Exhausted(f"more than {self.keep:,} items in one container")
+        if self.effects.imports:
+            target.extend(item for item in items if type(item) not in (int, float))
+
+    def marked(self, op: int, stack: list[Any], items: list[Any], pos: int) -> int:
+        """The rarer opcodes that take everything above the topmost mark."""
+        effects = self.effects
+        if op == 0x6C:  # LIST
+            stack.append(items)
+        elif op == 0x64:  # DICT
+            stack.append(Dict(items))
+        elif op == 0x91:  # FROZENSET
+            stack.append(Set(items))
+        elif op == 0x90:  # ADDITEMS
+            if type(stack[-1]) is Set:
+                stack[-1].extend(items)
+            else:
+                effects.feed("ADDITEMS", pos, stack[-1], items)
+        elif op == 0x6F:  # OBJ
+            stack.append(effects.call("call", "OBJ", pos, items[0], tuple(items[1:])))
+        elif op == 0x69:  # INST
+            middle = opcodes.line_end(self.data, pos + 1)
+            end = opcodes.line_end(self.data, middle + 1)
+            found = effects.reach(pos, self.data[pos + 1 : middle], self.data[middle + 1 : end])
+            stack.append(effects.call("call", "INST", pos, found, tuple(items)))
+            return end + 1
+        return pos + 1
+
+    def rare(self, op: int, stack: list[Any], pos: int) -> int:  # noqa: C901, PLR0912  one opcode after the other
+        """Every other opcode; the offset of the next one."""
+        data, effects = self.data, self.effects
+        if op in opcodes.COUNTED:
+            end = opcodes.extent(data, pos)[1]
+            if end > len(data):
+                raise struct.error
+            stack.append(float(pos) if op in opcodes.COUNTED_NUMBERS else pos)
+            return end
+        if op in opcodes.LINES:
+            end = opcodes.line_end(data, pos + 1)
+            if op == 0x50:  # PERSID
+                stack.append(effects.persist(pos, data[pos + 1 : end].decode("latin-1")))
+            else:
+                stack.append(float(pos) if op in opcodes.LINE_NUMBERS else pos)
+            return end + 1
+        if op == 0x63:  # GLOBAL
+            middle = opcodes.line_end(data, pos + 1)
+            end = opcodes.line_end(data, middle + 1)
+            stack.append(effects.reach(pos, data[pos + 1 : middle], data[middle + 1 : end]))
+            return end + 1
+        if op == 0x93:  # STACK_GLOBAL
+            name = stack.pop()
+            stack[-1] = effects.reach_values(pos, stack[-1], name)
+        elif op == 0x67:  # GET
+            end = opcodes.line_end(data, pos + 1)
+            stack.append(self.memo[opcodes.index(data[pos + 1 : end])])
+            return end + 1
+        elif op == 0x32:  # DUP
+            stack.append(stack[-1])
+        elif op in (0x61, 0x73):  # APPEND, SETITEM
+            items = [stack.pop()] if op == 0x61 else [stack.pop(), stack.pop()][::-1]
+            kind, name = (list, "APPEND") if op == 0x61 else (Dict, "SETITEM")
+            if type(stack[-1]) is not kind:
+                effects.feed(name, pos, stack[-1], items)
+            elif len(stack[-1]) < self.keep:
+                stack[-1].extend(items)
+            else:
+                self.absorb(stack[-1], items)
+        elif op == 0x81:  # NEWOBJ
+            args = stack.pop()
+            stack[-1] = effects.call("construct", "NEWOBJ", pos, stack[-1], args)
+        elif op == 0x92:  # NEWOBJ_EX
+            kwargs = stack.pop()
+            args = stack.pop()
+            stack[-1] = effects.call("construct", "NEWOBJ_EX", pos, stack[-1], args, kwargs)
+        elif op == 0x8F:  # EMPTY_SET
+            stack.append(Set())
+        elif op in (0x82, 0x83, 0x84):  # EXT1, EXT2, EXT4
+            width = 1 << (op - 0x82)
+            stack.append(effects.extension(pos, data[pos + 1 : pos + 1 + width]))
+            return pos + 1 + width
+        elif op == 0x80:  # PROTO
+            self.protocol = data[pos + 1]
+            if self.protocol > 5:  # noqa: PLR2004  the highest protocol
+                effects.note("stream.protocol", pos, f"protocol {self.protocol} is not known")
+            return pos + 2
+        elif op == 0x95:  # FRAME
+            end = pos + 9 + struct.unpack_from("<Q", data, pos + 1)[0]
+            if pos < self.frame_end or end > len(data):
+                effects.note("stream.frame", pos, "a frame overlaps another or reaches past the end of the data")
+            self.frame_end = end
+            return pos + 9
+        elif op == 0x97:  # NEXT_BUFFER
+            stack.append(effects.buffer(pos))
+        elif op == 0x98:  # READONLY_BUFFER
+            if not stack:
+                raise IndexError("empty stack")
+        else:
+            raise ValueError(f"opcode 0x{op:02x} is not known")
+        return pos + 1

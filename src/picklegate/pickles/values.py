@@ -37,6 +37,10 @@ class Global:
     name: str
     offset: int
     via: str = ""
+    known: str = ""
+    """The canonical dotted name (names.py)."""
+    rule: Any = None
+    """What calling it means to the machine, where it knows (reflection.py)."""
 
     @property
     def dotted(self) -> str:
@@ -61,6 +65,13 @@ class Unresolved:
 
 
 @dataclass(eq=False, slots=True)
+class Known:
+    """A value that a call computes and static reading can tell; its literals are resolved."""
+
+    value: Any
+
+
+@dataclass(eq=False, slots=True)
 class Event:
     """A call, a construction or a state write, and on the stack the value that it results in.
 
@@ -77,6 +88,9 @@ class Event:
     args: tuple[Any, ...]
     kwargs: Dict = field(default_factory=Dict)
     via: str = ""
+    """How the callee was reached, where not by an import alone."""
+    known: str = ""
+    """The canonical dotted name of the callee, where it has one (names.py)."""
     called: bool = False
     """Whether the stream goes on to call the result."""
     count: int = 1

@@ -1,0 +1,316 @@
+"""What a stream does to the world: imports, calls, constructions and state writes, recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from picklegate.limits import Limits
+from picklegate.pickles import opcodes, reflection
+from picklegate.pickles.names import canonical
+from picklegate.pickles.opcodes import Buffer
+from picklegate.pickles.values import Dict, Event, Global, Known, Persistent, Set, Unresolved
+
+if TYPE_CHECKING:
+    from picklegate.pickles.tracer import Trace
+
+Inline = Callable[[dict[str, Any], int], int]
+"""(attributes of the object just built, offset) -> the offset at which opcodes go on."""
+
+_DEEP = 200
+"""Containers in containers that an argument is read to."""
+_MANY = 10_000
+"""Events after which those that differ only in one plain word are counted as one."""
+
+
+class Exhausted(Exception):  # noqa: N818  a signal inside this package, never an error that users see
+    """A bound was passed."""
+
+
+class Retrace(Exception):  # noqa: N818
+    """A call takes a container of which items were dropped: read again and keep all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """Something that a loader would refuse, or that loaders read differently."""
+
+    code: str
+    offset: int
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Import:
+    """A (module, name) that the stream resolves, as written, and the offset of the first time.
+
+    ``via`` is empty for import opcodes, else what resolves it (``"getattr"``, ``"EXT"`` ...).
+    """
+
+    module: str
+    name: str
+    offset: int
+    via: str = ""
+
+
+class Effects:
+    """The record of one stream."""
+
+    def __init__(
+        self,
+        data: Buffer,
+        limits: Limits,
+        inline: Mapping[tuple[str, str], Inline],
+        depth: int,
+        keep: int,
+        trace: Callable[..., Trace],
+    ) -> None:
+        """Start an empty record; ``trace`` reads a nested stream."""
+        self.data = data
+        self.limits = limits
+        self.inline = inline
+        self.depth = depth
+        self.keep = keep
+        self.trace = trace
+        self.imports: dict[tuple[str, str], Import] = {}
+        self.events: list[Event] = []
+        self.persistent: list[Persistent] = []
+        self.nested: list[tuple[str, Trace]] = []
+        self.blobs: list[tuple[str, bytes]] = []
+        self.notes: dict[str, Fault] = {}
+        self.aliases: dict[str, Any] = {}
+        self.globals: dict[tuple[str, str], Global] = {}
+        self.seen: dict[Any, Event] = {}
+        self.pids: dict[Any, Persistent] = {}
+        self.resolved: dict[int, tuple[int, Any, Any]] = {}
+        self.open: set[int] = set()
+        self.nodes = 0
+
+    def note(self, code: str, offset: int, message: str) -> None:
+        """Record what does not end the reading; the first of each kind."""
+        self.notes.setdefault(code, Fault(code=code, offset=offset, message=message))
+
+    # Imports
+
+    def reach(self, pos: int, module: bytes, name: bytes) -> Any:
+        """The object of GLOBAL and INST."""
+        return self.global_(pos, module.decode("utf-8", "replace"), name.decode("utf-8", "replace"))
+
+    def reach_values(self, pos: int, module: Any, name: Any) -> Any:
+        """The object of STACK_GLOBAL, whose names come from the stack."""
+        names = self.resolve((module, name))
+        if all(isinstance(part, str) for part in names):
+            return self.global_(pos, *names)
+        self.note("import.unresolved", pos, "an import's name is computed while loading")
+        return Unresolved("import", pos)
+
+    def global_(self, pos: int, module: str, name: str, via: str = "") -> Any:
+        """The object that (module, name) resolves to, recorded as an import."""
+        key = (module, name)
+        found = self.globals.get(key)
+        if found is None:
+            found = self.globals[key] = Global(module, name, pos, via)
+            found.known = canonical(module, name)
+            found.rule = reflection.rule_of(found)
+            self.imports[key] = Import(module=module, name=name, offset=pos, via=via)
+            if len(self.imports) > self.limits.max_events:
+                raise Exhausted(f"more than {self.limits.max_events:,} imports")
+        return self.aliases.get(found.known, found) if self.aliases else found
+
+    def extension(self, pos: int, code: bytes) -> Any:
+        """EXT1, EXT2, EXT4: what ``copyreg`` has registered in the loading process."""
+        if not code:
+            raise IndexError("truncated")
+        number = int.from_bytes(code, "little")
+        self.note("import.extension", pos, f"extension code {number} names an object that only the loader knows")
+        return self.global_(pos, "copyreg", f"extension_{number}", "EXT")
+
+    def buffer(self, pos: int) -> Any:
+        """NEXT_BUFFER: out-of-band data that the loader was given."""
+        return Unresolved("buffer", pos)
+
+    def persist(self, pos: int, pid: Any) -> Persistent:
+        """PERSID and BINPERSID: whatever ``persistent_load`` makes of ``pid``."""
+        key: Any = type(pid)
+        if type(pid) is tuple and len(pid) > 1 and type(pid[0]) is int:
+            key = (opcodes.literal(self.data, pid[0], 64), pid[1] if type(pid[1]) is Global else type(pid[1]), len(pid))
+        elif type(pid) is str:
+            key = pid
+        found = self.pids.get(key)
+        if found is None:
+            found = self.pids[key] = Persistent(self.resolve(pid), pos)
+            self.persistent.append(found)
+            self.bound()
+        return found
+
+    # Calls
+
+    def call(self, kind: str, opcode: str, pos: int, callee: Any, args: Any, kwargs: Any = None) -> Any:
+        """Record that ``callee`` is applied to ``args``, as they lie on the stack; the value that results."""
+        if type(callee) is Global and callee.rule is None and type(args) is tuple and kwargs is None:
+            key = self.shape(opcode, callee, args)
+            found = self.seen.get(key) if key is not None else None
+            if found is not None:
+                found.count += 1
+                return found
+            event = self.record(kind, opcode, pos, callee, callee.dotted, self.resolve(args))
+            if key is not None:
+                self.seen[key] = event
+            return event
+        return self.apply(kind, opcode, pos, self.resolve(callee), self.resolve(args), self.resolve(kwargs))
+
+    def apply(
+        self, kind: str, opcode: str, pos: int, callee: Any, args: Any, kwargs: Any = None, via: str = ""
+    ) -> Any:
+        """Record a call of resolved values; the value that results, as the stack holds it."""
+        if type(args) is not tuple:
+            # The Python unpickler unpacks any iterable, the C one wants a tuple.
+            args = tuple(args) if type(args) in (list, Set) else (args,)
+        if type(callee) is Global:
+            rule, name = callee.rule, callee.dotted
+        elif type(callee) is Event:
+            callee.called = True
+            rule, name = reflection.APPLIED.get(callee.known), callee.name
+        else:
+            rule, name = None, type(callee).__name__.lower()
+        if rule is None and type(callee) is not Global:
+            return self.record(kind, opcode, pos, callee, "unresolved", args, kwargs, via or f"result of {name}")
+        event = self.record(kind, opcode, pos, callee, name, args, kwargs, via)
+        if rule is None:
+            return event
+        value = rule(self, event)
+        if value is None:
+            return event
+        return value if type(value) in _OPAQUE or (type(value) in _CONTAINERS and not value) else Known(value)
+
+    def record(
+        self, kind: str, opcode: str, pos: int, callee: Any, name: str, args: Any, kwargs: Any = None, via: str = ""
+    ) -> Event:
+        """Keep one event of resolved values."""
+        event = Event(
+            kind=kind,
+            opcode=opcode,
+            offset=pos,
+            callee=callee,
+            name=name,
+            args=args,
+            kwargs=kwargs if type(kwargs) is Dict else Dict(() if kwargs is None else ("**", kwargs)),
+            via=via,
+            known=callee.known if type(callee) is Global else "",
+        )
+        self.events.append(event)
+        self.bound()
+        return event
+
+    def bound(self) -> None:
+        """Raise Exhausted where there are too many events."""
+        if len(self.events) + len(self.persistent) > self.limits.max_events:
+            raise Exhausted(f"more than {self.limits.max_events:,} distinct events")
+
+    def shape(self, opcode: str, callee: Global, args: tuple[Any, ...]) -> Any:
+        """What calls must share to be counted as one: everything but the numbers in them."""
+        parts: list[Any] = [opcode, callee]
+        for item in args:
+            kind = type(item)
+            if kind is float:
+                parts.append(kind)
+            elif kind is int:
+                parts.append(self.word(item))
+            elif kind is tuple or kind is list or kind is Dict or kind is Set:
+                kinds = tuple(map(type, item)) if len(item) < self.keep else (int,)
+                if not _PLAIN.issuperset(kinds):
+                    return None
+                parts.append((kind, kinds))
+            elif kind is Persistent:
+                parts.append(kind)
+            elif kind is str or kind is bytes or kind is Event or kind is Global or item is None or kind is bool:
+                parts.append(item)
+            else:
+                return None
+        return tuple(parts)
+
+    def word(self, pos: int) -> Any:
+        """A literal as part of a shape."""
+        text = opcodes.literal(self.data, pos, 512)
+        if len(self.events) > _MANY and type(text) is str and text.isidentifier():
+            return str
+        return text
+
+    # State
+
+    def build(self, pos: int, target: Any, state: Any) -> int:
+        """BUILD: ``__setstate__`` or attribute writes; the offset of the next opcode."""
+        event = self.feed("BUILD", pos, target, (state,))
+        if type(target) is Event and type(target.callee) is Global:
+            reader = self.inline.get((target.callee.module, target.callee.name))
+            if reader is not None and event is not None:
+                return reader(attributes(event.args[0]), pos + 1)
+        return pos + 1
+
+    def feed(self, opcode: str, pos: int, target: Any, items: Any) -> Event | None:
+        """Record a write of ``items`` into what is no plain container."""
+        if type(target) is int or type(target) is float or target is None:
+            return None
+        owner = target.callee if type(target) is Event else target
+        key = self.shape(opcode, owner, items) if type(owner) is Global and type(target) is Event else None
+        if key is not None:
+            key = (*key, target.kind)
+            if key in self.seen:
+                self.seen[key].count += 1
+                return self.seen[key]
+        name = target.dotted if type(target) is Global else getattr(target, "name", "unresolved")
+        via = "global" if type(target) is Global else ""
+        event = self.record("state", opcode, pos, target, name, self.resolve(tuple(items)), None, via)
+        if key is not None:
+            self.seen[key] = event
+        reflection.written(self, target, event)
+        return event
+
+    # Values
+
+    def resolve(self, value: Any, deep: int = 0) -> Any:
+        """``value`` with each literal as its Python value; raises Retrace where items were dropped."""
+        kind = type(value)
+        if kind is int or kind is float:
+            return opcodes.literal(self.data, int(value), self.limits.max_literal_bytes)
+        if kind is Known:
+            return value.value
+        if kind not in _CONTAINERS:
+            return value
+        if deep > _DEEP or id(value) in self.open:
+            if deep > _DEEP:
+                self.note("limit.depth", 0, f"arguments are nested more than {_DEEP} deep")
+            return Unresolved("nesting", 0)
+        size = len(value)
+        if size >= self.keep and kind is not tuple and self.keep < self.limits.max_stack:
+            raise Retrace
+        if size > 16:
+            known = self.resolved.get(id(value))
+            if known is not None and known[0] == size:
+                return known[2]
+        self.nodes += size
+        if self.nodes > self.limits.max_stack:
+            raise Exhausted(f"more than {self.limits.max_stack:,} values in arguments")
+        self.open.add(id(value))
+        resolve = self.resolve
+        result = kind([resolve(item, deep + 1) for item in value])
+        self.open.discard(id(value))
+        if size > 16:
+            self.resolved[id(value)] = (size, value, result)
+        return result
+
+
+_CONTAINERS = frozenset((tuple, list, Dict, Set))
+_OPAQUE = frozenset((Global, Event, Persistent, Unresolved, str, bytes, bool))
+_PLAIN = frozenset((float, type(None), bool))
+
+
+def attributes(state: Any) -> dict[str, Any]:
+    """The attributes that a resolved BUILD state sets: a dict, or the pair (dict, slots)."""
+    found: dict[str, Any] = {}
+    parts = state if type(state) is tuple and len(state) == 2 else (state,)
+    for part in parts:
+        if type(part) is Dict:
+            found.update((key, item) for key, item in zip(part[::2], part[1::2], strict=False) if isinstance(key, str))
+    return found

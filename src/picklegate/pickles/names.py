@@ -1,0 +1,59 @@
+"""One name for each thing that a stream can call by several."""
+
+from __future__ import annotations
+
+_MODULES = {
+    "__builtin__": "builtins",
+    "__builtins__": "builtins",
+    "copy_reg": "copyreg",
+    "cPickle": "pickle",
+    "_pickle": "pickle",
+    "_operator": "operator",
+    "_functools": "functools",
+    "_codecs": "codecs",
+    "_collections": "collections",
+    "_io": "io",
+    "exceptions": "builtins",
+    "nt": "os",
+    "posix": "os",
+    "_frozen_importlib": "importlib._bootstrap",
+    "_socket": "socket",
+    "_ctypes": "ctypes",
+    "_posixsubprocess": "subprocess",
+    "pathlib._local": "pathlib",
+    "itertools.imap": "builtins.map",
+    "dill._dill": "dill",
+    "dill.dill": "dill",
+    "_dill": "dill",
+    "torch.serialization": "torch",
+}
+_CLOUDPICKLE = ("cloudpickle.cloudpickle_fast", "cloudpickle.cloudpickle", "cloudpickle")
+
+
+_REACHED = frozenset(
+    ("builtins", "__builtins__", "os", "posix", "nt", "sys", "subprocess", "importlib", "shutil", "pickle", "_pickle",
+     "cPickle", "runpy", "pty", "socket", "ctypes", "marshal", "commands", "tempfile", "webbrowser", "urllib", "requests")
+)  # fmt: skip
+"""Modules that a dotted name may pass through on its way (``torch`` + ``serialization.os.system``)."""
+
+
+def canonical(module: str, name: str) -> str:
+    """The dotted name under which rules, lists and the model know (module, name).
+
+    Python 2 names, C twins of a module (``posix``, ``_pickle``), vendored copies of cloudpickle
+    and joblib, and modules reached through others are folded into one.
+    """
+    while name.endswith(".__call__"):
+        name = name[: -len(".__call__")]
+    steps = name.split(".")
+    for at in range(len(steps) - 2, -1, -1):
+        if steps[at] in _REACHED:
+            module, name = steps[at], ".".join(steps[at + 1 :])
+            break
+    module = _MODULES.get(module, module)
+    if "cloudpickle" in module:
+        if module[module.index("cloudpickle") :] in _CLOUDPICKLE:
+            module = "cloudpickle"
+    elif ".externals.joblib" in module:
+        module = module[module.index("joblib", module.index(".externals.") + 1) :]
+    return f"{module}.{name}" if name else module

@@ -1,0 +1,346 @@
+"""Calls whose result static reading can tell: what finally gets called is named, whatever the detour.
+
+A rule takes the record and the event of the call and returns the value that results, or
+``None`` where only the call itself is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from picklegate.pickles import computation
+from picklegate.pickles.values import Dict, Event, Global, Set, Unresolved
+
+if TYPE_CHECKING:
+    from picklegate.pickles.effects import Effects
+
+Rule = Callable[["Effects", Event], Any]
+
+_SPREAD = 64
+"""Items that map and its kin are followed over."""
+
+
+def attribute(effects: Effects, event: Event, target: Any, name: Any) -> Any:
+    """``getattr(target, name)``."""
+    if not isinstance(name, str):
+        return Unresolved("attribute", event.offset)
+    via = event.known.rpartition(".")[2] or "getattr"
+    for step in name.split("."):
+        if type(target) is Global:
+            path = f"{target.name}.{step}" if target.name else step
+            target = effects.global_(event.offset, target.module, path, via)
+        elif type(target) is Event and type(target.callee) is Global:
+            owner = target.callee
+            target = Global(owner.module, f"{owner.name}().{step}", event.offset, via, f"{owner.known}().{step}")
+        elif isinstance(target, (str, bytes, Dict, list, tuple, Set)):
+            method = effects.global_(event.offset, "builtins", f"{_TYPES.get(type(target), 'str')}.{step}", via)
+            target = _bound(event, method, target)
+        else:
+            return Unresolved(f"attribute {step}", event.offset)
+    return target
+
+
+_TYPES = {str: "str", bytes: "bytes", Dict: "dict", list: "list", tuple: "tuple", Set: "set"}
+
+
+def _bound(event: Event, function: Any, *args: Any, kwargs: Dict | None = None) -> Event:
+    """``functools.partial(function, *args)``, not recorded."""
+    return Event("call", event.opcode, event.offset, function, "functools.partial", (function, *args), kwargs or Dict(),
+                 known="functools.partial")  # fmt: skip
+
+
+def item(effects: Effects, event: Event, target: Any, key: Any) -> Any:
+    """``target[key]``."""
+    if type(target) is Global and isinstance(key, str):
+        if target.known == "sys.modules":
+            return effects.global_(event.offset, key, "", "sys.modules")
+        if target.name == "__dict__" or target.name.endswith(".__dict__"):
+            owner = effects.global_(event.offset, target.module, target.name[: -len("__dict__")].rstrip("."), "__dict__")
+            return attribute(effects, event, owner, key)
+    if type(target) is Event and target.known in _NAMESPACES:
+        if key == "__builtins__":
+            return effects.global_(event.offset, "builtins", "", "globals")
+        if target.args:
+            return attribute(effects, event, target.args[0], key)
+    if type(target) is Dict:
+        for known, value in zip(target[::2], target[1::2], strict=False):
+            if type(known) is type(key) and known == key:
+                return value
+    if isinstance(target, (str, bytes, list, tuple)) and type(target) is not Dict:
+        try:
+            return target[key]
+        except (IndexError, TypeError):
+            pass
+    return Unresolved("item", event.offset)
+
+
+_NAMESPACES = frozenset(("builtins.vars", "builtins.globals", "builtins.locals"))
+
+
+def _getattr(effects: Effects, event: Event) -> Any:
+    if len(event.args) < 2:
+        return None
+    return attribute(effects, event, event.args[0], event.args[1])
+
+
+def _getitem(effects: Effects, event: Event) -> Any:
+    return item(effects, event, *event.args[:2]) if len(event.args) > 1 else None
+
+
+def _import(effects: Effects, event: Event) -> Any:
+    name = event.args[0] if event.args else None
+    if not isinstance(name, str):
+        effects.note("import.unresolved", event.offset, "an import's name is computed while loading")
+        return Unresolved("import", event.offset)
+    whole = event.known != "builtins.__import__" or any(event.args[3:4])
+    return effects.global_(event.offset, name if whole else name.partition(".")[0], "", event.known)
+
+
+def _named(module: str) -> Rule:
+    def rule(effects: Effects, event: Event) -> Any:
+        if event.args and isinstance(event.args[0], str):
+            return effects.global_(event.offset, module, event.args[0], event.known)
+        return None
+
+    return rule
+
+
+def _again(effects: Effects, event: Event, callee: Any, args: Any, kwargs: Any = None) -> Any:
+    return effects.apply("call", event.opcode, event.offset, callee, args, kwargs, event.known or event.name)
+
+
+def _apply(effects: Effects, event: Event) -> Any:
+    return _again(effects, event, event.args[0], *event.args[1:3]) if len(event.args) > 1 else None
+
+
+def _operator_call(effects: Effects, event: Event) -> Any:
+    return _again(effects, event, event.args[0], event.args[1:], event.kwargs) if event.args else None
+
+
+def _map(effects: Effects, event: Event) -> Any:
+    """map, filter, starmap: lazy, but a sequence type beside them is all it takes to run them."""
+    if len(event.args) < 2:
+        return None
+    callee, *columns = event.args
+    if all(isinstance(column, (list, tuple, str)) for column in columns):
+        for row in list(zip(*columns, strict=False))[:_SPREAD]:
+            _again(effects, event, callee, row[0] if event.known == "itertools.starmap" else row)
+    else:
+        _again(effects, event, callee, (Unresolved("items", event.offset),))
+    return None
+
+
+def _reduce(effects: Effects, event: Event) -> Any:
+    if len(event.args) < 2 or not isinstance(event.args[1], (list, tuple)):
+        return None
+    callee, items, *first = event.args
+    values = [*first, *items][:_SPREAD]
+    result = values[0] if values else None
+    for value in values[1:]:
+        result = effects.resolve(_again(effects, event, callee, (result, value)))
+    return result
+
+
+def _partial(effects: Effects, event: Event) -> Any:
+    made = event.callee
+    if not made.args:
+        return None
+    keywords = Dict((*made.kwargs, *event.kwargs))
+    return _again(effects, event, made.args[0], (*made.args[1:], *event.args), keywords or None)
+
+
+def _attrgetter(effects: Effects, event: Event) -> Any:
+    names = event.callee.args
+    if not event.args or not names:
+        return None
+    found = tuple(attribute(effects, event, event.args[0], name) for name in names)
+    return found[0] if len(found) == 1 else found
+
+
+def _itemgetter(effects: Effects, event: Event) -> Any:
+    keys = event.callee.args
+    if not event.args or not keys:
+        return None
+    found = tuple(item(effects, event, event.args[0], key) for key in keys)
+    return found[0] if len(found) == 1 else found
+
+
+def _methodcaller(effects: Effects, event: Event) -> Any:
+    made = event.callee
+    if not event.args or not made.args:
+        return None
+    return _again(effects, event, attribute(effects, event, event.args[0], made.args[0]), made.args[1:], made.kwargs)
+
+
+def _method(_effects: Effects, event: Event) -> Any:
+    return _bound(event, *event.args[:2]) if len(event.args) > 1 else None
+
+
+def _construct(effects: Effects, event: Event) -> Any:
+    """``copyreg._reconstructor(cls, base, state)``, ``__newobj__(cls, *args)``: the class is what is built."""
+    if not event.args or type(event.args[0]) is not Global:
+        return None
+    plain = event.known == "copyreg._reconstructor"
+    args = event.args[2:3] if plain else event.args[1:]
+    return effects.apply("construct", event.opcode, event.offset, event.args[0], tuple(a for a in args if a is not None),
+                         event.kwargs or None, event.known)  # fmt: skip
+
+
+def _empty(kind: type) -> Rule:
+    def rule(_effects: Effects, event: Event) -> Any:
+        return None if event.args or event.kwargs else kind()
+
+    return rule
+
+
+def _setattr(effects: Effects, event: Event) -> Any:
+    if len(event.args) > 2 and type(event.args[0]) is Global and isinstance(event.args[1], str):
+        alias(effects, event.args[0], event.args[1], event.args[2])
+    return None
+
+
+def _load(effects: Effects, event: Event) -> Any:
+    """A call that loads another stream: trace it and go on with what it results in."""
+    data = event.args[0] if event.args else None
+    if type(data) is Event and data.known in ("io.BytesIO", "io.StringIO") and data.args:
+        data = data.args[0]
+    if isinstance(data, str):
+        data = data.encode("latin-1", "replace")
+    if not isinstance(data, bytes):
+        effects.note("stream.nested-unread", event.offset, f"{event.name} loads a stream that is not in the file")
+        return None
+    if event.known in CONTAINER_LOADERS:
+        effects.blobs.append((event.name, data))
+        return None
+    if effects.depth >= effects.limits.max_depth:
+        effects.note("limit.depth", event.offset, f"streams are nested more than {effects.limits.max_depth} deep")
+        return None
+    inner = effects.trace(data, limits=effects.limits, depth=effects.depth + 1)
+    effects.nested.append((event.name, inner))
+    return inner.result if type(inner.result) in (Global, Event, str, bytes) else None
+
+
+CONTAINER_LOADERS = frozenset((
+    "torch.storage._load_from_bytes", "torch.load", "torch._load", "torch._legacy_load", "torch.jit.load",
+    "joblib.load", "joblib.numpy_pickle.load", "joblib.numpy_pickle_compat.load_compatibility", "numpy.load", "numpy.lib.npyio.load",
+    "numpy.lib.format.read_array", "pandas.read_pickle", "pandas.io.pickle.read_pickle",
+))  # fmt: skip
+"""Callables that load a container; its bytes are opened by ``picklegate.containers``."""
+
+_PICKLE_LOADERS = (
+    "pickle.loads", "pickle.load", "pickle._loads", "pickle._load", "pickle.Unpickler", "pickle._Unpickler",
+    "cloudpickle.loads", "cloudpickle.load", "dill.loads", "dill.load", "numpy.loads", "numpy.compat.py3k.loads",
+    "numpy.core._methods.loads", "torch.package._directory_reader.loads", "multiprocessing.reduction.loads",
+    "multiprocessing.connection._ForkingPickler.loads", "multiprocessing.reduction.ForkingPickler.loads",
+    "pandas.compat.pickle_compat.loads", "pandas.compat.pickle_compat.load", "sklearn.externals.joblib.loads",
+    "django.core.signing.loads", "jsonpickle.unpickler.loadclass", "srsly.pickle_loads", "srsly.cloudpickle.loads",
+)  # fmt: skip
+
+RULES: dict[str, Rule] = {
+    "builtins.getattr": _getattr,
+    "builtins.object.__getattribute__": _getattr,
+    "builtins.type.__getattribute__": _getattr,
+    "types.ModuleType.__getattribute__": _getattr,
+    "inspect.getattr_static": _getattr,
+    "dill._get_attr": _getattr,
+    "numpy.core._internal.recursive_getattr": _getattr,
+    "operator.getitem": _getitem,
+    "operator.__getitem__": _getitem,
+    "builtins.dict.get": _getitem,
+    "builtins.dict.__getitem__": _getitem,
+    "builtins.dict.pop": _getitem,
+    "builtins.list.__getitem__": _getitem,
+    "builtins.tuple.__getitem__": _getitem,
+    "builtins.__import__": _import,
+    "importlib.import_module": _import,
+    "importlib.__import__": _import,
+    "importlib._bootstrap._gcd_import": _import,
+    "importlib._bootstrap.__import__": _import,
+    "cloudpickle.subimport": _import,
+    "dill._import_module": _import,
+    "cloudpickle._builtin_type": _named("types"),
+    "dill._load_type": _named("types"),
+    "builtins.apply": _apply,
+    "operator.call": _operator_call,
+    "operator.__call__": _operator_call,
+    "builtins.map": _map,
+    "builtins.filter": _map,
+    "itertools.starmap": _map,
+    "itertools.imap": _map,
+    "itertools.takewhile": _map,
+    "itertools.dropwhile": _map,
+    "itertools.filterfalse": _map,
+    "functools.reduce": _reduce,
+    "builtins.reduce": _reduce,
+    "types.MethodType": _method,
+    "copyreg._reconstructor": _construct,
+    "copyreg.__newobj__": _construct,
+    "copyreg.__newobj_ex__": _construct,
+    "builtins.setattr": _setattr,
+    "builtins.type.__setattr__": _setattr,
+    "builtins.object.__setattr__": _setattr,
+    "collections.OrderedDict": _empty(Dict),
+    "builtins.dict": _empty(Dict),
+    "builtins.list": _empty(list),
+    "builtins.set": _empty(Set),
+    **dict.fromkeys(CONTAINER_LOADERS, _load),
+    **dict.fromkeys(_PICKLE_LOADERS, _load),
+    **computation.RULES,
+}
+
+APPLIED: dict[str, Rule] = {
+    "functools.partial": _partial,
+    "operator.attrgetter": _attrgetter,
+    "operator.itemgetter": _itemgetter,
+    "operator.methodcaller": _methodcaller,
+}
+"""Callables made by a call -> the rule for calling what was made."""
+
+
+def rule_of(found: Global) -> Rule | None:
+    """The rule for calling ``found``: by its name, or as a method of an object reached by name."""
+    rule = RULES.get(found.known)
+    if rule is not None:
+        return rule
+    owner, _, method = found.name.rpartition(".")
+    if method not in _METHODS or f".{found.name}".startswith((".dict.", ".object.", ".type.", ".list.", ".str.")):
+        return None
+    reader = _METHODS[method]
+
+    def bound(effects: Effects, event: Event) -> Any:
+        target = effects.global_(event.offset, found.module, owner, found.via)
+        return reader(effects, event, target, event.args[0]) if event.args else None
+
+    return bound
+
+
+_METHODS = {"__getattribute__": attribute, "__getattr__": attribute, "__getitem__": item, "get": item, "pop": item}
+
+
+def alias(effects: Effects, owner: Global, name: str, value: Any) -> None:
+    """``owner.name`` now is ``value``: later imports of it find that."""
+    effects.aliases[f"{owner.known}.{name}"] = value
+
+
+def written(effects: Effects, target: Any, event: Event) -> None:
+    """Follow a state write: names overwritten on a module or class, a partial's new function."""
+    state = event.args[0] if event.args else None
+    if type(target) is Event and target.known == "functools.partial" and type(state) is tuple and len(state) > 1:
+        if isinstance(state[1], (tuple, list)):
+            target.args = (state[0], *state[1])
+    if type(target) is not Global:
+        return
+    parts = state if type(state) is tuple else (state,)
+    pairs = event.args if event.opcode in ("SETITEM", "SETITEMS") else [x for p in parts if type(p) is Dict for x in p]
+    owner = target
+    if target.known == "sys.modules":
+        for name, value in zip(pairs[::2], pairs[1::2], strict=False):
+            if isinstance(name, str) and type(value) is Global:
+                effects.aliases[name] = value
+        return
+    if target.name == "__dict__" or target.name.endswith(".__dict__"):
+        owner = Global(target.module, "", target.offset, known=target.known[: -len(".__dict__")])
+    for name, value in zip(pairs[::2], pairs[1::2], strict=False):
+        if isinstance(name, str) and type(value) in (Global, Event):
+            alias(effects, owner, name, value)
