@@ -63,13 +63,11 @@ def _stream(stream: StreamReport) -> Iterator[str]:
 
 
 def _blamed(stream: StreamReport) -> list[Call]:
-    """The calls that a finding points at; where none does, the worst that made the stream's score."""
+    """The calls that a finding points at; where none does, all of them, the worst first."""
     offsets = {finding.offset for finding in stream.findings if finding.verdict > Verdict.CLEAN}
     calls = sorted(stream.calls, key=lambda call: -call.score)
     blamed = [call for call in calls if call.offset in offsets]
-    if blamed or stream.verdict == Verdict.UNSCANNABLE:
-        return blamed
-    return calls[:MAX_LINES]
+    return blamed if blamed or stream.verdict == Verdict.UNSCANNABLE else calls
 
 
 def _call(call: Call) -> str:
