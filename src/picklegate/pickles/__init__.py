@@ -1,17 +1,23 @@
 """Bytes -> Trace: what loading a pickle stream would import, call and write, without doing it."""
 
-from picklegate.pickles.tracer import Fault, Import, Trace, trace
+from picklegate.pickles.effects import Fault, Import, Inline
+from picklegate.pickles.names import canonical
+from picklegate.pickles.opcodes import Buffer
+from picklegate.pickles.tracer import Trace, trace
 from picklegate.pickles.values import Dict, Event, Global, Persistent, Set, Unresolved
 
 __all__ = [
+    "Buffer",
     "Dict",
     "Event",
     "Fault",
     "Global",
     "Import",
+    "Inline",
     "Persistent",
     "Set",
     "Trace",
     "Unresolved",
+    "canonical",
     "trace",
 ]

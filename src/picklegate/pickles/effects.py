@@ -259,9 +259,11 @@ class Effects:
             if key in self.seen:
                 self.seen[key].count += 1
                 return self.seen[key]
-        name = target.dotted if type(target) is Global else getattr(target, "name", "unresolved")
         via = "global" if type(target) is Global else ""
+        kind = reflection.TYPES.get(type(target))
+        name = target.dotted if type(target) is Global else f"builtins.{kind}" if kind else getattr(target, "name", "unresolved")
         event = self.record("state", opcode, pos, target, name, self.resolve(tuple(items)), None, via)
+        event.known = event.name if kind else getattr(target, "known", "")
         if key is not None:
             self.seen[key] = event
         reflection.written(self, target, event)

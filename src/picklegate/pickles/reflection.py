@@ -34,14 +34,14 @@ def attribute(effects: Effects, event: Event, target: Any, name: Any) -> Any:
             owner = target.callee
             target = Global(owner.module, f"{owner.name}().{step}", event.offset, via, f"{owner.known}().{step}")
         elif isinstance(target, (str, bytes, Dict, list, tuple, Set)):
-            method = effects.global_(event.offset, "builtins", f"{_TYPES.get(type(target), 'str')}.{step}", via)
+            method = effects.global_(event.offset, "builtins", f"{TYPES.get(type(target), 'str')}.{step}", via)
             target = _bound(event, method, target)
         else:
             return Unresolved(f"attribute {step}", event.offset)
     return target
 
 
-_TYPES = {str: "str", bytes: "bytes", Dict: "dict", list: "list", tuple: "tuple", Set: "set"}
+TYPES = {str: "str", bytes: "bytes", Dict: "dict", list: "list", tuple: "tuple", Set: "set"}
 
 
 def _bound(event: Event, function: Any, *args: Any, kwargs: Dict | None = None) -> Event:

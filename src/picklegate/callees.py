@@ -1,0 +1,94 @@
+"""What is known of callables by name: primitives, reflection, serialiser helpers. Names are canonical (pickles/names.py)."""
+
+from __future__ import annotations
+
+import re
+
+EXECUTION = re.compile(
+    r"""
+    builtins\.(eval|exec|execfile|breakpoint)
+    | os\.(system|popen[234]?|exec[lv]p?e?|spawn[lv]p?e?|posix_spawnp?|startfile|_execvpe)
+    | subprocess\.(?!(CompletedProcess|CalledProcessError|TimeoutExpired|SubprocessError|STARTUPINFO|PIPE|STDOUT|DEVNULL)$)\w.*
+    | commands\.\w+ | popen2\.\w+ | _aix_support\._read_cmd_output | _osx_support\._read_output
+    | pty\.spawn | runpy\.\w+ | (code|_pyrepl\.console)\.(Interactive\w+(\.\w+)?|interact|compile_command)
+    | code\.InteractiveInterpreter\.\w+ | codeop\.\w+
+    | (pdb|bdb)\.(run|runeval|runcall|main|set_trace|Pdb\b.*|Bdb\b.*)
+    | (cProfile|profile)\.(run|runctx|Profile\.run\w*) | trace\.Trace(\.run\w*)? | timeit\.(timeit|repeat|main|Timer(\.\w+)?)
+    | doctest\.(debug\w*|testsource|run_docstring_examples) | idlelib\.\w.*
+    | pip(\._internal\.\w.*|\.main|\._internal|\.__main__\.\w+)|pip\._internal\.main|ensurepip\.\w+|venv\.\w.*
+    | ctypes\.(CDLL|PyDLL|WinDLL|OleDLL|LibraryLoader|cdll|windll|pydll|oledll|CFUNCTYPE|PYFUNCTYPE|_CFuncPtr|CFuncPtr|_dlopen|dlopen|call_function)\b.*
+    | _dlopen | imp\.load_\w+ | importlib\.machinery\.\w+Loader\.\w+ | importlib\._bootstrap_external\.\w+\.(exec|load)_module
+    | importlib\.util\.module_from_spec | importlib\._bootstrap\._load\w* | zipimport\.zipimporter\.load_module
+    | distutils\.spawn\.\w+ | setuptools\._distutils\.spawn\.\w+ | numpy\.distutils\.exec_command\.\w+
+    | asyncio\.(create_subprocess_\w+|subprocess\.create_\w+|base_events\.BaseEventLoop\.subprocess_\w+|unix_events\.\w+\.\w+)
+    | multiprocessing\.(util\.spawnv_passfds|popen_\w+\.\w+) | _winapi\.CreateProcess | _posixsubprocess\.fork_exec
+    | torch\.utils\.collect_env\.(run|run_and_\w+) | torch\.utils\._config_module\.ConfigModule\.load_config
+    | torch\.(_dynamo|_inductor|distributed|testing)\.\w.*(\.run_cmd|\.exec|\.eval|_exec\w*)
+    | numpy\.testing\.(_private\.utils|utils)\.(runstring|rundocs|measure) | numpy\.testing\.(runstring|rundocs|measure)
+    | dill\._eval_repr | dill\.source\.(importable|_importable|getimportable)
+    | test\.support\.script_helper\.\w+ | uuid\._get_command_stdout | platform\.popen
+    | pydoc\.(pipepager|tempfilepager|locate|safeimport|ttypager|help) | webbrowser\.(GenericBrowser|BackgroundBrowser)\b.*
+    | nturl2path\.popen | antigravity\.\w+
+    """,
+    re.VERBOSE,
+)
+"""Calls that run code, a command or foreign machine code, and that no honest file makes: the proof of execution."""
+
+MADE = frozenset((
+    "types.FunctionType", "types.LambdaType", "types.CodeType", "dill._create_function", "cloudpickle._make_function",
+    "cloudpickle._make_skel_func", "cloudpickle._fill_function", "cloudpickle._make_skel_func", "marshal.loads", "builtins.compile",
+))  # fmt: skip
+"""Callables that make functions or code; calling what they made is execution."""
+
+REFLECTIVE = frozenset((
+    "builtins.getattr", "builtins.setattr", "builtins.delattr", "builtins.hasattr", "builtins.vars", "builtins.globals",
+    "builtins.locals", "builtins.__import__", "builtins.apply", "builtins.map", "builtins.filter", "builtins.reduce",
+    "builtins.type", "builtins.object.__getattribute__", "builtins.type.__getattribute__",
+    "functools.partial", "functools.reduce", "functools.partialmethod", "operator.attrgetter", "operator.methodcaller",
+    "operator.itemgetter", "operator.getitem", "operator.call", "importlib.import_module", "importlib.__import__",
+    "importlib.reload", "itertools.starmap", "itertools.imap", "itertools.accumulate", "types.MethodType", "sys.modules", "dill._get_attr",
+    "dill._import_module", "cloudpickle.subimport", "cloudpickle.dynamic_subimport", "inspect.getattr_static",
+    "pkgutil.resolve_name", "pydoc.locate", "builtins.compile", "types.FunctionType", "types.CodeType", "types.LambdaType", "marshal.loads",
+))  # fmt: skip
+"""Calls that reach or build other callables."""
+
+_SERIALISERS = re.compile(
+    r"(cloudpickle|dill|copyreg|joblib\.numpy_pickle\w*|torch\._utils|torch\.storage|torch\.nn\.parameter|torch\._tensor"
+    r"|numpy\._?core\.(multiarray|numeric|_internal)|numpy\.random\._pickle|numpy\.ma\.core)\.\w+"
+)
+_CODE_MAKERS = re.compile(r"(types\.(CodeType|FunctionType|LambdaType|CellType)|(cloudpickle|dill)\._?\w+)$")
+
+_EXACT = frozenset(("numpy.dtype", "numpy.ndarray", "codecs.encode", "types.SimpleNamespace"))
+
+STANDARD = frozenset("""
+__future__ _thread abc aifc argparse array ast asyncio atexit base64 bdb binascii bisect builtins bz2 cProfile calendar cgi cgitb
+chunk cmath cmd code codecs codeop collections colorsys commands compileall concurrent configparser contextlib contextvars copy
+copyreg crypt csv ctypes curses dataclasses datetime dbm decimal difflib dis distutils doctest email encodings ensurepip enum errno
+faulthandler fcntl filecmp fileinput fnmatch fractions ftplib functools gc genericpath getopt getpass gettext glob graphlib grp gzip
+hashlib heapq hmac html http idlelib imaplib imghdr imp importlib inspect io ipaddress itertools json keyword lib2to3 linecache
+locale logging lzma mailbox mailcap marshal math mimetypes mmap modulefinder msilib multiprocessing netrc nis nntplib ntpath
+nturl2path numbers opcode operator optparse os ossaudiodev parser pathlib pdb pickle pickletools pip pipes pkgutil platform plistlib
+poplib popen2 posixpath pprint profile pstats pty pwd py_compile pyclbr pydoc pydoc_data pyexpat queue quopri random re readline
+reprlib resource rlcompleter runpy sched secrets select selectors shelve shlex shutil signal site smtpd smtplib sndhdr socket
+socketserver spwd sqlite3 sre_compile sre_constants sre_parse ssl stat statistics string stringprep struct subprocess sunau symtable
+sys sysconfig syslog tabnanny tarfile telnetlib tempfile termios test textwrap this threading time timeit tkinter token tokenize
+tomllib trace traceback tracemalloc tty turtle turtledemo types typing unicodedata unittest urllib uu uuid venv warnings wave weakref
+webbrowser winreg winsound wsgiref xdrlib xml xmlrpc zipapp zipfile zipimport zlib zoneinfo _aix_support _osx_support _pyrepl
+antigravity nturl2path
+""".split())  # fmt: skip
+"""Top-level modules of the standard library, of Python 2 and 3 alike, whatever the scanning interpreter has."""
+
+
+def executes(known: str) -> bool:
+    """Whether a call of the callable is a proof of execution."""
+    return EXECUTION.fullmatch(known) is not None
+
+
+def serialises(known: str) -> bool:
+    """Whether the callable belongs to a serialiser's closed set of helpers."""
+    return known in _EXACT or _SERIALISERS.fullmatch(known) is not None or makes_code(known)
+
+
+def makes_code(known: str) -> bool:
+    """Whether the callable's strings are names inside code (``co_names``, ``co_filename``), not its input."""
+    return _CODE_MAKERS.match(known) is not None and known != "dill._eval_repr"

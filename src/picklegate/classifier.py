@@ -1,0 +1,132 @@
+"""Vectors -> scores: the trees that XGBoost trained, walked without importing it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from picklegate.errors import ModelDataError
+from picklegate.features import FEATURES
+
+SCHEMA = "picklegate.model/1"
+
+_Tree = tuple[list[int], list[int], list[int], list[float], list[float]]
+"""Left child, right child, feature, threshold, and expected value of each node, in log-odds."""
+
+
+def _float32(number: float) -> float:
+    """The nearest single-precision number, which is what XGBoost compares."""
+    return float(struct.unpack("<f", struct.pack("<f", number))[0])
+
+
+def _tree(data: Mapping[str, Any]) -> _Tree:
+    left, right = data["left_children"], data["right_children"]
+    value = [float(number) for number in data["split_conditions"]]
+    weight = data["sum_hessian"]
+    # Children have higher numbers than their parent, so one backward pass sees them first.
+    for node in range(len(left) - 1, -1, -1):
+        if left[node] >= 0:
+            a, b = left[node], right[node]
+            total = weight[a] + weight[b] or 1.0
+            value[node] = (value[a] * weight[a] + value[b] * weight[b]) / total
+    return left, right, data["split_indices"], [float(n) for n in data["split_conditions"]], value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Classifier:
+    """A calibrated tree ensemble; ``offsets`` shift the log-odds by kind of event.
+
+    A score of ``review`` or more is SUSPICIOUS, of ``block`` or more MALICIOUS.
+    """
+
+    trees: tuple[_Tree, ...]
+    base: float
+    offsets: Mapping[str, float]
+    review: float
+    block: float
+    version: str
+
+    def margin(self, vector: Sequence[float]) -> float:
+        """The log-odds that XGBoost itself computes for ``vector``, before the offset of its kind."""
+        row = [_float32(number) for number in vector]
+        total = self.base
+        for left, right, feature, threshold, value in self.trees:
+            node = 0
+            while left[node] >= 0:
+                node = left[node] if row[feature[node]] < threshold[node] else right[node]
+            total += value[node]
+        return total
+
+    def score(self, vector: Sequence[float]) -> float:
+        """The calibrated score in [0, 1]."""
+        return sigmoid(self.margin(vector) + self.offsets[kind(vector)])
+
+    def contributions(self, vector: Sequence[float]) -> list[tuple[str, float]]:
+        """(feature, log-odds it adds along its paths), the largest first."""
+        row = [_float32(number) for number in vector]
+        parts = dict.fromkeys(FEATURES, 0.0)
+        for left, right, feature, threshold, value in self.trees:
+            node = 0
+            while left[node] >= 0:
+                name = feature[node]
+                child = left[node] if row[name] < threshold[node] else right[node]
+                parts[FEATURES[name]] += value[child] - value[node]
+                node = child
+        return sorted(parts.items(), key=lambda part: -part[1])
+
+
+def sigmoid(margin: float) -> float:
+    """Log-odds -> probability."""
+    return 1 / (1 + math.exp(-max(-60.0, min(60.0, margin))))
+
+
+_STATE = FEATURES.index("state")
+_PROJECTS = FEATURES.index("callee_projects")
+
+
+def kind(vector: Sequence[float]) -> str:
+    """The kind of event that scores are calibrated by: ``state``, ``known`` or ``unknown`` callee."""
+    if vector[_STATE]:
+        return "state"
+    return "known" if vector[_PROJECTS] else "unknown"
+
+
+def from_json(model: Mapping[str, Any], card: Mapping[str, Any]) -> Classifier:
+    """A classifier of XGBoost's JSON form and the card beside it; raises ModelDataError for another schema."""
+    try:
+        if card["schema"] != SCHEMA or tuple(card["features"]) != FEATURES:
+            raise ModelDataError("the model was made for other features: train it again")
+        learner = model["learner"]
+        base = float(str(learner["learner_model_param"]["base_score"]).strip("[]"))
+        return Classifier(
+            trees=tuple(map(_tree, learner["gradient_booster"]["model"]["trees"])),
+            base=math.log(base / (1 - base)),
+            offsets=card["offsets"],
+            review=card["review"],
+            block=card["block"],
+            version=card["version"],
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise ModelDataError(f"the model has another form than {SCHEMA}: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def classifier() -> Classifier:
+    """The model that ships; raises ModelDataError where it is missing or was altered."""
+    folder = resources.files("picklegate").joinpath("data")
+    try:
+        card = json.loads(folder.joinpath("card.json").read_text("utf-8"))
+        for name, digest in card["sha256"].items():
+            if hashlib.sha256(folder.joinpath(name).read_bytes()).hexdigest() != digest:
+                raise ModelDataError(f"data/{name} is not what its card says: install picklegate again")
+        model = json.loads(folder.joinpath("model.json").read_text("utf-8"))
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelDataError("the model cannot be read: install picklegate again") from error
+    return from_json(model, card)

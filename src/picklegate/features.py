@@ -1,0 +1,236 @@
+"""Trace -> one named vector per event: the callee's reputation, its name, its arguments, what becomes of it.
+
+docs/features.md explains each feature. Counts of benign projects come from the vocabulary
+(data/vocabulary.json); every feature is computed from one event, so that nothing an attacker
+adds beside an event can change its vector.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from picklegate import callees, literals
+from picklegate.errors import ModelDataError
+from picklegate.pickles import Dict, Event, Global, Persistent, Set, Trace, Unresolved, trace
+
+FEATURES: tuple[str, ...] = (
+    "callee_projects", "callee_text_projects", "module_projects", "root_projects", "standard_library", "private", "dunder",
+    "class_like", "name_weight", "name_worst", "module_weight", "reflective", "serialiser", "unresolved", "detour",
+    "state", "construction", "on_global", "result_called", "made_function_called",
+    "argument_count", "texts", "longest_text", "code", "shell", "url", "path", "encoded", "dotted", "sentences", "words_only",
+    "known_word_arguments", "bytes_count", "longest_bytes", "entropy", "nested_pickle", "nested_imports", "code_object", "imported_arguments",
+    "function_arguments", "executing_arguments", "result_arguments", "unresolved_arguments", "no_arguments",
+)  # fmt: skip
+"""The features of one event, in the order of the vector."""
+
+FALLING = frozenset(("callee_projects", "callee_text_projects", "module_projects", "root_projects"))
+"""Features of which more never raises a score."""
+
+RISING = frozenset((
+    "name_weight", "name_worst", "unresolved", "code", "shell", "url", "encoded", "nested_imports", "executing_arguments",
+    "made_function_called", "code_object", "on_global",
+))  # fmt: skip
+"""Features of which more never lowers a score."""
+
+_TOKENS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_MOST_TEXTS = 20_000
+"""Distinct texts of one event that are looked at; from then on the longest."""
+
+
+def tokens(name: str) -> tuple[str, ...]:
+    """The words that a dotted name is made of, in lower case."""
+    return tuple(word.lower() for word in _TOKENS.findall(name))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vocabulary:
+    """The reputation of names: in how many benign projects each occurs, and what name words weigh.
+
+    ``weights`` are log-odds of a word in hostile against benign callee names; ``words`` are
+    the short text arguments that benign calls use, with the number of projects.
+    """
+
+    callees: Mapping[str, int]
+    text_callees: Mapping[str, int]
+    modules: Mapping[str, int]
+    roots: Mapping[str, int]
+    weights: Mapping[str, float]
+    words: Mapping[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, names sorted."""
+        return {name: dict(sorted(getattr(self, name).items())) for name in self.__slots__}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Vocabulary:
+        """From the JSON form; raises ModelDataError where a part is missing."""
+        try:
+            return cls(**{name: data[name] for name in cls.__slots__})
+        except KeyError as error:
+            raise ModelDataError(f"data/vocabulary.json lacks {error}") from error
+
+
+@lru_cache(maxsize=1)
+def vocabulary() -> Vocabulary:
+    """The vocabulary that ships with the model; raises ModelDataError where it cannot be read."""
+    try:
+        text = resources.files("picklegate").joinpath("data/vocabulary.json").read_text("utf-8")
+        return Vocabulary.from_dict(json.loads(text))
+    except (OSError, ValueError) as error:
+        raise ModelDataError("data/vocabulary.json cannot be read: install picklegate again") from error
+
+
+@dataclass(slots=True)
+class _Arguments:
+    """What lies in the arguments of one event, at any depth."""
+
+    texts: dict[str, None] = field(default_factory=dict)
+    blobs: list[bytes] = field(default_factory=list)
+    globals: list[Global] = field(default_factory=list)
+    results: int = 0
+    unresolved: int = 0
+
+    def add(self, value: Any) -> None:
+        """Take in ``value`` and what it holds."""
+        pending = [value]
+        while pending:
+            item = pending.pop()
+            if isinstance(item, str):
+                self.texts[item] = None
+            elif isinstance(item, bytes):
+                self.blobs.append(item)
+            elif isinstance(item, (tuple, list, Dict, Set)):
+                pending.extend(item)
+            elif isinstance(item, Global):
+                self.globals.append(item)
+            elif isinstance(item, Event):
+                self.results += 1
+            elif isinstance(item, Unresolved):
+                self.unresolved += 1
+
+
+def arguments(event: Event) -> _Arguments:
+    """The contents of the event's arguments; names inside code objects are left out."""
+    found = _Arguments()
+    found.add((event.args, event.kwargs))
+    if callees.makes_code(event.known):
+        found.texts.clear()
+        found.blobs.clear()
+    return found
+
+
+def vector(event: Event, names: Vocabulary) -> tuple[float, ...]:
+    """The features of ``event``, in the order of FEATURES."""
+    known = event.known if event.name != "unresolved" else ""
+    owner, _, last = known.rpartition(".")
+    root = known.partition(".")[0]
+    found = arguments(event)
+    texts = list(found.texts)
+    if len(texts) > _MOST_TEXTS:
+        texts = sorted(texts, key=len)[-_MOST_TEXTS:]
+    looks = [literals.look(text) for text in texts]
+    weights = [names.weights.get(word, 0.0) for word in tokens(last)]
+    module_weights = [names.weights.get(word, 0.0) for word in tokens(owner)]
+    functions = [item for item in found.globals if not _class_like(item.known)]
+    longest = max(found.blobs, key=len, default=b"")
+    nested = [inner for inner in map(_nested, found.blobs[:64]) if inner is not None]
+    made = event.callee if event.name == "unresolved" and isinstance(event.callee, Event) else None
+    values = {
+        "callee_projects": _log(names.callees.get(known, 0)),
+        "callee_text_projects": _log(names.text_callees.get(known, 0)),
+        "module_projects": _log(names.modules.get(owner, 0)),
+        "root_projects": _log(names.roots.get(root, 0)),
+        "standard_library": root in callees.STANDARD,
+        "private": any(part.startswith("_") and not part.startswith("__") for part in known.split(".")),
+        "dunder": any(part.startswith("__") and part.endswith("__") for part in known.split(".")),
+        "class_like": _class_like(known),
+        "name_weight": sum(weights),
+        "name_worst": max(weights, default=0.0),
+        "module_weight": max(module_weights, default=0.0),
+        "reflective": known in callees.REFLECTIVE,
+        "serialiser": callees.serialises(known),
+        "unresolved": event.name == "unresolved",
+        "detour": bool(event.via),
+        "state": event.kind == "state",
+        "construction": event.kind == "construct",
+        "on_global": event.kind == "state" and isinstance(event.callee, Global),
+        "result_called": event.called,
+        "made_function_called": made is not None and made.known in callees.MADE,
+        "argument_count": min(len(event.args) + len(event.kwargs) // 2, 20),
+        "texts": _log(len(texts)),
+        "longest_text": _log(max(map(len, texts), default=0)),
+        "code": max((look.code for look in looks), default=0),
+        "shell": _shell(event, texts, looks),
+        "url": max((look.url for look in looks), default=0),
+        "path": max((look.path for look in looks), default=0),
+        "encoded": max((look.encoded for look in looks), default=0),
+        "dotted": max((look.dotted for look in looks), default=0),
+        "sentences": any(not look.word for look in looks),
+        "words_only": bool(looks) and all(look.word for look in looks),
+        "known_word_arguments": sum(text in names.words for text in texts) / len(texts) if texts else 0.0,
+        "bytes_count": min(len(found.blobs), 20),
+        "longest_bytes": _log(len(longest)),
+        "entropy": literals.entropy(longest),
+        "nested_pickle": len(nested) > 0,
+        "nested_imports": max((len(inner.imports) for inner in nested), default=0),
+        "code_object": any(blob[:1] in (b"\xe3", b"c") and len(blob) > 40 and b"\xda" in blob for blob in found.blobs),
+        "imported_arguments": min(len(found.globals), 20),
+        "function_arguments": min(len(functions), 20),
+        "executing_arguments": sum(callees.executes(item.known) for item in found.globals),
+        "result_arguments": min(found.results, 20),
+        "unresolved_arguments": min(found.unresolved, 20),
+        "no_arguments": not event.args and not event.kwargs,
+    }
+    return tuple(float(values[name]) for name in FEATURES)
+
+
+def _log(number: int) -> float:
+    return round(math.log2(1 + number), 4)
+
+
+def _class_like(known: str) -> bool:
+    last = known.rpartition(".")[2].lstrip("_")
+    return last[:1].isupper()
+
+
+def _shell(event: Event, texts: Sequence[str], looks: Sequence[literals.Look]) -> int:
+    """Signs of a command; words count only in a short argument vector, for a long list of words is data."""
+    if event.kind == "state" and len(texts) > 12:
+        return 0
+    signs = max((look.shell for look in looks if not look.word), default=0)
+    if 0 < len(texts) <= 8:
+        signs = max(signs, max(look.shell for look in looks))
+    return signs
+
+
+def _nested(blob: bytes) -> Trace | None:
+    """The pickle that some bytes are, where they look like one."""
+    if len(blob) < 4 or blob[0] != 0x80 or not 2 <= blob[1] <= 5:
+        return None
+    inner = trace(blob, depth=1)
+    return inner if inner.stopped or inner.imports else None
+
+
+def vectors(found: Trace, names: Vocabulary) -> Iterator[tuple[Event, tuple[float, ...]]]:
+    """Each event of the trace with its vector."""
+    for event in found.events:
+        yield event, vector(event, names)
+
+
+def foreign_persistent(found: Trace) -> tuple[Persistent, ...]:
+    """The persistent ids that are no torch storage."""
+    return tuple(item for item in found.persistent if not _torch_storage(item.pid))
+
+
+def _torch_storage(pid: Any) -> bool:
+    if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage":
+        return False
+    kind = pid[1]
+    return isinstance(kind, Global) and kind.module.partition(".")[0] == "torch" and kind.name.endswith("Storage")

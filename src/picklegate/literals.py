@@ -1,0 +1,99 @@
+"""What a text or bytes argument looks like: code, a command, a place on the network, something encoded."""
+
+from __future__ import annotations
+
+import math
+import re
+import string
+from collections import Counter
+from functools import lru_cache
+from typing import NamedTuple
+
+_CODE = tuple(
+    re.compile(pattern, re.ASCII)
+    for pattern in (
+        r"\b(import|from)\s{1,9}[A-Za-z_][\w.]{0,80}(\s{1,9}import\b|\s{0,9}[;,\n]|\s{0,9}$)|;\s{0,9}import\b",
+        r"\b(__import__|import_module)\s*\(",
+        r"\b(exec|eval|compile|execfile|getattr|globals|locals|setattr)\s*\(",
+        r"\b(os|sys|subprocess|socket|shutil|pty|builtins|requests|urllib|ctypes|base64|pathlib|platform)\s{0,9}\.\s{0,9}[a-z_]",
+        r"__(class|bases?|subclasses|globals|builtins|mro|dict|getattribute|code|reduce\w*)__",
+        r"\blambda\b[^:\n]{0,60}:|\bdef\s+\w+\s*\(|\bclass\s+\w+\s*[(:]",
+        r"\b(open|print|input|system|popen|Popen|run|call|check_output|write|read|connect|sleep|exit|__init__)\s*\(",
+        r"\)\s{0,9}\.\s{0,9}\w{1,60}\s{0,9}\(",
+        r"^\s*(for|while|if|with|try|raise|assert|return|del|global)\b.*:?",
+        r"\b\w{1,60}\s{0,9}=\s{0,9}([\w\"'\[({][^=\n;]{0,200}[;\n]|\w{1,60}\()",
+    )
+)
+_SHELL = tuple(
+    re.compile(pattern, re.ASCII)
+    for pattern in (
+        r"[|;&]\s*(ba|z|da|k|c|tc)?sh\b|\b(ba|z|da)?sh\s+-[a-z]*[ic]\b|\b(cmd|powershell|pwsh)(\.exe)?\b\s*[/-]",
+        r"\b(curl|wget|nc|ncat|netcat|socat|scp|ssh|ftp|tftp|certutil|bitsadmin|nslookup|dig|ping)\b\s+\S",
+        r"\b(python[23]?|perl|ruby|node|php)\s+-[a-z]*[cer]\b|\bpython[23]?\s+\S+\.py\b",
+        r"/dev/(tcp|udp|null|shm)|[12]?>&\s*[12]|<&|\$\(|`[^`]+`|>>?\s*[/~\w.]+|\|\s*\w|&&|\|\|",
+        r"\b(rm|chmod|chown|mkfifo|touch|cat|echo|ls|cp|mv|kill|sudo|id|whoami|uname|env|export|crontab|nohup|mkdir|sleep|tee|dd|xargs)\b"
+        r"(\s+[-/.~$\"'\w]|$)",
+        r"^\s*(calc|notepad|reboot|shutdown|xcalc|gnome-calculator)(\.exe)?\b",
+        r"(^|\s)(/usr)?/s?bin/\w+|C:\\+Windows|%\w+%|\$\{?[A-Z]\w*",
+    )
+)
+_URL = re.compile(r"\b(https?|ftps?|wss?|tcp|udp|file|smb|ldaps?|rmi|gopher|dns|s3|gs)://|\b\d{1,3}(\.\d{1,3}){3}(:\d+)?\b|\.onion\b|\\\\\w+\\", re.ASCII)
+_PATH = re.compile(r"^(~|\.{1,2})?/[\w.@~ -]+(/|$)|^[A-Za-z]:\\|(^|/)(\.ssh|\.aws|\.bashrc|\.profile|etc|passwd|shadow|id_rsa|authorized_keys|crontab)(/|\b)|^\w[\w.-]*\.(py|sh|so|dll|exe|pth|bat|ps1|pyc|pkl|pickle|zip|whl)$", re.ASCII)
+_DOTTED = re.compile(r"[A-Za-z_]\w*([.:][A-Za-z_]\w*)+", re.ASCII)
+_WORD = re.compile(r"[\w.:+#/-]{0,64}", re.ASCII)
+_ENCODED = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}|(\\x[0-9a-fA-F]{2}){6,}|([0-9a-fA-F]{2}){24,}")
+_PLAIN_LETTERS = frozenset(string.ascii_letters)
+
+
+class Look(NamedTuple):
+    """What one text looks like; each field is a count of distinct signs, or 0 / 1."""
+
+    code: int
+    shell: int
+    url: int
+    path: int
+    encoded: int
+    dotted: int
+    word: int
+
+
+_DULL = Look(0, 0, 0, 0, 0, 0, 1)
+
+
+@lru_cache(maxsize=4096)
+def look(text: str) -> Look:
+    """The look of one text argument."""
+    if len(text) < 2:
+        return _DULL
+    plain = text.isidentifier()
+    shell = sum(1 for sign in _SHELL if sign.search(text)) if len(text) < 4096 else 0
+    if plain:
+        return Look(0, shell, 0, 0, _encoded(text), 0, 1)
+    return Look(
+        code=sum(1 for sign in _CODE if sign.search(text)),
+        shell=shell,
+        url=int(_URL.search(text) is not None),
+        path=int(_PATH.search(text[:512]) is not None),
+        encoded=_encoded(text),
+        dotted=int(_DOTTED.fullmatch(text) is not None),
+        word=int(_WORD.fullmatch(text) is not None),
+    )
+
+
+def _encoded(text: str) -> int:
+    """1 where a run looks like base64 (both cases and digits) or hexadecimal bytes."""
+    found = _ENCODED.search(text) if len(text) >= 24 else None
+    if found is None:
+        return 0
+    run = found[0]
+    if run.startswith("\\x") or not _PLAIN_LETTERS.intersection(run):
+        return int(run.startswith("\\x"))
+    mixed = any(c.islower() for c in run) and any(c.isupper() for c in run) and any(c.isdigit() for c in run)
+    return int(mixed or found[3] is not None)
+
+
+def entropy(data: bytes) -> float:
+    """Bits per byte of the first 4,096 bytes, in [0, 8]."""
+    sample = data[:4096]
+    total = len(sample)
+    return -sum(n / total * math.log2(n / total) for n in Counter(sample).values()) if total else 0.0

@@ -1,0 +1,219 @@
+"""Trace and scores -> verdict and findings, and what a verdict leads to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from picklegate import callees, features
+from picklegate.classifier import Classifier, classifier
+from picklegate.errors import PolicyError
+from picklegate.limits import DEFAULT, Limits
+from picklegate.pickles import Dict, Event, Fault, Global, Persistent, Set, Trace, Unresolved, canonical
+from picklegate.report import Call, FileReport, Finding, StreamReport, Verdict
+
+_MOST_CALLS = 500
+_MOST_FINDINGS = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """What users decide: from which verdict on files are blocked, and what they trust by name or digest.
+
+    ``allow_imports`` are dotted names as the report spells them; ``allow_digests`` are
+    hexadecimal SHA-256 digests of whole files. Raises PolicyError for an option that is wrong.
+    """
+
+    block_from: Verdict = Verdict.SUSPICIOUS
+    allow_imports: tuple[str, ...] = ()
+    allow_digests: tuple[str, ...] = ()
+    limits: Limits = field(default=DEFAULT)
+
+    def __post_init__(self) -> None:
+        """Check each option."""
+        if not isinstance(self.block_from, Verdict) or self.block_from == Verdict.CLEAN:
+            raise PolicyError("block_from: must be Verdict.SUSPICIOUS, UNSCANNABLE or MALICIOUS")
+        for option in ("allow_imports", "allow_digests"):
+            value = getattr(self, option)
+            if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
+                raise PolicyError(f"{option}: must be a tuple of strings")
+        for digest in self.allow_digests:
+            if len(digest) != 64 or digest.strip("0123456789abcdef"):
+                raise PolicyError(f"allow_digests: {digest!r} is no SHA-256 in lower-case hexadecimal")
+
+    def blocks(self, report: FileReport) -> bool:
+        """Whether a front door refuses the file."""
+        return report.verdict >= self.block_from and report.sha256 not in self.allow_digests
+
+
+def judge(name: str, found: Trace, policy: Policy) -> StreamReport:
+    """The report of one traced stream."""
+    model = classifier()
+    scored = _scores(found, model)
+    allowed = frozenset(policy.allow_imports)
+    findings = _faults(name, found)
+    calls: list[Call] = []
+    top = 0.0
+    flagged: list[tuple[float, Event, tuple[float, ...]]] = []
+    for event, vector, points in scored:
+        score = 0.0 if event.name in allowed or event.known in allowed else points
+        calls.append(_call(event, score))
+        if event.name in allowed or event.known in allowed:
+            continue
+        top = max(top, score)
+        findings.extend(_proofs(name, event))
+        if score >= model.review:
+            flagged.append((score, event, vector))
+    findings.extend(_executing_imports(name, found, allowed))
+    inert = not found.imports and not features.foreign_persistent(found)
+    if not inert:
+        flagged.sort(key=lambda item: -item[0])
+        findings.extend(_scored(name, *item, model) for item in flagged[:_MOST_FINDINGS])
+    verdict = max((finding.verdict for finding in findings), default=Verdict.CLEAN)
+    if len(calls) > _MOST_CALLS:
+        calls = sorted(sorted(calls, key=lambda call: -call.score)[:_MOST_CALLS], key=lambda call: call.offset)
+    return StreamReport(
+        name=name,
+        verdict=verdict,
+        score=top,
+        decided_by=_decided_by(findings, verdict, inert=inert),
+        imports=tuple((item.module, item.name) for item in found.imports),
+        calls=tuple(calls),
+        findings=tuple(sorted(findings, key=lambda finding: -finding.verdict)[:_MOST_FINDINGS]),
+    )
+
+
+def _scores(found: Trace, model: Classifier) -> list[tuple[Event, tuple[float, ...], float]]:
+    known: dict[tuple[float, ...], float] = {}
+    scored = []
+    for event, vector in features.vectors(found, features.vocabulary()):
+        if vector not in known:
+            known[vector] = model.score(vector)
+        scored.append((event, vector, known[vector]))
+    return scored
+
+
+def _decided_by(findings: list[Finding], verdict: Verdict, *, inert: bool) -> str:
+    if verdict == Verdict.CLEAN:
+        return "inert" if inert else "model"
+    deciding = {finding.code for finding in findings if finding.verdict == verdict}
+    if deciding & _PROOFS:
+        return "execution"
+    return "model" if "call.score" in deciding else "fault"
+
+
+_PROOFS = frozenset(("call.execution", "call.made-function", "argument.execution", "import.execution", "state.on-global"))
+
+_NOTES = {
+    "import.unresolved": Verdict.SUSPICIOUS,
+    "import.extension": Verdict.SUSPICIOUS,
+    "stream.frame": Verdict.SUSPICIOUS,
+    "stream.protocol": Verdict.SUSPICIOUS,
+    "stream.nested-unread": Verdict.SUSPICIOUS,
+    "limit.depth": Verdict.UNSCANNABLE,
+}
+
+
+def _faults(name: str, found: Trace) -> list[Finding]:
+    """The findings about the reading itself."""
+
+    def finding(fault: Fault, verdict: Verdict) -> Finding:
+        return Finding(code=fault.code, verdict=verdict, message=fault.message, stream=name, offset=fault.offset)
+
+    findings = [finding(note, _NOTES[note.code]) for note in found.notes]
+    if found.fault is not None:
+        findings.append(finding(found.fault, Verdict.UNSCANNABLE))
+    return findings
+
+
+_CLASS_MAKERS = frozenset((
+    "builtins.type", "collections.namedtuple", "dill._create_type", "dill._create_namedtuple", "cloudpickle._make_skeleton_class",
+    "cloudpickle._make_skeleton_enum", "cloudpickle._make_typevar", "cloudpickle._lookup_class_or_track", "types.new_class",
+))  # fmt: skip
+
+
+def _proofs(name: str, event: Event) -> list[Finding]:
+    """The findings that no score is needed for."""
+
+    def finding(code: str, verdict: Verdict, message: str) -> list[Finding]:
+        return [Finding(code=code, verdict=verdict, message=message, stream=name, offset=event.offset)]
+
+    spelled = f"{event.name}({', '.join(_arguments(event))})"
+    if event.kind != "state" and event.name != "unresolved" and callees.executes(event.known):
+        return finding("call.execution", Verdict.MALICIOUS, f"loading runs {spelled}")
+    if event.kind == "state":
+        if isinstance(event.callee, Global):
+            return finding("state.on-global", Verdict.SUSPICIOUS, f"loading writes into {event.name}, which other code uses")
+        return []
+    if event.name == "unresolved":
+        maker = event.callee.known if isinstance(event.callee, Event) else ""
+        if maker in callees.MADE:
+            return finding("call.made-function", Verdict.MALICIOUS, "loading calls a function that the stream itself makes")
+        if maker not in _CLASS_MAKERS:
+            return finding("call.unresolved", Verdict.SUSPICIOUS, f"loading calls what cannot be told statically ({event.via})")
+        return []
+    handed = [item.dotted for item in features.arguments(event).globals if callees.executes(item.known)]
+    if handed:
+        return finding("argument.execution", Verdict.SUSPICIOUS, f"loading hands {handed[0]} to {event.name}")
+    return []
+
+
+def _executing_imports(name: str, found: Trace, allowed: frozenset[str]) -> list[Finding]:
+    """An execution primitive that is reached, even if this stream does not call it."""
+    return [
+        Finding(
+            code="import.execution",
+            verdict=Verdict.SUSPICIOUS,
+            message=f"the stream imports {item.module}.{item.name}, which runs code or commands",
+            stream=name,
+            offset=item.offset,
+        )
+        for item in found.imports
+        if f"{item.module}.{item.name}" not in allowed and callees.executes(canonical(item.module, item.name))
+    ]
+
+
+def _scored(name: str, score: float, event: Event, vector: tuple[float, ...], model: Classifier) -> Finding:
+    """The finding of an event that the model holds for hostile, with what moved its score most."""
+    parts = [f"{feature.replace('_', ' ')} +{weight:.1f}" for feature, weight in model.contributions(vector)[:4] if weight > 0.05]
+    verdict = Verdict.MALICIOUS if score >= model.block else Verdict.SUSPICIOUS
+    spelled = f"{event.name}({', '.join(_arguments(event))})"
+    action = "writes state into" if event.kind == "state" else "calls"
+    message = f"loading {action} {spelled}: score {math.floor(score * 1000) / 1000:.3f} ({', '.join(parts)})"
+    return Finding(code="call.score", verdict=verdict, message=message, stream=name, offset=event.offset)
+
+
+def _call(event: Event, score: float) -> Call:
+    name = event.name if event.name != "unresolved" or not event.via else f"unresolved ({event.via})"
+    return Call(callee=name, arguments=_arguments(event), opcode=event.opcode, offset=event.offset, score=score)
+
+
+def _arguments(event: Event) -> tuple[str, ...]:
+    pairs = zip(event.kwargs[::2], event.kwargs[1::2], strict=False)
+    return (*(spell(item) for item in event.args[:8]), *(f"{key}={spell(item)}" for key, item in pairs))
+
+
+def spell(value: Any, room: int = 200) -> str:
+    """A value as short Python-like text, of at most about ``room`` characters."""
+    if isinstance(value, (str, bytes)):
+        cut = value if len(value) <= room else value[:room]
+        return repr(cut) + ("..." if len(value) > room else "")
+    if isinstance(value, (Dict, Set, list, tuple)):
+        parts: list[str] = []
+        for item in value[:8]:
+            parts.append(spell(item, max(8, room // 4)))
+            if sum(map(len, parts)) > room:
+                break
+        inner = ", ".join(parts) + (", ..." if len(value) > len(parts) else "")
+        start, end = {Dict: "{}", Set: "{}", list: "[]"}.get(type(value), "()")
+        return f"{start}{inner}{end}"
+    if isinstance(value, Global):
+        return value.dotted
+    if isinstance(value, Event):
+        return f"<{value.name}(...)>"
+    if isinstance(value, Persistent):
+        return "<persistent>"
+    if isinstance(value, Unresolved):
+        return "<unresolved>"
+    return repr(value)[:room]

@@ -1,0 +1,72 @@
+"""Scan a file, bytes or any seekable binary file: the one place where reading and judging meet."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from picklegate import containers
+from picklegate.containers import Stream
+from picklegate.pickles import Trace
+from picklegate.policy import Policy, judge
+from picklegate.report import FileReport
+
+
+def scan_file(path: str | os.PathLike[str], *, policy: Policy | None = None, digest: bool = True) -> FileReport:
+    """Scan the regular file at ``path``; raises OSError for what cannot be opened or is no regular file.
+
+    Without ``digest`` the content is not hashed and ``sha256`` stays empty.
+    """
+    name = os.fspath(path)
+    mode = Path(name).stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(f"{name} is a directory: name its files, or scan it with the command line")
+    if not stat.S_ISREG(mode):
+        raise OSError(f"{name} is no regular file: copy what it yields to a file and scan that")
+    with Path(name).open("rb") as file:
+        return scan_stream(file, name=name, policy=policy, digest=digest)
+
+
+def scan_bytes(data: bytes, *, name: str = "<bytes>", policy: Policy | None = None) -> FileReport:
+    """Scan an artifact held in memory; ``name`` stands in the report."""
+    return scan_stream(io.BytesIO(data), name=name, policy=policy)
+
+
+def scan_stream(file: BinaryIO, *, name: str, policy: Policy | None = None, digest: bool = True) -> FileReport:
+    """Scan a seekable binary file from its start; its position afterwards is the start again."""
+    policy = policy or Policy()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    sha256 = _digest(file) if digest else ""
+    contents = containers.read(file, name=name, limits=policy.limits)
+    file.seek(0)
+    return FileReport(
+        name=name,
+        container=contents.container,
+        size=size,
+        sha256=sha256,
+        streams=tuple(judge(label, found, policy) for stream in contents.streams for label, found in _flat(stream)),
+        findings=contents.findings,
+    )
+
+
+def _flat(stream: Stream) -> Iterator[tuple[str, Trace]]:
+    """The stream, and those that its own calls would load."""
+    pending = [(stream.name, stream.trace)]
+    while pending:
+        name, found = pending.pop()
+        yield name, found
+        pending.extend((f"{name} > {loader}", inner) for loader, inner in found.nested)
+
+
+def _digest(file: BinaryIO) -> str:
+    hashed = hashlib.sha256()
+    while chunk := file.read(1 << 20):
+        hashed.update(chunk)
+    file.seek(0)
+    return hashed.hexdigest()
