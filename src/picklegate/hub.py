@@ -17,6 +17,7 @@ from typing import Any
 from picklegate.errors import BlockedError
 from picklegate.policy import Policy
 from picklegate.quarantine import StagedCache, StagedFolder, StandIn, explain, files, staging, turn
+from picklegate.render.escape import escape
 from picklegate.report import FileReport
 from picklegate.scan import scan_stream
 
@@ -133,7 +134,7 @@ def _refusal(reports: Iterable[FileReport], kept: str) -> str:
     lines = []
     for report in reports:
         what, where = explain(report)
-        lines += [f"{report.name} is refused ({report.verdict}): {what}", f"{where} {kept}"]
+        lines += [f"{escape(report.name)} is refused ({report.verdict}): {what}", f"{where} {kept}"]
     advice = (
         "Ask the publisher for safetensors weights, or, if you know what the file runs, pass a Policy "
         "with its imports (allow_imports) or its digest (allow_digests)."

@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from picklegate.render.escape import escape
+
 if TYPE_CHECKING:
     from picklegate.report import FileReport
 
@@ -226,12 +228,7 @@ def explain(report: FileReport) -> tuple[str, str]:
     worst = report.reasons[0]
     place = ", ".join(filter(None, (worst.stream, "" if worst.offset is None else f"byte {worst.offset}")))
     where = f"Found in {place} ({worst.code})." if place else f"Found in the file as a whole ({worst.code})."
-    return f"{_visible(worst.message).rstrip('.')}.", _visible(where)
-
-
-def _visible(text: str) -> str:
-    """The text on one line, without characters that would move a terminal's cursor."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f"{escape(worst.message).rstrip('.')}.", escape(where)
 
 
 _CLIENT = Path(".cache", "huggingface")
