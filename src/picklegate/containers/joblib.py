@@ -1,0 +1,158 @@
+"""The arrays that joblib writes between the opcodes of a pickle.
+
+After BUILD of a ``NumpyArrayWrapper`` joblib reads, from the same file, an object array as a pickle of its own, any
+other as one byte (the length of the padding, where the wrapper has an alignment), the padding and the items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from picklegate.containers.dtypes import item_size, items
+from picklegate.containers.source import Buffer
+from picklegate.containers.walk import Walk
+from picklegate.limits import Limits
+from picklegate.pickles import Event, Trace, trace
+
+_MODULES = ("numpy_pickle", "numpy_pickle_compat")
+_HAS_OBJECT = 1
+"""numpy's NPY_ITEM_REFCOUNT among a type's flags."""
+
+_Hook = Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """An array as it was read, on what its type seemed to be."""
+
+    dtype: Event
+    size: int
+    offset: int
+
+
+class Arrays:
+    """The raw and the nested arrays of one buffer; ``hooks`` is what ``trace`` wants as ``inline``."""
+
+    def __init__(self, data: Buffer, limits: Limits) -> None:
+        """Begin with no array seen."""
+        self.hooks: Mapping[tuple[str, str], _Hook] = _Hooks(self)
+        self.nested: list[tuple[int, Trace]] = []
+        self.used = False
+        self._data = data
+        self._limits = limits
+        self._reads: list[_Read] = []
+        self._unknown: list[int] = []
+        self._siblings: list[str] = []
+
+    def array(self, attributes: dict[str, Any], offset: int) -> int:
+        """Skip, or trace, the array of a NumpyArrayWrapper; the offset at which opcodes go on."""
+        self.used = True
+        dtype = attributes.get("dtype")
+        count = items(tuple(map(_side, _sides(attributes.get("shape")))))
+        size = _declared_size(dtype)
+        if count is None or size is None:
+            self._unknown.append(offset)
+            return len(self._data)
+        if size >= 0 and dtype.args[0].lstrip("<>=|")[:1] == "V" and self._data[offset : offset + 1] == b"\x80":
+            # Records: whether they hold objects stands in a state that comes apart from the wrapper.
+            size = -1 if trace(self._data, offset, limits=self._limits).stopped else size
+        self._reads.append(_Read(dtype, size, offset))
+        if size < 0:
+            found = trace(self._data, offset, limits=self._limits)
+            self.nested.append((offset, found))
+            return found.end if found.stopped else len(self._data)
+        if attributes.get("numpy_array_alignment_bytes") is not None:
+            padding = self._data[offset : offset + 1]
+            offset += 1 + (padding[0] if padding else 0)
+        return offset + size * count
+
+    def sibling(self, attributes: dict[str, Any], offset: int) -> int:
+        """Note the file beside this one in which an old wrapper keeps its array."""
+        self.used = True
+        self._siblings.append(str(attributes.get("filename")))
+        return offset
+
+    def judge(self, walk: Walk, name: str, traces: list[Trace]) -> None:
+        """Report what was not read, and where the types were other than the wrappers said."""
+        for offset in self._unknown:
+            walk.bound("joblib.unknown-array", "the length of an array between the opcodes cannot be told", name, offset)
+        states = [event for found in traces for event in found.events if event.kind == "state"]
+        for one in self._reads:
+            if any(event.callee is one.dtype and not _agrees(event.args, one.size) for event in states):
+                walk.bound("joblib.ambiguous-type", "an array's type is given another size or kind", name, one.offset)
+        if self._siblings:
+            shown = ", ".join(self._siblings[:3])
+            message = f"it loads arrays from files beside it, which must be scanned too: {shown}"
+            if any("/" in part or "\\" in part for part in self._siblings):
+                walk.odd("joblib.sibling-elsewhere", f"it loads arrays from another directory: {shown}", name)
+            walk.note("joblib.sibling-files", message, name)
+
+    def plain(self, traces: list[Trace]) -> list[Trace]:
+        """The streams as ``pickle.load`` reads them, arrays being opcodes to it, where it would do something else."""
+        if not self.used:
+            return []
+        seen = {key for found in (*traces, *(inner for _, inner in self.nested)) for key in _deeds(found)}
+        again = [trace(self._data, found.start, limits=self._limits) for found in traces]
+        return [found for found in again if not seen.issuperset(_deeds(found))]
+
+
+class _Hooks(Mapping[tuple[str, str], _Hook]):
+    """The readers by class, in joblib and in every vendored copy of it."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        self._readers = {
+            "NumpyArrayWrapper": arrays.array,
+            "NDArrayWrapper": arrays.sibling,
+            "ZNDArrayWrapper": arrays.sibling,
+        }
+
+    def __getitem__(self, key: tuple[str, str]) -> _Hook:
+        module, name = key
+        if module.rpartition(".")[2] not in _MODULES:
+            raise KeyError(key)
+        return self._readers[name]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return (("joblib.numpy_pickle", name) for name in self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+
+def _deeds(found: Trace) -> Iterator[tuple[str, ...]]:
+    """What a stream imports and which names it calls."""
+    yield from ((one.module, one.name) for one in found.imports)
+    yield from ((event.kind, event.opcode, event.name) for event in found.events if event.name != "unresolved")
+
+
+def _sides(shape: Any) -> tuple[Any, ...]:
+    return tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+
+
+def _side(value: Any) -> Any:
+    """A side of a shape, which may be a numpy scalar."""
+    if isinstance(value, Event) and value.name.endswith("multiarray.scalar") and len(value.args) == 2:
+        raw = value.args[1]
+        raw = raw.encode("latin-1", "replace") if isinstance(raw, str) else raw
+        return int.from_bytes(raw, "little") if isinstance(raw, bytes) else None
+    return value
+
+
+def _declared_size(dtype: Any) -> int | None:
+    """The item size of ``numpy.dtype("f8", ...)``; -1 for objects, None where it cannot be told."""
+    if not isinstance(dtype, Event) or dtype.name != "numpy.dtype" or not dtype.args:
+        return None
+    return item_size(dtype.args[0]) if isinstance(dtype.args[0], str) else None
+
+
+def _agrees(args: tuple[Any, ...], size: int) -> bool:
+    """Whether the state of a type leaves its size and kind: (version, order, base, names, fields, size, ..., flags)."""
+    state = args[0] if args else None
+    if not isinstance(state, tuple) or len(state) < 6 or not isinstance(state[5], int):
+        return False
+    flags = state[7] if len(state) > 7 else 0
+    if not isinstance(flags, int) or bool(flags & _HAS_OBJECT) != (size < 0):
+        return False
+    return size < 0 or state[5] in (-1, size)

@@ -1,0 +1,76 @@
+"""The entry point: opens an artifact, and everything in it, by what it is."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from picklegate.containers import archives, numpy, raw, zips
+from picklegate.containers.contents import Contents
+from picklegate.containers.sniff import COMPRESSED, HEAD, claims, is_tar, sniff
+from picklegate.containers.source import Source
+from picklegate.containers.walk import Walk
+from picklegate.limits import DEFAULT, Limits
+
+
+def read(file: BinaryIO, *, name: str = "", limits: Limits = DEFAULT) -> Contents:
+    """Every pickle stream in a seekable binary file, and what is odd about its containers.
+
+    ``name`` serves only to tell what a file claims to be: one whose name promises a pickle and that has none is
+    UNSCANNABLE. Never raises for content; OSError from the file passes through.
+    """
+    reader = _Reader(limits, name)
+    container = reader.open(Source.of(file), "", 0)
+    return Contents(container=container, streams=tuple(reader.streams), findings=tuple(reader.findings))
+
+
+class _Reader(Walk):
+    """Dispatches on the bytes; where two readings are possible, both are taken."""
+
+    def __init__(self, limits: Limits, name: str) -> None:
+        super().__init__(limits)
+        self._name = name
+
+    def open(self, source: Source, name: str, depth: int) -> str:
+        if depth > self.limits.max_depth:
+            self.bound("archive.too-deep", f"it lies more than {self.limits.max_depth} containers deep", name)
+            return "unknown"
+        head = source.read(0, HEAD)
+        kind = sniff(head, source.size, source.read(source.size - 8, 8) if source.size > HEAD else b"")
+        before, known = len(self.streams), len(self.findings)
+        kinds = [found for found in self._readings(source, name, depth, kind, head) if found]
+        claimed = claims(name or self._name)
+        if claimed and len(self.streams) == before and len(self.findings) == known and kind in _PROMISED:
+            self.bound("container.no-stream", _PROMISED[kind], name)
+        return kinds[0] if kinds else kind
+
+    def _readings(self, source: Source, name: str, depth: int, kind: str, head: bytes) -> list[str]:
+        """The container's name by each way of reading that finds something."""
+        ends = zips.directories(source, self.limits.max_members) if source.size >= zips.SMALLEST else []
+        if kind == "zip":
+            return [zips.read(self, source, name, depth, ends)]
+        found = []
+        if kind in COMPRESSED:
+            found.append(archives.read_compressed(self, source, name, depth, kind))
+        elif kind == "npy":
+            found.append(numpy.read(self, source, name, depth))
+        elif kind == "7z":
+            found.append(archives.read_7z(self, source, name, depth))
+        elif kind == "rar":
+            self.bound("archive.unsupported", "RAR archives are not read", name)
+        if is_tar(head):
+            found.append(archives.read_tar(self, source, name, depth))
+        claimed = not name and claims(self._name)
+        found.append(raw.read(self, source, name, depth, claimed=claimed) or "")
+        if ends:
+            self.note("zip.prefixed", "a zip archive ends the file, behind something else", name)
+            found.append(zips.read(self, source, name, depth, ends))
+        return found
+
+
+_PROMISED = {
+    "unknown": "its name promises a pickle, and no loader would find one in it",
+    "empty": "its name promises a pickle, and it is empty",
+    "zip": "its name promises a pickle, and the archive holds none",
+    "tar": "its name promises a pickle, and the archive holds none",
+}
+"""Containers in which a name's promise of a pickle must be kept -> what to say where it is not."""

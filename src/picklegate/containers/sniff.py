@@ -1,0 +1,129 @@
+"""Which container bytes are, told by content and never by name, and whether bytes are a pickle at all."""
+
+from __future__ import annotations
+
+import re
+import struct
+
+from picklegate.containers.source import Buffer
+from picklegate.pickles import Trace
+
+HEAD = 512
+"""Bytes of the beginning that ``sniff`` looks at."""
+
+_MAGICS: tuple[tuple[bytes, str], ...] = (
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bz2"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"\x5d\x00", "lzma"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"ZF0x", "zfile"),
+    (b"\x93NUMPY", "npy"),
+    (b"Rar!\x1a\x07", "rar"),
+    (b"GGUF", "gguf"),
+    (b"\x89HDF\r\n\x1a\n", "hdf5"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"GIF8", "gif"),
+    (b"RIFF", "riff"),
+    (b"OggS", "ogg"),
+    (b"fLaC", "flac"),
+    (b"%PDF-", "pdf"),
+    (b"\x7fELF", "elf"),
+    (b"MZ", "exe"),
+    (b"PAR1", "parquet"),
+    (b"ARROW1", "arrow"),
+    (b"SQLite format 3\x00", "sqlite"),
+    (b"version https://git-lfs.github.com/spec/", "lfs-pointer"),
+)
+_TFLITE = slice(4, 8)
+_TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
+"""The last eight bytes of a LevelDB table, which TensorFlow's checkpoints are."""
+_TEXT = re.compile(rb"[\t\n\r\f\x1b\x20-\x7e\x80-\xff]*\Z")
+
+COMPRESSED = frozenset(("gzip", "bz2", "xz", "lzma", "zlib", "lz4", "zstd", "zfile"))
+READABLE = COMPRESSED | {"zip", "7z", "tar", "npy"}
+"""Containers that are opened."""
+
+_CLAIMS = (".pkl", ".pickle", ".pck", ".pt", ".pth", ".joblib", ".dill")
+_NAME = re.compile(r"[^\W\d][\w-]*(\.[^\W\d][\w-]*)*\Z")
+_MODERN = frozenset(b"\x82\x83\x84\x93")
+"""Opcodes that import and that no text has: EXT1, EXT2, EXT4, STACK_GLOBAL."""
+
+
+def sniff(head: bytes, size: int, tail: bytes = b"") -> str:
+    """The container that ``head`` (the first HEAD bytes, or all) begins; ``"unknown"`` where none is known."""
+    if not head:
+        return "empty"
+    for magic, kind in _MAGICS:
+        if head.startswith(magic):
+            return kind
+    if is_tar(head):
+        return "tar"
+    if head[0] == 0x78 and len(head) > 1 and not (head[0] << 8 | head[1]) % 31:
+        return "zlib"
+    if len(head) > 8 and head[8] == 0x7B and struct.unpack_from("<Q", head)[0] <= size - 8:
+        return "safetensors"
+    if head[_TFLITE] == b"TFL3":
+        return "tflite"
+    if tail.endswith(_TABLE_MAGIC):
+        return "tensorflow-table"
+    if _is_text(head, size):
+        return "json" if head.lstrip()[:1] in (b"{", b"[") else "text"
+    return "unknown"
+
+
+def is_tar(head: bytes) -> bool:
+    """Whether the first 512 bytes are a tar header, by its checksum (unsigned, or signed as old tars wrote it)."""
+    if len(head) < 512:
+        return False
+    field = head[148:156].strip(b"\x00 ")
+    if not field or field.strip(b"01234567"):
+        return False
+    rest = head[:148] + b" " * 8 + head[156:512]
+    total = sum(rest)
+    return int(field, 8) in (total, total - 256 * sum(byte > 127 for byte in rest))
+
+
+def _is_text(head: bytes, size: int) -> bool:
+    if not _TEXT.match(head):
+        return False
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        return size > len(head) and error.start > len(head) - 4
+    return True
+
+
+def claims(name: str) -> bool:
+    """Whether a name belongs to files that are pickles or nothing."""
+    return name.lower().endswith(_CLAIMS)
+
+
+def is_candidate(data: Buffer, found: Trace, *, claimed: bool) -> bool:
+    """Whether loading these bytes as a pickle would do something, so that they are a stream.
+
+    - A protocol header that CPython accepts: always.
+    - Otherwise an import with an opcode that no text has, or a call, construction or state write beside
+      an import of a name that Python could import. What the loader meets later does not matter.
+    - Otherwise STOP at the very end of the bytes: a small literal, or imports that nothing uses.
+
+    So ``GLOBAL`` alone is none in text that goes on: a word list (``cat``, ``dog``), a source (``class A``)
+    and a ``.gitignore`` begin with it, and importing a name is all that it does. Where the name of the
+    artifact claims a pickle (``claimed``) there is no text to spare, and any import or STOP counts.
+    """
+    head = data[found.start : found.start + 2]
+    if len(head) == 2 and head[0] == 0x80 and head[1] <= 5:
+        return True
+    if any(data[one.offset] in _MODERN for one in found.imports if not one.via or one.via == "EXT"):
+        return True
+    if any(note.code.startswith("import.") for note in found.notes):
+        return True
+    plausible = any(_NAME.match(one.module) and _NAME.match(one.name) for one in found.imports)
+    if plausible and (found.events or claimed):
+        return True
+    return found.stopped and (claimed or not data[found.end : found.end + HEAD].strip(b"\x00\t\n\r "))

@@ -1,0 +1,76 @@
+"""The state of one reading: what was found, what was spent, and where it stops."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from picklegate.containers.contents import Stream
+from picklegate.containers.inflate import Inflated, MissingLibraryError, inflate
+from picklegate.containers.source import Source
+from picklegate.limits import Limits
+from picklegate.pickles import Trace
+from picklegate.report import Finding, Verdict
+
+EXTRA = "picklegate[archives]"
+
+
+class Walk(ABC):
+    """Streams and findings of one artifact, with the budget that all its containers share."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Begin with nothing found and nothing spent."""
+        self.limits = limits
+        self.streams: list[Stream] = []
+        self.findings: list[Finding] = []
+        self.inflated = 0
+
+    @abstractmethod
+    def open(self, source: Source, name: str, depth: int) -> str:
+        """Find the streams of ``source``, whatever it is; the name of its container."""
+
+    def stream(self, name: str, found: Trace, depth: int) -> None:
+        """Add a stream, and open the containers that its own calls would load from bytes."""
+        if len(self.streams) >= self.limits.max_streams:
+            self.bound("limit.streams", f"there are more than {self.limits.max_streams:,} streams", name)
+            return
+        self.streams.append(Stream(name=name, trace=found))
+        self._blobs(name, found, depth)
+
+    def _blobs(self, name: str, found: Trace, depth: int) -> None:
+        for loader, data in found.blobs:
+            self.open(Source(data), f"{name}: {loader}", depth + 1)
+        for _, inner in found.nested:
+            self._blobs(name, inner, depth)
+
+    def find(self, code: str, verdict: Verdict, message: str, name: str = "", offset: int | None = None) -> None:
+        """Add a finding, once."""
+        finding = Finding(code=code, verdict=verdict, message=message, stream=name, offset=offset)
+        if finding not in self.findings[-64:]:
+            self.findings.append(finding)
+
+    def note(self, code: str, message: str, name: str = "", offset: int | None = None) -> None:
+        """Add a finding that changes no verdict."""
+        self.find(code, Verdict.CLEAN, message, name, offset)
+
+    def odd(self, code: str, message: str, name: str = "", offset: int | None = None) -> None:
+        """Add what honest files do not do, where every reading of it was scanned."""
+        self.find(code, Verdict.SUSPICIOUS, message, name, offset)
+
+    def bound(self, code: str, message: str, name: str = "", offset: int | None = None) -> None:
+        """Add what keeps something from being read."""
+        self.find(code, Verdict.UNSCANNABLE, message, name, offset)
+
+    def inflate(self, codec: str, source: Source, name: str, beginning: int | None = None) -> Inflated | None:
+        """Decompress within the budget; None, with a finding, where that is not possible at all."""
+        limits = self.limits
+        left = limits.max_total_inflated_bytes - self.inflated
+        most = min(limits.max_inflated_bytes, left)
+        try:
+            result = inflate(codec, source, most=most, ratio=limits.max_ratio, beginning=beginning)
+        except MissingLibraryError as error:
+            self.bound("archive.library-missing", f"reading it needs {error}: install {EXTRA}", name)
+            return None
+        self.inflated += len(result.data)
+        if result.bound:
+            self.bound("limit.inflated", "decompressing it would pass a limit on size or ratio", name)
+        return result

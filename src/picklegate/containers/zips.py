@@ -1,0 +1,284 @@
+"""Zip archives as tolerant readers see them (miniz inside torch, zipfile): every reading, and where they differ.
+
+Layout: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from operator import attrgetter
+
+from picklegate.containers import raw, stable_baselines, torch
+from picklegate.containers.source import Source
+from picklegate.containers.walk import Walk
+
+_END = struct.Struct("<4s4H2LH")
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR = struct.Struct("<4sLQL")
+_CENTRAL = struct.Struct("<4s6H3L5H2L")
+_LOCAL = struct.Struct("<4s5H3L2H")
+SMALLEST = _END.size
+"""Bytes of an archive without members."""
+_TAIL = _END.size + 0xFFFF
+_SLACK = 256
+"""Bytes read beyond what the central directory says of a local header: its extra field may be another."""
+_NARROW = 0xFFFFFFFF
+_PEEK = 1 << 16
+"""Bytes of a compressed member that decide whether it is decompressed whole."""
+_CHECKED = 1 << 26
+_SALVAGED = 1 << 20
+_SALVAGED_MEMBERS = 1_000
+_LOCAL_MAGIC = b"PK\x03\x04"
+_offset = attrgetter("offset")
+
+_METHODS = {8: "deflate", 12: "bz2", 14: "zip-lzma", 93: "zstd", 95: "xz"}
+
+
+@dataclass(slots=True)
+class Entry:
+    """A member as the central directory describes it."""
+
+    name: str
+    raw_name: bytes
+    flags: int
+    method: int
+    crc: int
+    packed: int
+    size: int
+    offset: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Directory:
+    """One central directory; ``shift`` is what stands before the archive's first byte, ``end`` its end record."""
+
+    start: int
+    end: int
+    shift: int
+    entries: tuple[Entry, ...]
+    fits: bool
+
+    def holds(self, other: Directory) -> bool:
+        """Whether the other archive is the content of one member here."""
+        return any(
+            entry.offset + self.shift < other.start
+            and other.end < entry.offset + self.shift + _LOCAL.size + len(entry.raw_name) + 0xFFFF + entry.packed
+            for entry in self.entries
+        )
+
+
+def directories(source: Source, limit: int) -> list[Directory]:
+    """Every central directory that an end record in the last 64 KiB leads to; the one readers prefer comes first.
+
+    Where the record says that the directory is not where it says that it begins, zipfile counts back
+    from the record and miniz believes the offset: both are followed.
+    """
+    base = max(0, source.size - _TAIL)
+    tail = source.read(base, _TAIL)
+    found: dict[int, Directory] = {}
+    place = tail.rfind(b"PK\x05\x06")
+    while place >= 0 and len(found) < 16:
+        record = tail[place : place + _END.size]
+        if len(record) == _END.size:
+            _, _, _, _, count, length, offset, _ = _END.unpack(record)
+            end = base + place
+            for claim in (*_wide_claims(source, end), (count, length, offset, end)):
+                for directory in _followed(source, claim, end, limit):
+                    found.setdefault(directory.start, directory)
+        place = tail.rfind(b"PK\x05\x06", 0, place)
+    first, *others = found.values() if found else [None]
+    if first is None:
+        return []
+    return [first, *(other for other in others if not first.holds(other))]
+
+
+def _wide_claims(source: Source, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """What zip64 end records say: entries, length and offset of the directory, and where it must have ended."""
+    locator = source.read(end - _LOCATOR.size, _LOCATOR.size)
+    if not locator.startswith(b"PK\x06\x07"):
+        return
+    for place in (end - _LOCATOR.size - _END64.size, _LOCATOR.unpack(locator)[2]):
+        record = source.read(place, _END64.size)
+        if record.startswith(b"PK\x06\x06") and len(record) == _END64.size:
+            _, _, _, _, _, _, _, count, length, offset = _END64.unpack(record)
+            yield count, length, offset, place
+
+
+def _followed(source: Source, claim: tuple[int, int, int, int], end: int, limit: int) -> Iterator[Directory]:
+    count, length, offset, close = claim
+    if count == length == 0:
+        yield Directory(start=close, end=end, shift=0, entries=(), fits=True)
+        return
+    for start in dict.fromkeys((close - length, offset)):
+        if start >= 0 and source.read(start, 4) == b"PK\x01\x02":
+            entries, used = _entries(source.read(start, close - start), limit)
+            fits = used == length and len(entries) & 0xFFFF == count & 0xFFFF
+            shift = close - length - offset if start == close - length else 0
+            yield Directory(start=start, end=end, shift=shift, entries=tuple(entries), fits=fits)
+
+
+def _entries(data: bytes, limit: int) -> tuple[list[Entry], int]:
+    """The entries of a central directory and the bytes that they take."""
+    entries: list[Entry] = []
+    place, fixed, unpack = 0, _CENTRAL.size, _CENTRAL.unpack_from
+    while place + fixed <= len(data) and len(entries) <= limit:
+        magic, _, _, flags, method, _, _, crc, packed, size, length, extra, comment, _, _, _, offset = unpack(data, place)
+        if magic != b"PK\x01\x02":
+            break
+        begin = place + fixed
+        raw = data[begin : begin + length]
+        if _NARROW in (packed, size, offset):
+            size, packed, offset = _widened(data[begin + length : begin + length + extra], size, packed, offset)
+        name = raw.decode("utf-8" if flags & 0x800 else "cp437", "replace")
+        entries.append(Entry(name, raw, flags, method, crc, packed, size, offset))
+        place = begin + length + extra + comment
+    return entries, place
+
+
+def _widened(extra: bytes, *narrow: int) -> list[int]:
+    """Sizes and offset with those that did not fit 32 bits taken from the zip64 extra field."""
+    place = 0
+    while place + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, place)
+        place += 4
+        if kind == 1:
+            wide = iter(struct.unpack_from(f"<{min(length, len(extra) - place) // 8}Q", extra, place))
+            return [next(wide, value) if value == _NARROW else value for value in narrow]
+        place += length
+    return list(narrow)
+
+
+def read(walk: Walk, source: Source, name: str, depth: int, found: list[Directory]) -> str:
+    """Open every member that torch does not read as a tensor, in every reading of the directory."""
+    if not found:
+        walk.bound("zip.no-directory", "the archive ends without a directory: it is cut off or damaged", name)
+        found = [_salvaged(source)]
+    if len(found) > 1:
+        walk.odd("zip.several-directories", "it has several directories, of which readers choose differently", name)
+    container = "zip"
+    for directory in found:
+        container = max(container, _read_directory(walk, source, name, depth, directory), key=len)
+    return container
+
+
+def _read_directory(walk: Walk, source: Source, name: str, depth: int, directory: Directory) -> str:
+    if not directory.fits:
+        walk.odd("zip.end-record-mismatch", "its end record does not describe its directory", name)
+    if len(directory.entries) > walk.limits.max_members:
+        walk.bound("limit.members", f"it has more than {walk.limits.max_members:,} members", name)
+    names = [entry.name for entry in directory.entries]
+    inside = torch.roots(names)
+    container = torch.zip_container(names, inside)
+    live: set[str] = set()
+    opened: list[str] = []
+    for entry in directory.entries:
+        if inside and torch.is_record(entry.name, inside):
+            continue
+        if entry.packed == 0 == entry.size:
+            continue
+        before = len(walk.streams)
+        path = f"{name}/{entry.name}" if name else entry.name
+        kinds = [_open_member(walk, source, place, entry, path, depth) for place in _places(source, entry, directory)]
+        if "stable_baselines" in kinds:
+            container = "stable_baselines_zip"
+        opened.append(entry.name.lower())
+        if len(walk.streams) > before:
+            live.add(opened[-1])
+    for lowered, count in Counter(opened).items():
+        if count > 1 and lowered in live:
+            walk.odd("zip.duplicate-member", f"{count} members have one name (case aside)", lowered)
+    _check_overlap(walk, name, directory)
+    return container
+
+
+def _check_overlap(walk: Walk, name: str, directory: Directory) -> None:
+    free = 0
+    for entry in sorted(directory.entries, key=_offset):
+        if entry.offset < free:
+            walk.odd("zip.overlap", "members share bytes", f"{name}/{entry.name}" if name else entry.name)
+            return
+        free = entry.offset + _LOCAL.size + len(entry.raw_name) + entry.packed
+
+
+def _places(source: Source, entry: Entry, directory: Directory) -> list[int]:
+    """Where the member's local header may stand: readers differ on whether to add what precedes the archive."""
+    places = [place for place in {entry.offset + directory.shift, entry.offset} if source.read(place, 4) == _LOCAL_MAGIC]
+    return places or [entry.offset + directory.shift]
+
+
+def _open_member(walk: Walk, source: Source, place: int, entry: Entry, path: str, depth: int) -> str:
+    head = source.read(place, _LOCAL.size + len(entry.raw_name) + _SLACK)
+    if not head.startswith(_LOCAL_MAGIC) or len(head) < _LOCAL.size:
+        walk.bound("zip.no-local-header", "the directory points at no member", path)
+        return ""
+    _, _, flags, method, _, _, crc, packed, size, length, extra = _LOCAL.unpack_from(head)
+    begin = _LOCAL.size + length + extra
+    unlike = []
+    if head[_LOCAL.size : _LOCAL.size + length] != entry.raw_name:
+        unlike.append("name")
+    if method != entry.method:
+        unlike.append("method")
+    if (flags ^ entry.flags) & 1:
+        unlike.append("encryption")
+    pairs = ((crc, entry.crc), (packed, entry.packed), (size, entry.size))
+    if any(local not in (known, _NARROW) and (local or not flags & 8) for local, known in pairs):
+        unlike.append("checksum or size")
+    if entry.method == 0 and entry.packed != entry.size:
+        unlike.append("stored size")
+    if unlike:
+        walk.odd("zip.header-mismatch", f"the two headers of the member disagree: {', '.join(unlike)}", path)
+    if entry.flags & 1:
+        walk.bound("zip.encrypted", "the member is encrypted", path)
+    if place + begin + entry.packed > source.size:
+        walk.bound("zip.truncated", "the member is longer than the archive", path)
+    kinds = []
+    for way in dict.fromkeys((entry.method, method)):
+        count = entry.packed if way else max(entry.packed, entry.size)
+        kinds.append(_open_content(walk, source.window(place + begin, count), entry, way, path, depth))
+    return kinds[0]
+
+
+def _open_content(walk: Walk, packed: Source, entry: Entry, method: int, path: str, depth: int) -> str:
+    before = len(walk.streams)
+    if method == 0:
+        content = packed
+    elif method not in _METHODS:
+        walk.bound("zip.method", f"the member is compressed in a way that is not supported ({method})", path)
+        return ""
+    else:
+        inflated = walk.inflate(_METHODS[method], packed, path, beginning=_PEEK)
+        if inflated is not None and len(inflated.data) >= _PEEK and raw.is_worth(inflated.data, path):
+            inflated = walk.inflate(_METHODS[method], packed, path)
+        if inflated is None:
+            return ""
+        if inflated.error and len(inflated.data) < entry.size:
+            walk.bound("zip.damaged", f"the member does not decompress to its end: {inflated.error}", path)
+        content = Source(inflated.data)
+    if entry.name.rpartition("/")[2] == stable_baselines.MEMBER and stable_baselines.read(walk, content, path, depth):
+        return "stable_baselines"
+    kind = walk.open(content, path, depth + 1)
+    if len(walk.streams) > before and content.size == entry.size <= _CHECKED:
+        if zlib.crc32(content.read(0, content.size)) != entry.crc:
+            walk.odd("zip.bad-checksum", "the member's checksum is wrong: torch loads it, others do not", path)
+    return kind
+
+
+def _salvaged(source: Source) -> Directory:
+    """The members that stand in the first megabyte, as a reader without a directory would take them."""
+    data = source.read(0, _SALVAGED)
+    entries: list[Entry] = []
+    place = data.find(_LOCAL_MAGIC)
+    while 0 <= place <= len(data) - _LOCAL.size and len(entries) < _SALVAGED_MEMBERS:
+        _, _, flags, method, _, _, crc, packed, size, length, extra = _LOCAL.unpack_from(data, place)
+        following = data.find(_LOCAL_MAGIC, place + 4)
+        begin = place + _LOCAL.size + length + extra
+        raw_name = data[place + _LOCAL.size : place + _LOCAL.size + length]
+        room = (following if following > 0 else source.size) - begin
+        packed = packed if 0 < packed <= room else max(room, 0)
+        entries.append(Entry(raw_name.decode("cp437"), raw_name, flags, method, crc, packed, size or packed, place))
+        place = following
+    return Directory(start=0, end=0, shift=0, entries=tuple(entries), fits=True)
