@@ -89,7 +89,6 @@ def test_exit_code(run: Run, tmp_path: Path, verdicts: list[str], status: int) -
 @pytest.mark.parametrize(
     "arguments",
     [
-        pytest.param([], id="no-command"),
         pytest.param(["scan"], id="no-path"),
         pytest.param(["scan", "--format", "yaml", "x"], id="unknown-format"),
         pytest.param(["scam", "x"], id="unknown-command"),

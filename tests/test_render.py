@@ -91,7 +91,7 @@ def test_text_says_what_would_run_and_where() -> None:
         "MALICIOUS   evil.pt  (torch_zip, 1.23 kB, score 0.998)\n"
         "  a/data.pkl: MALICIOUS, decided by execution, score 0.998\n"
         "    would run at byte 33: os.system('echo hi')  [REDUCE, score 0.998]\n"
-        "    call.execution at byte 33: os.system runs a command\n"
+        "      call.execution: os.system runs a command\n"
         "\n"
         "1 file: 1 malicious\n"
     )
@@ -101,8 +101,8 @@ def test_text_shows_the_worst_call_where_no_finding_points_at_one() -> None:
     """A stream that the model blocked shows its calls by score, and says how many more there are."""
     calls = tuple(Call(callee=f"m.f{i}", arguments=(), opcode="REDUCE", offset=i, score=i / 10) for i in range(8))
     shown = text.render([report("a.pkl", Verdict.SUSPICIOUS, calls=calls)])
-    assert re.findall(r"m\.f\d", shown) == ["m.f7", "m.f6", "m.f5", "m.f4", "m.f3"]
-    assert "... and 3 more calls" in shown
+    assert re.findall(r"m\.f\d", shown) == ["m.f7", "m.f6", "m.f5"]
+    assert "... and 5 more calls" in shown
 
 
 def test_text_puts_the_worst_first() -> None:

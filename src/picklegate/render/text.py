@@ -10,7 +10,7 @@ from picklegate.report import Call, FileReport, Finding, StreamReport, Verdict
 
 MAX_CLEAN_LINES = 20
 """Clean files are listed up to this number, and only counted beyond: a long list would hide what matters."""
-MAX_LINES = 5
+MAX_LINES = 3
 """Calls, findings and streams shown of each; the JSON form has all of them."""
 
 _NAME_WIDTH = 200
@@ -58,27 +58,32 @@ def _stream(stream: StreamReport) -> Iterator[str]:
     calls = _blamed(stream)
     for call in calls[:MAX_LINES]:
         yield f"    would run at byte {call.offset}: {_call(call)}  [{call.opcode}, score {call.score:.3f}]"
+        yield from _findings([f for f in stream.findings if f.offset == call.offset], "      ", at=call.offset)
     yield from _more(len(calls), "call", "    ")
-    yield from _findings(stream.findings, "    ")
+    told = {call.offset for call in calls}
+    yield from _findings([f for f in stream.findings if f.offset not in told], "    ")
 
 
 def _blamed(stream: StreamReport) -> list[Call]:
-    """The calls that a finding points at; where none does, all of them, the worst first."""
-    offsets = {finding.offset for finding in stream.findings if finding.verdict > Verdict.CLEAN}
-    calls = sorted(stream.calls, key=lambda call: -call.score)
-    blamed = [call for call in calls if call.offset in offsets]
-    return blamed if blamed or stream.verdict == Verdict.UNSCANNABLE else calls
+    """The calls that findings point at, the worst first; where none does, all of them by score."""
+    worst: dict[int | None, Verdict] = {}
+    for finding in stream.findings:
+        worst[finding.offset] = max(finding.verdict, worst.get(finding.offset, Verdict.CLEAN))
+    blamed = [call for call in stream.calls if worst.get(call.offset, Verdict.CLEAN) > Verdict.CLEAN]
+    if blamed or stream.verdict == Verdict.UNSCANNABLE:
+        return sorted(blamed, key=lambda call: (-worst[call.offset], -call.score))
+    return sorted(stream.calls, key=lambda call: -call.score)
 
 
 def _call(call: Call) -> str:
-    arguments = ", ".join(escape(argument, _ARGUMENT_WIDTH) for argument in call.arguments[: MAX_LINES + 1])
+    arguments = ", ".join(escape(argument, _ARGUMENT_WIDTH) for argument in call.arguments)
     return escape(f"{escape(call.callee, _ARGUMENT_WIDTH)}({arguments})", _CALL_WIDTH)
 
 
-def _findings(findings: Sequence[Finding], indent: str) -> Iterator[str]:
+def _findings(findings: Sequence[Finding], indent: str, at: int | None = None) -> Iterator[str]:
     reasons = sorted((f for f in findings if f.verdict > Verdict.CLEAN), key=lambda f: -f.verdict)
     for finding in reasons[:MAX_LINES]:
-        where = "" if finding.offset is None else f" at byte {finding.offset}"
+        where = "" if finding.offset == at or finding.offset is None else f" at byte {finding.offset}"
         yield f"{indent}{finding.code}{where}: {escape(finding.message, _MESSAGE_WIDTH)}"
     yield from _more(len(reasons), "finding", indent)
 
@@ -89,8 +94,8 @@ def _more(count: int, noun: str, indent: str) -> Iterator[str]:
 
 
 def _size(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
+    for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.3g} {unit}"
         size /= 1000
-    return f"{size:,.3g} GB"
+    return f"{size:.3g} TB"
