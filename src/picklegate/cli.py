@@ -120,7 +120,7 @@ def _scan(paths: Iterable[str]) -> Iterator[FileReport]:
         path = pending.pop()
         try:
             if path == "-":
-                yield scan_bytes(click.get_binary_stream("stdin").read(), name=path)
+                yield scan_bytes(sys.stdin.buffer.read(), name=path)
             elif os.path.isdir(path):
                 status = os.stat(path)
                 if (status.st_dev, status.st_ino) not in entered:
