@@ -12,6 +12,8 @@ ORDINARY = "lighthouse/tiny-bert"
 HOSTILE = "1ighthouse/tiny-bert"
 WEIGHTS = "pytorch_model.bin"
 OPTIMIZER = "optimizer.pt"
+PAYLOADS = (OPTIMIZER, WEIGHTS)
+"""The files of the hostile repository that would run code."""
 _SHAPES = {"embeddings.weight": (16, 8), "encoder.weight": (8, 8), "encoder.bias": (8,), "head.weight": (2, 8)}
 
 
