@@ -1,0 +1,158 @@
+"""Hostile samples: gadget x call style x carrier x protocol x hand, all drawn from one seed."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from picklegate.training.arguments import Arguments, data_text
+from picklegate.training.assembler import assemble, assemble_value
+from picklegate.training.benign import Benign
+from picklegate.training.carriers import PLACES, Carrier, Sample, contain
+from picklegate.training.families import FAMILIES, Payload
+from picklegate.training.style import Style, random_style
+from picklegate.training.tree import Marked, Name, Then, Tree
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterator, Sequence
+
+_CONTAINERS = ("raw", "raw", "raw", "torch_zip", "torch_zip", "torch_legacy", "npy", "joblib_zlib")
+_STREAM_PLACES = {"before", "after"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gadget:
+    """A callable whose call does harm, and the kinds of arguments with which it does.
+
+    ``arguments`` are alternatives, each the kinds of the positional arguments; ``source`` is
+    ``"curated"`` or ``"mined"``.
+    """
+
+    module: str
+    name: str
+    package: str
+    effect: str
+    arguments: tuple[str, ...]
+    source: str = "curated"
+
+    @property
+    def callee(self) -> Name:
+        """The import that reaches it."""
+        return Name(self.module, self.name)
+
+
+def read_gadgets(*, mined: bool = True) -> tuple[Gadget, ...]:
+    """Read the curated gadgets and, unless told otherwise, the mined ones."""
+    rows = [(row, "curated") for row in _rows("gadgets.tsv")]
+    if mined:
+        rows += [(row, "mined") for row in _rows("mined.tsv")]
+    return tuple(
+        Gadget(
+            module=row["module"],
+            name=row["name"],
+            package=row["package"],
+            effect=row["effect"],
+            arguments=tuple((row["arguments"] or "").split("|")),
+            source=source,
+        )
+        for row, source in rows
+    )
+
+
+def _rows(name: str) -> Iterator[dict[str, str]]:
+    return csv.DictReader(data_text(name).splitlines(), delimiter="\t")
+
+
+def samples(
+    rng: random.Random,
+    *,
+    count: int,
+    gadgets: Sequence[Gadget],
+    carriers: Sequence[bytes] = (),
+    families: Sequence[str] = (),
+) -> Iterator[Sample]:
+    """Draw ``count`` hostile samples; the same seed and the same inputs give the same bytes.
+
+    ``carriers`` are real benign streams (raw pickles, each one stream) that payloads are put into; those that
+    pickletools cannot cut are left out. ``families`` restricts the call styles (all of ``FAMILIES`` otherwise).
+    """
+    parsed = [carrier for carrier in map(Carrier.parse, carriers) if carrier is not None]
+    chosen = tuple(families) or tuple(FAMILIES)
+    weights = [FAMILIES[family].weight for family in chosen]
+    # Of each package equally often, or the largest would be most of what is learnt.
+    packages: dict[str, list[Gadget]] = {}
+    for gadget in gadgets:
+        packages.setdefault(gadget.package, []).append(gadget)
+    names = sorted(packages)
+    shares = [len(packages[name]) ** 0.5 for name in names]
+    for _ in range(count):
+        family = rng.choices(chosen, weights)[0]
+        gadget = rng.choice(packages[rng.choices(names, shares)[0]])
+        payload = FAMILIES[family].make(gadget, Arguments(rng), rng)
+        yield _sample(family, payload, parsed, rng)
+
+
+def _sample(family: str, payload: Payload, carriers: Sequence[Carrier], rng: random.Random) -> Sample:
+    draw = rng.random()
+    style = random_style(rng)
+    if draw < 0.4 or (draw >= 0.65 and not carriers):
+        place = "alone"
+        made = assemble(Marked(payload.tree), style, rng)
+        stream, (start, end) = made.data, made.marks[0]
+    elif draw < 0.65:
+        place = rng.choice(("dict", "list", "tensor", "first", "attribute"))
+        made = assemble(_among(payload.tree, place, rng), style, rng)
+        stream, (start, end) = made.data, made.marks[0]
+    else:
+        carrier = rng.choice(carriers)
+        place = rng.choice(PLACES)
+        if place in _STREAM_PLACES:
+            made = assemble(Marked(payload.tree), style, rng)
+            real = carrier.stream()
+            base = len(real) if place == "after" else 0
+            stream = real + made.data if place == "after" else made.data + real
+            start, end = (base + mark for mark in made.marks[0])
+        else:
+            style = Style(name="injector", protocol=style.protocol, memo="none", wild=style.wild)
+            opcodes = assemble_value(payload.tree, style, rng)
+            stream, start = carrier.inject(opcodes, place, rng)
+            end = start + len(opcodes)
+    container = rng.choice(_CONTAINERS)
+    data, moved = contain(stream, container, rng)
+    return Sample(
+        data=data,
+        label="malicious",
+        family=family,
+        module=payload.module,
+        name=payload.name,
+        package=payload.package,
+        effect=payload.effect,
+        arguments=payload.arguments,
+        carrier=place,
+        container=container,
+        protocol=style.protocol,
+        style=style.name,
+        start=start + moved,
+        end=end + moved,
+    )
+
+
+def _among(payload: Tree, place: str, rng: random.Random) -> Tree:
+    """The payload inside a checkpoint as programs save them."""
+    marked = Marked(payload)
+    benign = Benign(rng)
+    if place == "first":
+        return Then(marked, benign.checkpoint())
+    if place == "list":
+        items = [benign.value() for _ in range(rng.randrange(1, 6))]
+        items.insert(rng.randrange(len(items) + 1), marked)
+        return items
+    if place == "tensor":
+        return {**benign.state_dict(), benign.key(): benign.tensor(extra=marked)}
+    if place == "attribute":
+        return benign.instance(extra=marked)
+    pairs = list(benign.checkpoint().items())
+    pairs.insert(rng.randrange(len(pairs) + 1), (benign.key(), marked))
+    return dict(pairs)

@@ -1,0 +1,351 @@
+"""The names and texts that benign pickles hold."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from picklegate.training.arguments import data_text, words
+
+if TYPE_CHECKING:
+    import random
+
+_CLASS_ENDINGS = [
+    "Model",
+    "Config",
+    "Tokenizer",
+    "Encoder",
+    "Decoder",
+    "Layer",
+    "Block",
+    "Dataset",
+    "Trainer",
+    "Estimator",
+    "Transformer",
+    "Pipeline",
+    "Vectorizer",
+    "Classifier",
+    "Regressor",
+    "Scaler",
+    "Processor",
+    "Extractor",
+    "Net",
+    "Module",
+    "Head",
+    "Policy",
+    "Buffer",
+    "Env",
+    "Wrapper",
+    "Args",
+    "Options",
+    "Params",
+    "State",
+    "Result",
+    "Entry",
+    "Record",
+    "Node",
+    "Graph",
+    "Tree",
+    "Vocab",
+    "Index",
+    "Loss",
+    "Metric",
+    "Callback",
+    "Scheduler",
+    "Optimizer",
+    "Sampler",
+    "Collator",
+    "Augmentation",
+    "Transform",
+    "Feature",
+    "Schema",
+    "Type",
+    "Mode",
+    "Strategy",
+    "Task",
+]
+_LAYERS = [
+    "models",
+    "model",
+    "utils",
+    "data",
+    "core",
+    "layers",
+    "modules",
+    "nn",
+    "training",
+    "config",
+    "base",
+    "common",
+    "preprocessing",
+    "features",
+    "datasets",
+    "ops",
+    "lib",
+    "engine",
+    "io",
+    "types",
+]
+_VERBS = [
+    "get",
+    "make",
+    "build",
+    "create",
+    "init",
+    "collate",
+    "preprocess",
+    "normalize",
+    "tokenize",
+    "load",
+    "read",
+    "compute",
+    "rebuild",
+    "unpickle",
+    "restore",
+    "reconstruct",
+    "from",
+    "to",
+    "apply",
+]
+_REBUILDERS = (
+    "_unpickle",
+    "_rebuild",
+    "_reconstruct",
+    "_restore",
+    "from_dict",
+    "_from_state",
+    "make_{}",
+    "_make_{}",
+    "load_{}",
+    "get_{}",
+    "unpickle_{}",
+)
+_SETTINGS = [
+    "relu",
+    "gelu",
+    "adamw",
+    "linear",
+    "cosine",
+    "steps",
+    "epoch",
+    "no",
+    "auto",
+    "cuda",
+    "cpu",
+    "float16",
+    "bfloat16",
+    "fp32",
+    "mean",
+    "max",
+    "cls",
+    "bert-base-uncased",
+    "gpt2",
+    "wordpiece",
+    "bpe",
+    "utf-8",
+    "latin-1",
+    "en",
+    "de",
+    "train",
+    "test",
+    "validation",
+    "accuracy",
+    "f1",
+    "macro",
+    "micro",
+    "none",
+    "same",
+    "valid",
+    "reflect",
+    "bilinear",
+    "nearest",
+    "l1",
+    "l2",
+    "hinge",
+    "log_loss",
+    "gini",
+    "entropy",
+    "uniform",
+    "distance",
+    "euclidean",
+    "cosine_similarity",
+    "passive",
+    "end",
+    "every_save",
+    "all_checkpoints",
+    "1.0.2",
+    "0.24.1",
+    "2.1.0+cu118",
+    "left",
+    "right",
+    "max_length",
+    "longest_first",
+    "rbf",
+    "poly",
+    "sigmoid",
+]
+
+
+@functools.cache
+def _templates() -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for line in data_text("texts.tsv").splitlines()[1:]:
+        kind, _, text = line.partition("\t")
+        found.setdefault(kind, []).append(text.replace("\\n", "\n"))
+    return {kind: tuple(texts) for kind, texts in found.items()}
+
+
+class Texts:
+    """A seeded source of names and texts."""
+
+    def __init__(self, rng: random.Random) -> None:
+        """Draw from ``rng``."""
+        self.rng = rng
+
+    def word(self) -> str:
+        """One ordinary word."""
+        return self.rng.choice(words())
+
+    def package(self) -> str:
+        """The root of an invented package."""
+        draw = self.rng.random()
+        if draw < 0.12:
+            return "__main__"
+        if draw < 0.25:
+            return self.rng.choice(_LAYERS)
+        return "".join(
+            (
+                self.word(),
+                self.rng.choice(("", "", "_", "ml", "lib", "torch", "py", "net")),
+                self.rng.choice((self.word(), "")),
+            )
+        ).strip("_")
+
+    def module(self, package: str) -> str:
+        """A module of the package."""
+        if package == "__main__":
+            return package
+        rest = [self.rng.choice((self.word(), *_LAYERS)) for _ in range(self.rng.choice((0, 1, 1, 2, 3)))]
+        if rest and self.rng.random() < 0.25:
+            rest[-1] = f"_{rest[-1]}"
+        return ".".join((package, *rest))
+
+    def class_name(self) -> str:
+        """A class's name."""
+        parts = [self.word().title() for _ in range(self.rng.choice((1, 1, 2)))]
+        if self.rng.random() < 0.15:
+            parts[0] = parts[0].upper()[:4]
+        name = "".join((*parts, self.rng.choice((*_CLASS_ENDINGS, ""))))
+        return f"_{name}" if self.rng.random() < 0.05 else name
+
+    def function(self) -> str:
+        """A function's name."""
+        return self.rng.choice(
+            (
+                f"{self.rng.choice(_VERBS)}_{self.word()}",
+                f"_{self.word()}_{self.word()}",
+                self.word(),
+                f"{self.word()}_fn",
+            )
+        )
+
+    def rebuilder(self) -> str:
+        """The name of a function that ``__reduce__`` methods name."""
+        return self.rng.choice(_REBUILDERS).format(self.word())
+
+    def member(self) -> str:
+        """An enum member's name."""
+        return "_".join(self.rng.sample(words(), self.rng.choice((1, 1, 2)))).upper()
+
+    def identifier(self) -> str:
+        """An attribute's or a key's name."""
+        rng = self.rng
+        name = "_".join(rng.sample(words(), rng.choice((1, 2, 2, 3))))
+        return rng.choice(
+            (
+                name,
+                name,
+                f"{name}_",
+                f"_{name}",
+                f"{name}{rng.randrange(10)}",
+                f"{name}.{rng.randrange(24)}.{self.word()}",
+                f"n_{name}",
+            )
+        )
+
+    def setting(self) -> str:
+        """A value of an option."""
+        return self.rng.choice(_SETTINGS)
+
+    def path(self) -> str:
+        """A path as training programs keep them."""
+        return self.expand(self.rng.choice(_templates()["path"]))
+
+    def url(self) -> str:
+        """An address as configurations keep them."""
+        return self.expand(self.rng.choice(_templates()["url"]))
+
+    def regex(self) -> str:
+        """A regular expression."""
+        return self.expand(self.rng.choice(_templates()["regex"]))
+
+    def date(self) -> str:
+        """A moment, written in one of the usual ways."""
+        rng = self.rng
+        year, month, day, hour = (
+            rng.randrange(2015, 2027),
+            rng.randrange(1, 13),
+            rng.randrange(1, 29),
+            rng.randrange(24),
+        )
+        return rng.choice(
+            (
+                f"{year}-{month:02}-{day:02}",
+                f"{year}-{month:02}-{day:02}T{hour:02}:12:07",
+                f"{month:02}/{day:02}/{year}",
+            )
+        )
+
+    def document(self) -> str:
+        """A longer text: prose, a docstring, a prompt, a template, a query."""
+        kind = self.rng.choice(
+            [name for name in _templates() if name not in ("path", "url", "regex", "short", "field")]
+        )
+        return self.expand(self.rng.choice(_templates()[kind]))
+
+    def any(self) -> str:
+        """Any text."""
+        rng = self.rng
+        ways = (
+            self.identifier,
+            self.identifier,
+            self.setting,
+            self.path,
+            self.url,
+            self.date,
+            lambda: self.expand(rng.choice(_templates()["short"])),
+            lambda: " ".join(rng.choices(words(), k=rng.randrange(1, 12))),
+            lambda: f"{rng.getrandbits(128):032x}",
+            lambda: " ".join(rng.choices(words(), k=rng.randrange(3, 9))).capitalize() + ".",
+            self.document,
+        )
+        return rng.choice(ways)()
+
+    def field(self) -> tuple[str, str]:
+        """An attribute that is known to hold a text, and the text."""
+        name, _, kind = self.rng.choice(_templates()["field"]).partition(" ")
+        return name, self.expand(self.rng.choice(_templates()[kind]))
+
+    def expand(self, text: str) -> str:
+        """Fill <w> (a word), <W> (a title), <n> (a number), <h> (hexadecimal), <p> (a path) and <s> (a sentence)."""
+        for mark, make in (
+            ("<w>", self.word),
+            ("<W>", lambda: self.word().title()),
+            ("<n>", lambda: str(self.rng.randrange(1, 1000))),
+            ("<h>", lambda: f"{self.rng.getrandbits(40):010x}"),
+            ("<p>", lambda: "/".join(self.rng.sample(words(), 3))),
+            ("<s>", lambda: " ".join(self.rng.choices(words(), k=9)).capitalize() + "."),
+        ):
+            while mark in text:
+                text = text.replace(mark, make(), 1)
+        return text
