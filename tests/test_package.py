@@ -15,7 +15,8 @@ import pytest
 import picklegate
 
 SRC = Path(picklegate.__file__).parent
-MAKERS = {"Fault", "Finding", "bound", "finding", "note", "odd"}
+MAKERS = {"Fault", "Finding", "_unscannable", "bound", "finding", "note", "odd"}
+CODE = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+")
 HEAVY = ["click", "huggingface_hub", "joblib", "numpy", "pickle", "requests", "sklearn", "torch", "tqdm", "xgboost"]
 
 
@@ -78,9 +79,9 @@ def test_findings_are_documented() -> None:
 
 
 def codes(path: Path) -> Iterator[str]:
-    """The literal codes in calls that make findings, first or as ``code=``."""
+    """The literal codes in calls that make findings."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in MAKERS:
-            for value in (*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "code")):
-                if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            for value in (*node.args[:2], *(keyword.value for keyword in node.keywords if keyword.arg == "code")):
+                if isinstance(value, ast.Constant) and isinstance(value.value, str) and CODE.fullmatch(value.value):
                     yield value.value

@@ -128,14 +128,17 @@ def _scan(paths: Iterable[str]) -> Iterator[FileReport]:
                     pending.extend(os.path.join(path, name) for name in sorted(os.listdir(path), reverse=True))
             else:
                 yield scan_file(path)
+        except GateError:
+            raise
         except OSError as error:
-            yield _unreadable(path, error)
+            yield _unscannable(path, "file.unreadable", error.strerror or str(error))
+        except Exception as error:  # noqa: BLE001 - a defect that one file brings out must not cost the others their verdicts
+            yield _unscannable(path, "file.crashed", f"picklegate failed on it, please report this ({error!r})")
 
 
-def _unreadable(path: str, error: OSError) -> FileReport:
-    message = error.strerror or str(error)
+def _unscannable(path: str, code: str, message: str) -> FileReport:
     _say(message if path in message else f"{path}: {message}")
-    finding = Finding(code="file.unreadable", verdict=Verdict.UNSCANNABLE, message=message)
+    finding = Finding(code=code, verdict=Verdict.UNSCANNABLE, message=message)
     return FileReport(name=path, container="unknown", size=0, findings=(finding,))
 
 
