@@ -6,17 +6,17 @@ Everything is inert in intent: hosts are of reserved names, addresses of the doc
 from __future__ import annotations
 
 import base64
-import csv
 import functools
 import json
 import random
 import re
 import shlex
 import zlib
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from picklegate.training import lists
 from picklegate.training.assembler import assemble
+from picklegate.training.lists import templates, words
 from picklegate.training.style import random_style
 from picklegate.training.tree import Call, Name, New, Tree
 
@@ -35,28 +35,9 @@ _NAMED = {
 }
 
 
-def data_text(name: str) -> str:
-    """Read one of the small generated lists."""
-    return resources.files("picklegate.training").joinpath("data", name).read_text(encoding="utf-8")
-
-
-@functools.cache
-def words() -> tuple[str, ...]:
-    """The ordinary words that names and texts are made of."""
-    return tuple(data_text("words.txt").split())
-
-
-@functools.cache
-def _templates() -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for row in csv.DictReader(data_text("payloads.tsv").splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE):
-        found.setdefault(row["kind"], []).append(row["template"])
-    return found
-
-
 @functools.cache
 def _codes() -> tuple[dict[str, Any], ...]:
-    return tuple(json.loads(line) for line in data_text("code.jsonl").splitlines())
+    return tuple(json.loads(line) for line in lists.text("code.jsonl").splitlines())
 
 
 class Arguments:
@@ -71,17 +52,19 @@ class Arguments:
         simple = self._atom(kind)
         if simple is not None:
             return simple
-        template = self.rng.choice(_templates()[kind if depth < 3 else "cmd" if kind == "command" else kind])
+        template = self.rng.choice(
+            templates("payloads.tsv")[kind if depth < 3 else "cmd" if kind == "command" else kind]
+        )
         if depth >= 3 and _PLACEHOLDER.search(template) and kind in ("source", "expr"):
             template = "print('{word}')"
 
         def expand(match: re.Match[str]) -> str:
             encoding, inner = match.groups()
-            if encoding is None and inner not in _templates() and self._atom(inner) is None:
+            if encoding is None and inner not in templates("payloads.tsv") and self._atom(inner) is None:
                 return match.group()
             return _encoded(self.text(inner, depth + 1), encoding)
 
-        return _PLACEHOLDER.sub(expand, template.replace("\\n", "\n"))
+        return _PLACEHOLDER.sub(expand, template)
 
     def _atom(self, kind: str) -> str | None:
         if kind == "word":

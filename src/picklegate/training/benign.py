@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from picklegate.training.arguments import data_text, words
 from picklegate.training.assembler import assemble
 from picklegate.training.carriers import Sample, contain
+from picklegate.training.lists import rows as table
+from picklegate.training.lists import vocabulary, words
 from picklegate.training.style import Style, random_style
 from picklegate.training.texts import Texts
 from picklegate.training.tree import Build, Call, Extend, Fill, Name, New, PersistentId, Tree
@@ -17,52 +18,7 @@ if TYPE_CHECKING:
 
     from picklegate.training.corpus import HubRow
 
-_STORAGES = (
-    "FloatStorage",
-    "HalfStorage",
-    "BFloat16Storage",
-    "LongStorage",
-    "IntStorage",
-    "ByteStorage",
-    "BoolStorage",
-)
 _DTYPES = ("f4", "f8", "i8", "i4", "u1", "b1", "O8", "U12", "S5", "c16", "M8")
-_KEYS = [
-    "weight",
-    "bias",
-    "running_mean",
-    "running_var",
-    "num_batches_tracked",
-    "in_proj_weight",
-    "out_proj.weight",
-    "embeddings",
-    "lora_A.weight",
-    "gamma",
-    "beta",
-    "scale",
-]
-_BLOCKS = [
-    "encoder",
-    "decoder",
-    "layers",
-    "blocks",
-    "attn",
-    "mlp",
-    "conv1",
-    "conv2",
-    "bn1",
-    "downsample",
-    "self_attn",
-    "q_proj",
-    "k_proj",
-    "v_proj",
-    "fc",
-    "head",
-    "embed",
-    "norm",
-    "lstm",
-    "proj",
-]
 
 
 class Benign:
@@ -117,7 +73,9 @@ class Benign:
         for side in shape:
             size *= side
         device = rng.choice(("cpu", "cpu", "cpu", "cuda:0"))
-        storage = PersistentId(("storage", Name("torch", rng.choice(_STORAGES)), str(rng.randrange(400)), device, size))
+        storage = PersistentId(
+            ("storage", Name("torch", rng.choice(vocabulary("storage"))), str(rng.randrange(400)), device, size)
+        )
         hooks = Call(Name("collections", "OrderedDict")) if extra is None else extra
         tensor = Call(Name("torch._utils", "_rebuild_tensor_v2"), (storage, 0, shape, stride, False, hooks))
         if rng.random() < 0.1:
@@ -130,7 +88,7 @@ class Benign:
         """Parameter names and tensors."""
         rng = self.rng
         names = [
-            f"{'.'.join(rng.choices(_BLOCKS, k=rng.randrange(1, 4)))}.{i}.{rng.choice(_KEYS)}"
+            f"{'.'.join(rng.choices(vocabulary('block'), k=rng.randrange(1, 4)))}.{i}.{rng.choice(vocabulary('parameter'))}"
             for i in range(rng.randrange(1, 12))
         ]
         return {name: self.tensor() for name in names}
@@ -302,10 +260,8 @@ class Benign:
 
     def known(self) -> Tree:
         """An object of a class that every file has, with attributes."""
-        rows = [line.split("\t") for line in data_text("known.tsv").splitlines()[1:]]
-        module, name, _ = self.rng.choice(
-            [row for row in rows if row[1][:1].isupper() and row[0] not in ("torch", "builtins", "collections")]
-        )
+        row = self.rng.choice([row for row in table("known.tsv") if row["name"].istitle() or "." in row["module"]])
+        module, name = row["module"], row["name"]
         return Build(New(Name(module, name)), self.state())
 
     def object(self, depth: int = 0) -> Tree:

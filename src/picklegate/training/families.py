@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from picklegate.training.arguments import data_text, words
 from picklegate.training.assembler import assemble
+from picklegate.training.lists import rows, vocabulary, words
 from picklegate.training.reaching import module_object, packed_bytes, reflected
 from picklegate.training.style import random_style
 from picklegate.training.tree import Build, Call, Extend, Fill, Name, New, Then, Tree
@@ -106,10 +106,6 @@ def _reflective(gadget: Gadget, args: Arguments, rng: random.Random) -> Payload:
     return _payload(gadget, rng.choice(ways)(), kinds)
 
 
-_LOADERS = ["pickle.loads", "_pickle.loads", "cPickle.loads", "pickle._loads", "dill.loads", "cloudpickle.loads", "numpy.loads", "torch.storage._load_from_bytes", "joblib.numpy_pickle.loads", "pandas.io.pickle.loads", "jsonpickle.pickler.loads", "ray.cloudpickle.loads", "numpy.core.multiarray.loads", "distributed.protocol.pickle.loads"]
-_READERS = ["pickle.load", "_pickle.load", "dill.load", "joblib.load", "torch.load", "numpy.load", "pandas.read_pickle"]
-
-
 def _nested(gadget: Gadget, args: Arguments, rng: random.Random) -> Payload:
     inner = (_plain if rng.random() < 0.7 else _reflective)(gadget, args, rng)
     data = assemble(inner.tree, random_style(rng), rng).data
@@ -118,13 +114,13 @@ def _nested(gadget: Gadget, args: Arguments, rng: random.Random) -> Payload:
     if draw < 0.5:
         blob = packed_bytes(data, rng)
     if draw < 0.8:
-        module, _, name = rng.choice(_LOADERS).rpartition(".")
+        module, _, name = rng.choice(vocabulary("loader")).rpartition(".")
         return _payload(gadget, Call(Name(module, name), (blob,)), inner.arguments)
     file = Call(Name(rng.choice(("io", "_io")), "BytesIO"), (blob,))
     if draw > 0.95:
         reader = Call(Name("_pickle", "Unpickler"), (file,))
         return _payload(gadget, Call(Name("_pickle", "Unpickler.load"), (reader,)), inner.arguments)
-    module, _, name = rng.choice(_READERS).rpartition(".")
+    module, _, name = rng.choice(vocabulary("reader")).rpartition(".")
     flags: tuple[Tree, ...] = (None, True) if module == "numpy" else ()
     return _payload(gadget, Call(Name(module, name), (file, *flags)), inner.arguments)
 
@@ -132,7 +128,8 @@ def _nested(gadget: Gadget, args: Arguments, rng: random.Random) -> Payload:
 def _state(gadget: Gadget, args: Arguments, rng: random.Random) -> Payload:
     """Something that stands is overwritten, and what uses it then does harm."""
     kinds, values = _drawn(gadget, args, rng)
-    victim = rng.choice(_victims())
+    row = rng.choice(rows("known.tsv"))
+    victim = (row["module"], row["name"])
     attribute = victim[1]
     module = Call(Name("importlib", "import_module"), (victim[0],))
     direct: Tree = gadget.callee
@@ -172,18 +169,11 @@ def _state(gadget: Gadget, args: Arguments, rng: random.Random) -> Payload:
     return _payload(gadget, tree, used)
 
 
-def _victims() -> list[tuple[str, str]]:
-    pairs = []
-    for line in data_text("known.tsv").splitlines()[1:]:
-        module, name, *_ = line.split("\t")
-        pairs.append((module, name))
-    return pairs
-
-
 def _known(gadget: Gadget, args: Arguments, rng: random.Random) -> Payload:
     """A callable that every model uses, overwritten beside the model, given code."""
     del gadget
-    module, name, shape, *_ = rng.choice(data_text("known.tsv").splitlines()[1:]).split("\t")
+    row = rng.choice(rows("known.tsv"))
+    module, name, shape = row["module"], row["name"], row["shape"]
     kind = rng.choices(("source", "expr", "command", "marshal"), (8, 4, 5, 1))[0]
     payload = _telling(kind, args)
     fillers: tuple[tuple[Tree, ...], ...] = ((), (0,), ("",), (None,), ((),), (rng.choice(words()),))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from picklegate.training.arguments import Arguments, data_text
+from picklegate.training.arguments import Arguments
 from picklegate.training.assembler import assemble, assemble_value
 from picklegate.training.benign import Benign
 from picklegate.training.carriers import PLACES, Carrier, Sample, contain
 from picklegate.training.families import FAMILIES, Payload
+from picklegate.training.lists import rows
 from picklegate.training.style import Style, random_style
 from picklegate.training.tree import Marked, Name, Then, Tree
 
@@ -45,9 +45,9 @@ class Gadget:
 
 def read_gadgets(*, mined: bool = True) -> tuple[Gadget, ...]:
     """Read the curated gadgets and, unless told otherwise, the mined ones."""
-    rows = [(row, "curated") for row in _rows("gadgets.tsv")]
+    found = [(row, "curated") for row in rows("gadgets.tsv")]
     if mined:
-        rows += [(row, "mined") for row in _rows("mined.tsv")]
+        found += [(row, "mined") for row in rows("mined.tsv")]
     return tuple(
         Gadget(
             module=row["module"],
@@ -57,12 +57,8 @@ def read_gadgets(*, mined: bool = True) -> tuple[Gadget, ...]:
             arguments=tuple((row["arguments"] or "").split("|")),
             source=source,
         )
-        for row, source in rows
+        for row, source in found
     )
-
-
-def _rows(name: str) -> Iterator[dict[str, str]]:
-    return csv.DictReader(data_text(name).splitlines(), delimiter="\t")
 
 
 def samples(

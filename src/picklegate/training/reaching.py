@@ -9,6 +9,7 @@ import lzma
 import zlib
 from typing import TYPE_CHECKING
 
+from picklegate.training.lists import vocabulary
 from picklegate.training.tree import Call, Name, Tree
 
 if TYPE_CHECKING:
@@ -17,17 +18,11 @@ if TYPE_CHECKING:
 
 _GETATTR = Name("builtins", "getattr")
 _MODULES = Name("sys", "modules")
-_HOLDERS = {
-    "os": ["shutil", "random", "tempfile", "glob", "pathlib", "logging", "platform", "subprocess", "fileinput", "linecache", "zipfile", "tarfile", "joblib.disk", "numpy.f2py.diagnose", "torch.serialization", "torch.hub", "transformers.utils.hub", "pandas.io.common", "sklearn.utils._testing", "matplotlib.cbook", "dill.session"],
-    "subprocess": ["platform", "webbrowser", "torch.utils.collect_env", "torch.utils.cpp_extension", "pip._internal.utils.subprocess", "numpy.f2py.diagnose", "joblib.externals.loky.backend.context", "transformers.trainer_utils", "asyncio.base_events"],
-    "sys": ["logging", "pickle", "inspect", "torch.serialization", "numpy.core.numeric"],
-    "builtins": ["six.moves", "torch._six", "codeop", "rlcompleter"],
-}
-"""Modules that hold another as an attribute: a dotted name reaches through them."""
 
 
 def module_object(name: str, rng: random.Random) -> Tree:
     """A module object, by one of the ways to get one."""
+    holders = vocabulary(f"holder {name}")
     ways: tuple[Callable[[], Tree], ...] = (
         lambda: Call(Name("importlib", "import_module"), (name,)),
         lambda: Call(Name("builtins", "__import__"), (name,)),
@@ -37,7 +32,7 @@ def module_object(name: str, rng: random.Random) -> Tree:
         lambda: Call(Call(Name("operator", "itemgetter"), (name,)), (_MODULES,)),
         lambda: Call(Name("cloudpickle.cloudpickle", "subimport"), (name,)),
         lambda: Call(Name("dill._dill", "_import_module"), (name,)),
-        lambda: Name(rng.choice(_HOLDERS[name]), name) if name in _HOLDERS else Call(Name("pydoc", "locate"), (name,)),
+        lambda: Name(rng.choice(holders), name) if holders else Call(Name("pydoc", "locate"), (name,)),
     )
     return rng.choice(ways)()
 
@@ -45,7 +40,7 @@ def module_object(name: str, rng: random.Random) -> Tree:
 def reflected(module: str, name: str, rng: random.Random) -> Tree:
     """The object of that name, reached by calls and not by an import of its name."""
     first, _, rest = name.partition(".")
-    holder = rng.choice(_HOLDERS[module]) if module in _HOLDERS else None
+    holders = vocabulary(f"holder {module}")
     ways: list[Callable[[], Tree]] = [
         lambda: Call(_GETATTR, (module_object(module, rng), first)),
         lambda: Call(Call(Name("operator", "attrgetter"), (name,)), (module_object(module, rng),)),
@@ -61,8 +56,9 @@ def reflected(module: str, name: str, rng: random.Random) -> Tree:
         lambda: Name(_computed(module, rng), name),
         lambda: Name(module, _computed(name, rng)),
     ]
-    if holder is not None:
-        ways += [lambda: Name(holder, f"{module}.{name}")] * 3
+    if holders:
+        # A module that holds another as an attribute: a dotted name reaches through it.
+        ways += [lambda: Name(rng.choice(holders), f"{module}.{name}")] * 3
     base = rng.choice(ways)()
     if rest and isinstance(base, Call) and isinstance(base.args, tuple) and base.args[-1] == first:
         return Call(_GETATTR, (base, rest))

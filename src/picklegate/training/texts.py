@@ -2,197 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
-from picklegate.training.arguments import data_text, words
+from picklegate.training.lists import templates, vocabulary, words
 
 if TYPE_CHECKING:
     import random
-
-_CLASS_ENDINGS = [
-    "Model",
-    "Config",
-    "Tokenizer",
-    "Encoder",
-    "Decoder",
-    "Layer",
-    "Block",
-    "Dataset",
-    "Trainer",
-    "Estimator",
-    "Transformer",
-    "Pipeline",
-    "Vectorizer",
-    "Classifier",
-    "Regressor",
-    "Scaler",
-    "Processor",
-    "Extractor",
-    "Net",
-    "Module",
-    "Head",
-    "Policy",
-    "Buffer",
-    "Env",
-    "Wrapper",
-    "Args",
-    "Options",
-    "Params",
-    "State",
-    "Result",
-    "Entry",
-    "Record",
-    "Node",
-    "Graph",
-    "Tree",
-    "Vocab",
-    "Index",
-    "Loss",
-    "Metric",
-    "Callback",
-    "Scheduler",
-    "Optimizer",
-    "Sampler",
-    "Collator",
-    "Augmentation",
-    "Transform",
-    "Feature",
-    "Schema",
-    "Type",
-    "Mode",
-    "Strategy",
-    "Task",
-]
-_LAYERS = [
-    "models",
-    "model",
-    "utils",
-    "data",
-    "core",
-    "layers",
-    "modules",
-    "nn",
-    "training",
-    "config",
-    "base",
-    "common",
-    "preprocessing",
-    "features",
-    "datasets",
-    "ops",
-    "lib",
-    "engine",
-    "io",
-    "types",
-]
-_VERBS = [
-    "get",
-    "make",
-    "build",
-    "create",
-    "init",
-    "collate",
-    "preprocess",
-    "normalize",
-    "tokenize",
-    "load",
-    "read",
-    "compute",
-    "rebuild",
-    "unpickle",
-    "restore",
-    "reconstruct",
-    "from",
-    "to",
-    "apply",
-]
-_REBUILDERS = (
-    "_unpickle",
-    "_rebuild",
-    "_reconstruct",
-    "_restore",
-    "from_dict",
-    "_from_state",
-    "make_{}",
-    "_make_{}",
-    "load_{}",
-    "get_{}",
-    "unpickle_{}",
-)
-_SETTINGS = [
-    "relu",
-    "gelu",
-    "adamw",
-    "linear",
-    "cosine",
-    "steps",
-    "epoch",
-    "no",
-    "auto",
-    "cuda",
-    "cpu",
-    "float16",
-    "bfloat16",
-    "fp32",
-    "mean",
-    "max",
-    "cls",
-    "bert-base-uncased",
-    "gpt2",
-    "wordpiece",
-    "bpe",
-    "utf-8",
-    "latin-1",
-    "en",
-    "de",
-    "train",
-    "test",
-    "validation",
-    "accuracy",
-    "f1",
-    "macro",
-    "micro",
-    "none",
-    "same",
-    "valid",
-    "reflect",
-    "bilinear",
-    "nearest",
-    "l1",
-    "l2",
-    "hinge",
-    "log_loss",
-    "gini",
-    "entropy",
-    "uniform",
-    "distance",
-    "euclidean",
-    "cosine_similarity",
-    "passive",
-    "end",
-    "every_save",
-    "all_checkpoints",
-    "1.0.2",
-    "0.24.1",
-    "2.1.0+cu118",
-    "left",
-    "right",
-    "max_length",
-    "longest_first",
-    "rbf",
-    "poly",
-    "sigmoid",
-]
-
-
-@functools.cache
-def _templates() -> dict[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = {}
-    for line in data_text("texts.tsv").splitlines()[1:]:
-        kind, _, text = line.partition("\t")
-        found.setdefault(kind, []).append(text.replace("\\n", "\n"))
-    return {kind: tuple(texts) for kind, texts in found.items()}
 
 
 class Texts:
@@ -212,7 +27,7 @@ class Texts:
         if draw < 0.12:
             return "__main__"
         if draw < 0.25:
-            return self.rng.choice(_LAYERS)
+            return self.rng.choice(vocabulary("layer"))
         return "".join(
             (
                 self.word(),
@@ -225,7 +40,7 @@ class Texts:
         """A module of the package."""
         if package == "__main__":
             return package
-        rest = [self.rng.choice((self.word(), *_LAYERS)) for _ in range(self.rng.choice((0, 1, 1, 2, 3)))]
+        rest = [self.rng.choice((self.word(), *vocabulary("layer"))) for _ in range(self.rng.choice((0, 1, 1, 2, 3)))]
         if rest and self.rng.random() < 0.25:
             rest[-1] = f"_{rest[-1]}"
         return ".".join((package, *rest))
@@ -235,14 +50,14 @@ class Texts:
         parts = [self.word().title() for _ in range(self.rng.choice((1, 1, 2)))]
         if self.rng.random() < 0.15:
             parts[0] = parts[0].upper()[:4]
-        name = "".join((*parts, self.rng.choice((*_CLASS_ENDINGS, ""))))
+        name = "".join((*parts, self.rng.choice((*vocabulary("class_ending"), ""))))
         return f"_{name}" if self.rng.random() < 0.05 else name
 
     def function(self) -> str:
         """A function's name."""
         return self.rng.choice(
             (
-                f"{self.rng.choice(_VERBS)}_{self.word()}",
+                f"{self.rng.choice(vocabulary('verb'))}_{self.word()}",
                 f"_{self.word()}_{self.word()}",
                 self.word(),
                 f"{self.word()}_fn",
@@ -251,7 +66,7 @@ class Texts:
 
     def rebuilder(self) -> str:
         """The name of a function that ``__reduce__`` methods name."""
-        return self.rng.choice(_REBUILDERS).format(self.word())
+        return self.rng.choice(vocabulary("rebuilder")).format(self.word())
 
     def member(self) -> str:
         """An enum member's name."""
@@ -275,19 +90,19 @@ class Texts:
 
     def setting(self) -> str:
         """A value of an option."""
-        return self.rng.choice(_SETTINGS)
+        return self.rng.choice(vocabulary("setting"))
 
     def path(self) -> str:
         """A path as training programs keep them."""
-        return self.expand(self.rng.choice(_templates()["path"]))
+        return self.expand(self.rng.choice(templates("texts.tsv")["path"]))
 
     def url(self) -> str:
         """An address as configurations keep them."""
-        return self.expand(self.rng.choice(_templates()["url"]))
+        return self.expand(self.rng.choice(templates("texts.tsv")["url"]))
 
     def regex(self) -> str:
         """A regular expression."""
-        return self.expand(self.rng.choice(_templates()["regex"]))
+        return self.expand(self.rng.choice(templates("texts.tsv")["regex"]))
 
     def date(self) -> str:
         """A moment, written in one of the usual ways."""
@@ -309,9 +124,9 @@ class Texts:
     def document(self) -> str:
         """A longer text: prose, a docstring, a prompt, a template, a query."""
         kind = self.rng.choice(
-            [name for name in _templates() if name not in ("path", "url", "regex", "short", "field")]
+            [name for name in templates("texts.tsv") if name not in ("path", "url", "regex", "short", "field")]
         )
-        return self.expand(self.rng.choice(_templates()[kind]))
+        return self.expand(self.rng.choice(templates("texts.tsv")[kind]))
 
     def any(self) -> str:
         """Any text."""
@@ -323,7 +138,7 @@ class Texts:
             self.path,
             self.url,
             self.date,
-            lambda: self.expand(rng.choice(_templates()["short"])),
+            lambda: self.expand(rng.choice(templates("texts.tsv")["short"])),
             lambda: " ".join(rng.choices(words(), k=rng.randrange(1, 12))),
             lambda: f"{rng.getrandbits(128):032x}",
             lambda: " ".join(rng.choices(words(), k=rng.randrange(3, 9))).capitalize() + ".",
@@ -333,8 +148,8 @@ class Texts:
 
     def field(self) -> tuple[str, str]:
         """An attribute that is known to hold a text, and the text."""
-        name, _, kind = self.rng.choice(_templates()["field"]).partition(" ")
-        return name, self.expand(self.rng.choice(_templates()[kind]))
+        name, _, kind = self.rng.choice(templates("texts.tsv")["field"]).partition(" ")
+        return name, self.expand(self.rng.choice(templates("texts.tsv")[kind]))
 
     def expand(self, text: str) -> str:
         """Fill <w> (a word), <W> (a title), <n> (a number), <h> (hexadecimal), <p> (a path) and <s> (a sentence)."""
