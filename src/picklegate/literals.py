@@ -37,8 +37,14 @@ _SHELL = tuple(
         r"(^|\s)(/usr)?/s?bin/\w+|C:\\+Windows|%\w+%|\$\{?[A-Z]\w*",
     )
 )
-_URL = re.compile(r"\b(https?|ftps?|wss?|tcp|udp|file|smb|ldaps?|rmi|gopher|dns|s3|gs)://|\b\d{1,3}(\.\d{1,3}){3}(:\d+)?\b|\.onion\b|\\\\\w+\\", re.ASCII)
-_PATH = re.compile(r"^(~|\.{1,2})?/[\w.@~ -]+(/|$)|^[A-Za-z]:\\|(^|/)(\.ssh|\.aws|\.bashrc|\.profile|etc|passwd|shadow|id_rsa|authorized_keys|crontab)(/|\b)|^\w[\w.-]*\.(py|sh|so|dll|exe|pth|bat|ps1|pyc|pkl|pickle|zip|whl)$", re.ASCII)
+_URL = re.compile(
+    r"\b(https?|ftps?|wss?|tcp|udp|file|smb|ldaps?|rmi|gopher|dns|s3|gs)://|\b\d{1,3}(\.\d{1,3}){3}(:\d+)?\b|\.onion\b|\\\\\w+\\",
+    re.ASCII,
+)
+_PATH = re.compile(
+    r"^(~|\.{1,2})?/[\w.@~ -]+(/|$)|^[A-Za-z]:\\|(^|/)(\.ssh|\.aws|\.bashrc|\.profile|etc|passwd|shadow|id_rsa|authorized_keys|crontab)(/|\b)|^\w[\w.-]*\.(py|sh|so|dll|exe|pth|bat|ps1|pyc|pkl|pickle|zip|whl)$",
+    re.ASCII,
+)
 _DOTTED = re.compile(r"[A-Za-z_]\w*([.:][A-Za-z_]\w*)+", re.ASCII)
 _WORD = re.compile(r"[\w.:+#/-]{0,64}", re.ASCII)
 _ENCODED = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}|(\\x[0-9a-fA-F]{2}){6,}|([0-9a-fA-F]{2}){24,}")

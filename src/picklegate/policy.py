@@ -103,12 +103,15 @@ def _decided_by(findings: list[Finding], verdict: Verdict, *, inert: bool) -> st
     return "model" if "call.score" in deciding else "fault"
 
 
-_PROOFS = frozenset(("call.execution", "call.made-function", "argument.execution", "import.execution", "state.on-global"))
+_PROOFS = frozenset(
+    ("call.execution", "call.made-function", "argument.execution", "import.execution", "state.on-global")
+)
 
 _NOTES = {
     "import.unresolved": Verdict.SUSPICIOUS,
     "import.extension": Verdict.SUSPICIOUS,
     "stream.frame": Verdict.SUSPICIOUS,
+    "stream.frame-cut": Verdict.UNSCANNABLE,
     "stream.protocol": Verdict.SUSPICIOUS,
     "stream.nested-unread": Verdict.SUSPICIOUS,
     "limit.depth": Verdict.UNSCANNABLE,
@@ -144,14 +147,20 @@ def _proofs(name: str, event: Event) -> list[Finding]:
         return finding("call.execution", Verdict.MALICIOUS, f"loading runs {spelled}")
     if event.kind == "state":
         if isinstance(event.callee, Global):
-            return finding("state.on-global", Verdict.SUSPICIOUS, f"loading writes into {event.name}, which other code uses")
+            return finding(
+                "state.on-global", Verdict.SUSPICIOUS, f"loading writes into {event.name}, which other code uses"
+            )
         return []
     if event.name == "unresolved":
         maker = event.callee.known if isinstance(event.callee, Event) else ""
         if maker in callees.MADE:
-            return finding("call.made-function", Verdict.MALICIOUS, "loading calls a function that the stream itself makes")
+            return finding(
+                "call.made-function", Verdict.MALICIOUS, "loading calls a function that the stream itself makes"
+            )
         if maker not in _CLASS_MAKERS:
-            return finding("call.unresolved", Verdict.SUSPICIOUS, f"loading calls what cannot be told statically ({event.via})")
+            return finding(
+                "call.unresolved", Verdict.SUSPICIOUS, f"loading calls what cannot be told statically ({event.via})"
+            )
         return []
     handed = [item.dotted for item in features.arguments(event).globals if callees.executes(item.known)]
     if handed:
@@ -176,7 +185,11 @@ def _executing_imports(name: str, found: Trace, allowed: frozenset[str]) -> list
 
 def _scored(name: str, score: float, event: Event, vector: tuple[float, ...], model: Classifier) -> Finding:
     """The finding of an event that the model holds for hostile, with what moved its score most."""
-    parts = [f"{feature.replace('_', ' ')} +{weight:.1f}" for feature, weight in model.contributions(vector)[:4] if weight > 0.05]
+    parts = [
+        f"{feature.replace('_', ' ')} +{weight:.1f}"
+        for feature, weight in model.contributions(vector)[:4]
+        if weight > 0.05
+    ]
     verdict = Verdict.MALICIOUS if score >= model.block else Verdict.SUSPICIOUS
     spelled = f"{event.name}({', '.join(_arguments(event))})"
     action = "writes state into" if event.kind == "state" else "calls"

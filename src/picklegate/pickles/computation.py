@@ -107,7 +107,7 @@ def _method(kind: type, name: str) -> Callable[..., Any]:
     if name in ("encode", "decode"):
         return _codec(function)
     if name == "replace":
-        return lambda text, old, new, *count: function(text, old, new[:_MOST // (len(text) + 1)], *count)
+        return lambda text, old, new, *count: function(text, old, new[: _MOST // (len(text) + 1)], *count)
     return lambda *args: function(*args)
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from picklegate.limits import Limits
 from picklegate.pickles import opcodes, reflection
 from picklegate.pickles.names import canonical
 from picklegate.pickles.opcodes import Buffer
+from picklegate.pickles.records import Fault, Import, Trace
 from picklegate.pickles.values import Dict, Event, Global, Known, Persistent, Set, Unresolved
-
-if TYPE_CHECKING:
-    from picklegate.pickles.tracer import Trace
 
 Inline = Callable[[dict[str, Any], int], int]
 """(attributes of the object just built, offset) -> the offset at which opcodes go on."""
@@ -30,28 +27,6 @@ class Exhausted(Exception):  # noqa: N818  a signal inside this package, never a
 
 class Retrace(Exception):  # noqa: N818
     """A call takes a container of which items were dropped: read again and keep all."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fault:
-    """Something that a loader would refuse, or that loaders read differently."""
-
-    code: str
-    offset: int
-    message: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Import:
-    """A (module, name) that the stream resolves, as written, and the offset of the first time.
-
-    ``via`` is empty for import opcodes, else what resolves it (``"getattr"``, ``"EXT"`` ...).
-    """
-
-    module: str
-    name: str
-    offset: int
-    via: str = ""
 
 
 class Effects:
@@ -160,9 +135,7 @@ class Effects:
             return event
         return self.apply(kind, opcode, pos, self.resolve(callee), self.resolve(args), self.resolve(kwargs))
 
-    def apply(
-        self, kind: str, opcode: str, pos: int, callee: Any, args: Any, kwargs: Any = None, via: str = ""
-    ) -> Any:
+    def apply(self, kind: str, opcode: str, pos: int, callee: Any, args: Any, kwargs: Any = None, via: str = "") -> Any:
         """Record a call of resolved values; the value that results, as the stack holds it."""
         if type(args) is not tuple:
             # The Python unpickler unpacks any iterable, the C one wants a tuple.
@@ -261,7 +234,13 @@ class Effects:
                 return self.seen[key]
         via = "global" if type(target) is Global else ""
         kind = reflection.TYPES.get(type(target))
-        name = target.dotted if type(target) is Global else f"builtins.{kind}" if kind else getattr(target, "name", "unresolved")
+        name = (
+            target.dotted
+            if type(target) is Global
+            else f"builtins.{kind}"
+            if kind
+            else getattr(target, "name", "unresolved")
+        )
         event = self.record("state", opcode, pos, target, name, self.resolve(tuple(items)), None, via)
         event.known = event.name if kind else getattr(target, "known", "")
         if key is not None:

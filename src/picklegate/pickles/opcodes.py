@@ -114,7 +114,7 @@ def _quoted(text: bytes) -> bytes:
     if b"\\" not in text:
         return text
     try:
-        return codecs.escape_decode(text)[0]  # type: ignore[attr-defined,no-any-return]
+        return codecs.escape_decode(text)[0]
     except ValueError:
         return text
 

@@ -56,7 +56,9 @@ def item(effects: Effects, event: Event, target: Any, key: Any) -> Any:
         if target.known == "sys.modules":
             return effects.global_(event.offset, key, "", "sys.modules")
         if target.name == "__dict__" or target.name.endswith(".__dict__"):
-            owner = effects.global_(event.offset, target.module, target.name[: -len("__dict__")].rstrip("."), "__dict__")
+            owner = effects.global_(
+                event.offset, target.module, target.name[: -len("__dict__")].rstrip("."), "__dict__"
+            )
             return attribute(effects, event, owner, key)
     if type(target) is Event and target.known in _NAMESPACES:
         if key == "__builtins__":

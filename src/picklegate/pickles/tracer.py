@@ -7,57 +7,29 @@ of what is seen here. Known differences are listed in docs/loaders.md.
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import islice, repeat
+from itertools import repeat
 from typing import Any
 
 from picklegate.limits import DEFAULT, Limits
 from picklegate.pickles import opcodes
-from picklegate.pickles.effects import Effects, Exhausted, Fault, Import, Inline, Retrace
+from picklegate.pickles.effects import Effects, Exhausted, Inline, Retrace
+from picklegate.pickles.frames import Frames
+from picklegate.pickles.memo import wanted
 from picklegate.pickles.opcodes import Buffer
-from picklegate.pickles.values import Dict, Event, Persistent, Set
+from picklegate.pickles.records import Fault, Trace
+from picklegate.pickles.values import Dict, Set
 
 _CHUNK = 1 << 16
 """Opcodes between two looks at the bounds."""
 _KEEP = 256
 """Items kept of a container that no call takes."""
-_SMALL = 1 << 20
-"""Bytes up to which every memo entry is kept."""
 
 _FIXED = [opcodes.FIXED_NUMBERS.get(op, 0) for op in range(256)]
-_EVERY = range(1 << 64)
 _U32 = struct.Struct("<I").unpack_from
 _MARKED = frozenset(b"tldueio1\x90\x91")
 _CONSTANTS = {0x4E: None, 0x88: True, 0x89: False}
-_GET = re.compile(rb"g\s*\+?([0-9_]{1,20})")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trace:
-    """What loading one stream would do; offsets are indexes into ``data``.
-
-    ``end`` is just after STOP, or where reading ended. ``fault`` ended the reading before STOP;
-    ``notes`` did not. ``nested`` are the streams that its own calls would load, with the
-    loader's name; ``blobs`` are bytes that its calls hand to a loader of containers.
-    ``result`` is the abstract value that the load would return.
-    """
-
-    start: int
-    end: int
-    stopped: bool
-    protocol: int
-    opcodes: int
-    fault: Fault | None = None
-    notes: tuple[Fault, ...] = ()
-    imports: tuple[Import, ...] = ()
-    events: tuple[Event, ...] = ()
-    persistent: tuple[Persistent, ...] = ()
-    nested: tuple[tuple[str, Trace], ...] = ()
-    blobs: tuple[tuple[str, bytes], ...] = ()
-    result: Any = None
 
 
 def trace(
@@ -79,32 +51,6 @@ def trace(
         return _Machine(data, start, limits, inline or {}, depth, limits.max_stack).run()
 
 
-def _wanted(data: Buffer, start: int) -> Any:
-    """A superset of the memo indexes that some GET opcode in the buffer names."""
-    if len(data) - start < _SMALL:
-        return _EVERY
-    found = set(range(256))
-    pos = data.find(b"j", start)
-    for _ in repeat(None, len(data) >> 4):
-        if pos < 0:
-            break
-        if pos + 5 <= len(data):
-            found.add(_U32(data, pos + 1)[0])
-        pos = data.find(b"j", pos + 1)
-    else:
-        return _EVERY
-    many = len(data) >> 4
-    texts = list(islice(_GET.finditer(data, start), many))
-    if len(texts) == many or any(len(match[1]) == 20 for match in texts):
-        return _EVERY
-    for match in texts:
-        try:
-            found.add(int(match[1]))
-        except ValueError:
-            continue
-    return found
-
-
 class _Machine:
     def __init__(
         self,
@@ -120,14 +66,13 @@ class _Machine:
         self.limits = limits
         self.keep = keep
         self.effects = Effects(data, limits, inline, depth, keep, trace)
+        self.frames = Frames(data, start, self.effects)
         self.meta: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.dense = 0
         self.sparse: set[int] = set()
-        self.wanted = _wanted(data, start)
         self.protocol = 0
         self.opcodes = 0
-        self.frame_end = 0
 
     def run(self) -> Trace:
         fault: Fault | None = None
@@ -148,6 +93,7 @@ class _Machine:
         except Exhausted as error:
             fault = Fault(code="limit.stream", offset=self.pos, message=str(error))
         effects = self.effects
+        self.frames.leave(self.pos)
         return Trace(
             start=self.start,
             end=min(self.pos, len(self.data)),
@@ -178,9 +124,9 @@ class _Machine:
         if len(self.meta) > limits.max_marks:
             raise Exhausted(f"more than {limits.max_marks:,} nested marks")
 
-    def loop(self) -> Any:  # noqa: C901, PLR0912, PLR0915  one loop, because a call per opcode costs more than the work
+    def loop(self) -> Any:
         data, memo, meta, keep = self.data, self.memo, self.meta, self.keep
-        fixed, wanted, sparse = _FIXED, self.wanted, self.sparse
+        fixed, kept, sparse = _FIXED, wanted(data, self.start), self.sparse
         call, rare = self.effects.call, self.rare
         pos, dense = self.start, 0
         stack: list[Any] = []
@@ -203,7 +149,7 @@ class _Machine:
                             dense = self.occupy(slot, dense)
                         else:
                             dense += 1
-                        if slot in wanted:
+                        if slot in kept:
                             memo[slot] = stack[-1]
                         pos += 1
                     elif op == 0x8C:  # SHORT_BINUNICODE
@@ -223,7 +169,7 @@ class _Machine:
                             dense += 1
                         else:
                             dense = self.occupy(slot, dense)
-                        if slot in wanted:
+                        if slot in kept:
                             memo[slot] = stack[-1]
                         pos += 5
                     elif op == 0x68:  # BINGET
@@ -314,7 +260,7 @@ class _Machine:
                         end = opcodes.line_end(data, pos + 1)
                         slot = opcodes.index(data[pos + 1 : end])
                         dense = self.occupy(slot, dense)
-                        if slot in wanted:
+                        if slot in kept:
                             memo[slot] = stack[-1]
                         pos = end + 1
                     elif op == 0x2E:  # STOP
@@ -375,7 +321,7 @@ class _Machine:
             return end + 1
         return pos + 1
 
-    def rare(self, op: int, stack: list[Any], pos: int) -> int:  # noqa: C901, PLR0912  one opcode after the other
+    def rare(self, op: int, stack: list[Any], pos: int) -> int:
         """Every other opcode; the offset of the next one."""
         data, effects = self.data, self.effects
         if op in opcodes.COUNTED:
@@ -429,14 +375,11 @@ class _Machine:
             return pos + 1 + width
         elif op == 0x80:  # PROTO
             self.protocol = data[pos + 1]
-            if self.protocol > 5:  # noqa: PLR2004  the highest protocol
+            if self.protocol > 5:
                 effects.note("stream.protocol", pos, f"protocol {self.protocol} is not known")
             return pos + 2
         elif op == 0x95:  # FRAME
-            end = pos + 9 + struct.unpack_from("<Q", data, pos + 1)[0]
-            if pos < self.frame_end or end > len(data):
-                effects.note("stream.frame", pos, "a frame overlaps another or reaches past the end of the data")
-            self.frame_end = end
+            self.frames.enter(pos, pos + 9 + struct.unpack_from("<Q", data, pos + 1)[0])
             return pos + 9
         elif op == 0x97:  # NEXT_BUFFER
             stack.append(effects.buffer(pos))

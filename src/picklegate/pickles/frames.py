@@ -1,0 +1,104 @@
+"""FRAME, and what it hides: an argument that lies across a frame's end has two readings.
+
+The C unpickler of a file object reads a frame into its buffer. An argument that does not fit in
+what is left of the buffer is read from the file *behind* the frame, and the rest of the
+frame is dropped (``_Unpickler_ReadImpl`` and ``_Unpickler_Readline`` in Modules/_pickle.c, before
+CPython 3.13.15 and 3.14.7, which refuse). ``pickle.loads`` and older readers go straight on.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from picklegate.pickles import opcodes
+from picklegate.pickles.opcodes import Buffer
+
+if TYPE_CHECKING:
+    from picklegate.pickles.effects import Effects
+
+_WIDTHS = {**opcodes.FIXED_NUMBERS, 0x68: 2, 0x6A: 5, 0x71: 2, 0x72: 5, 0x80: 2, 0x82: 2, 0x83: 3, 0x84: 5, 0x95: 9}
+_ONE_LINE = opcodes.LINES | frozenset(b"gp")
+_TWO_LINES = frozenset(b"ci")
+
+
+def reads(data: Buffer, pos: int) -> Iterator[tuple[int, int]]:
+    """(start, end) of each read that the opcode at ``pos`` makes after its own byte; raises IndexError."""
+    op = data[pos]
+    if op in _ONE_LINE or op in _TWO_LINES:
+        for _ in range(1 + (op in _TWO_LINES)):
+            end = opcodes.line_end(data, pos + 1)
+            yield pos + 1, end + 1
+            pos = end
+    elif op in opcodes.COUNTED:
+        start, end = opcodes.extent(data, pos)
+        yield pos + 1, start
+        yield start, end
+    elif op in _WIDTHS:
+        yield pos + 1, pos + _WIDTHS[op]
+
+
+def straddle(data: Buffer, start: int, end: int) -> int | None:
+    """Where the read begins that lies across the end of the frame ``data[start:end]``, if one does."""
+    pos = start
+    try:
+        while pos < end:
+            following = pos + 1
+            for first, last in reads(data, pos):
+                if first < end < last:
+                    return first
+                following = last
+            pos = following
+    except (IndexError, struct.error):
+        pass
+    return None
+
+
+class Frames:
+    """The frame that a stream is in, and the other reading where an argument lies across its end."""
+
+    def __init__(self, data: Buffer, start: int, effects: Effects) -> None:
+        """Begin outside any frame."""
+        self.data = data
+        self.start = self.frame = self.end = start
+        self.effects = effects
+
+    def enter(self, pos: int, end: int) -> None:
+        """FRAME at ``pos``, whose content ends at ``end``."""
+        if end > len(self.data):
+            self.effects.note("stream.frame", pos, "a frame reaches past the end of the data")
+        if pos >= self.end:
+            self.leave(pos)
+        elif end > self.end:
+            self._cut(pos + 9)
+        else:
+            return
+        self.frame, self.end = pos, end
+
+    def leave(self, pos: int) -> None:
+        """Look whether an argument lay across the end of the frame that ``pos`` is beyond."""
+        if self.frame < self.end < pos:
+            read = straddle(self.data, self.frame + 9, self.end)
+            if read is not None:
+                self._cut(read)
+
+    def _cut(self, read: int) -> None:
+        """Follow the reading that drops the rest of the frame from ``read`` on."""
+        effects = self.effects
+        if "stream.frame-cut" in effects.notes:
+            return
+        effects.note("stream.frame-cut", self.frame, "an argument lies across a frame's end, where unpicklers differ")
+        if effects.depth < effects.limits.max_depth:
+            data = dropped(self.data, self.start, self.frame, read, self.end)
+            inner = effects.trace(data, limits=effects.limits, depth=effects.depth + 1)
+            effects.nested.append(("dropped frame end", inner))
+
+
+def dropped(data: Buffer, start: int, frame: int, read: int, end: int) -> bytes:
+    """The stream from ``start`` on as the C unpickler of a file reads it: without ``data[read:end]``.
+
+    ``frame`` is the offset of the FRAME opcode, whose length is set to what is left of the frame.
+    """
+    size = struct.pack("<Q", read - frame - 9)
+    return data[start : frame + 1] + size + data[frame + 9 : read] + data[end:]
