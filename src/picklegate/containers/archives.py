@@ -8,11 +8,11 @@ import struct
 import tarfile
 from typing import Any
 
-from picklegate.containers import torch
+from picklegate.containers import peek, torch
 from picklegate.containers.sniff import is_candidate
 from picklegate.containers.source import Source
 from picklegate.containers.walk import EXTRA, Walk
-from picklegate.pickles import Global, trace
+from picklegate.pickles import Global
 
 _ZFILE_HEADER = 21
 _TAR_FAULTS = (tarfile.TarError, OSError, ValueError, EOFError, OverflowError, RecursionError, IndexError, struct.error)
@@ -24,7 +24,7 @@ def read_compressed(walk: Walk, source: Source, name: str, depth: int, codec: st
         # joblib before 0.10: the length in hexadecimal, padded, then zlib; joblib 0.8 padded by one space more.
         source = source.window(_ZFILE_HEADER + (source.read(_ZFILE_HEADER, 1) == b" "))
     before = len(walk.streams)
-    inflated = walk.inflate("zlib" if codec == "zfile" else codec, source, name)
+    inflated = peek.inflate(walk, "zlib" if codec == "zfile" else codec, source, name)
     if inflated is None:
         return codec
     if inflated.error and not inflated.data:
@@ -68,25 +68,33 @@ class _File(io.RawIOBase):
 def read_tar(walk: Walk, source: Source, name: str, depth: int) -> str:
     """Open every member of a tar archive as ``tarfile`` finds it; an old torch file has its own members."""
     names: set[str] = set()
-    count = 0
     try:
         with tarfile.open(fileobj=_File(source), mode="r:") as archive:
             for member in archive:
-                count += 1
-                if count > walk.limits.max_members:
-                    walk.bound("limit.members", f"it has more than {walk.limits.max_members:,} members", name)
+                if not walk.admits(name):
                     break
                 if not member.isreg() or member.size <= 0:
                     continue
                 names.add(member.name)
                 path = f"{name}/{member.name}" if name else member.name
+                content = source.window(member.offset_data, member.size)
                 if member.issparse():
-                    walk.bound("tar.sparse", "the member is stored with holes", path)
-                    continue
-                _read_tar_member(walk, source.window(member.offset_data, member.size), member.name, path, depth)
+                    content = _filled(walk, archive, member, path)
+                _read_tar_member(walk, content, member.name, path, depth)
     except _TAR_FAULTS as error:
         walk.bound("tar.damaged", f"the archive cannot be read to its end: {error}", name)
     return "torch_tar" if {"pickle", "storages"} <= names else "tar"
+
+
+def _filled(walk: Walk, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> Source:
+    """The content of a member that is stored without its holes."""
+    left = min(walk.limits.max_inflated_bytes, walk.limits.max_total_inflated_bytes - walk.inflated)
+    if member.size > left:
+        walk.bound("limit.inflated", "its holes would pass a limit on size", path)
+    file = archive.extractfile(member)
+    data = file.read(max(min(member.size, left), 0)) if file is not None else b""
+    walk.inflated += len(data)
+    return Source(data)
 
 
 def _read_tar_member(walk: Walk, content: Source, member: str, path: str, depth: int) -> None:
@@ -104,7 +112,7 @@ def _read_tensors(walk: Walk, content: Source, path: str, depth: int) -> bool:
     data = content.prefix(content.size)
     place = 0
     while place < len(data):
-        found = trace(data, place, limits=walk.limits)
+        found = walk.trace(data, place)
         if not is_candidate(data, found, claimed=not place):
             return place > 0
         walk.stream(f"{path}: stream at {place}", found, depth)
@@ -135,14 +143,13 @@ def read_7z(walk: Walk, source: Source, name: str, depth: int) -> str:
     try:
         with library.SevenZipFile(_File(source), "r") as archive:
             members = archive.list()
-            if len(members) > walk.limits.max_members:
-                walk.bound("limit.members", f"it has more than {walk.limits.max_members:,} members", name)
+            if not all(walk.admits(name) for _ in members):
                 return "7z"
             if sum(member.uncompressed or 0 for member in members) > left:
                 walk.bound("limit.inflated", "decompressing it would pass a limit on size", name)
                 return "7z"
             factory = library.io.BytesIOFactory(left)
-            archive.extractall(factory=factory)
+            archive.extractall(factory=factory)  # noqa: S202  into memory, not onto a disk
     except Exception as error:  # noqa: BLE001  py7zr raises what its many codecs raise
         walk.bound("7z.damaged", f"the archive cannot be read: {type(error).__name__}", name)
         return "7z"

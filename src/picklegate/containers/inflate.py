@@ -56,10 +56,10 @@ def inflate(codec: str, source: Source, *, most: int, ratio: int, beginning: int
             pending = b""
             parts.append(part)
             size += len(part)
-            if beginning is not None and size >= beginning:
-                break
             if size > most or size > max(_FREE, ratio * fed):
                 return Inflated(data=b"".join(parts), bound=True)
+            if beginning is not None and size >= beginning:
+                break
             if engine.eof:
                 complete = size
                 pending = engine.unused_data or source.read(fed, _CHUNK)
@@ -75,7 +75,7 @@ def inflate(codec: str, source: Source, *, most: int, ratio: int, beginning: int
 
 
 class _Zlib:
-    """zlib's decompressor with the interface of bz2's and lzma's."""
+    """The decompressor of zlib with the interface of bz2's and lzma's."""
 
     def __init__(self, window_bits: int) -> None:
         self._engine = zlib.decompressobj(window_bits)
@@ -136,7 +136,7 @@ class _ZipLzma:
 
 
 class _Zstd:
-    """zstandard's decompressor with the interface of bz2's; fed in slices, for its output has no bound."""
+    """The decompressor of zstandard with the interface of bz2's; fed in slices, for its output has no bound."""
 
     _SLICE = 1 << 10
 

@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from picklegate.containers.dtypes import item_size, items
+from picklegate.containers.sniff import is_importable
 from picklegate.containers.source import Buffer
 from picklegate.containers.walk import Walk
-from picklegate.limits import Limits
-from picklegate.pickles import Event, Trace, trace
+from picklegate.pickles import Event, Trace
+from picklegate.pickles.effects import Inline
 
 _MODULES = ("numpy_pickle", "numpy_pickle_compat")
 _HAS_OBJECT = 1
 """numpy's NPY_ITEM_REFCOUNT among a type's flags."""
-
-_Hook = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +34,13 @@ class _Read:
 class Arrays:
     """The raw and the nested arrays of one buffer; ``hooks`` is what ``trace`` wants as ``inline``."""
 
-    def __init__(self, data: Buffer, limits: Limits) -> None:
+    def __init__(self, walk: Walk, data: Buffer) -> None:
         """Begin with no array seen."""
-        self.hooks: Mapping[tuple[str, str], _Hook] = _Hooks(self)
+        self._walk = walk
+        self.hooks: Mapping[tuple[str, str], Inline] = _Hooks(self)
         self.nested: list[tuple[int, Trace]] = []
         self.used = False
         self._data = data
-        self._limits = limits
         self._reads: list[_Read] = []
         self._unknown: list[int] = []
         self._siblings: list[str] = []
@@ -52,15 +51,15 @@ class Arrays:
         dtype = attributes.get("dtype")
         count = items(tuple(map(_side, _sides(attributes.get("shape")))))
         size = _declared_size(dtype)
-        if count is None or size is None:
+        if count is None or size is None or not isinstance(dtype, Event):
             self._unknown.append(offset)
             return len(self._data)
         if size >= 0 and dtype.args[0].lstrip("<>=|")[:1] == "V" and self._data[offset : offset + 1] == b"\x80":
             # Records: whether they hold objects stands in a state that comes apart from the wrapper.
-            size = -1 if trace(self._data, offset, limits=self._limits).stopped else size
+            size = -1 if self._walk.trace(self._data, offset).stopped else size
         self._reads.append(_Read(dtype, size, offset))
         if size < 0:
-            found = trace(self._data, offset, limits=self._limits)
+            found = self._walk.trace(self._data, offset)
             self.nested.append((offset, found))
             return found.end if found.stopped else len(self._data)
         if attributes.get("numpy_array_alignment_bytes") is not None:
@@ -74,10 +73,13 @@ class Arrays:
         self._siblings.append(str(attributes.get("filename")))
         return offset
 
-    def judge(self, walk: Walk, name: str, traces: list[Trace]) -> None:
+    def judge(self, name: str, traces: list[Trace]) -> None:
         """Report what was not read, and where the types were other than the wrappers said."""
+        walk = self._walk
         for offset in self._unknown:
-            walk.bound("joblib.unknown-array", "the length of an array between the opcodes cannot be told", name, offset)
+            walk.bound(
+                "joblib.unknown-array", "the length of an array between the opcodes cannot be told", name, offset
+            )
         states = [event for found in traces for event in found.events if event.kind == "state"]
         for one in self._reads:
             if any(event.callee is one.dtype and not _agrees(event.args, one.size) for event in states):
@@ -94,11 +96,11 @@ class Arrays:
         if not self.used:
             return []
         seen = {key for found in (*traces, *(inner for _, inner in self.nested)) for key in _deeds(found)}
-        again = [trace(self._data, found.start, limits=self._limits) for found in traces]
+        again = [self._walk.trace(self._data, found.start) for found in traces]
         return [found for found in again if not seen.issuperset(_deeds(found))]
 
 
-class _Hooks(Mapping[tuple[str, str], _Hook]):
+class _Hooks(Mapping[tuple[str, str], Inline]):
     """The readers by class, in joblib and in every vendored copy of it."""
 
     def __init__(self, arrays: Arrays) -> None:
@@ -108,7 +110,7 @@ class _Hooks(Mapping[tuple[str, str], _Hook]):
             "ZNDArrayWrapper": arrays.sibling,
         }
 
-    def __getitem__(self, key: tuple[str, str]) -> _Hook:
+    def __getitem__(self, key: tuple[str, str]) -> Inline:
         module, name = key
         if module.rpartition(".")[2] not in _MODULES:
             raise KeyError(key)
@@ -122,9 +124,12 @@ class _Hooks(Mapping[tuple[str, str], _Hook]):
 
 
 def _deeds(found: Trace) -> Iterator[tuple[str, ...]]:
-    """What a stream imports and which names it calls."""
-    yield from ((one.module, one.name) for one in found.imports)
-    yield from ((event.kind, event.opcode, event.name) for event in found.events if event.name != "unresolved")
+    """What a stream does that the items of an array, read as opcodes, do not do by chance."""
+    yield from ((one.module, one.name) for one in found.imports if is_importable(one))
+    for event in found.events:
+        written = event.kind == "state" and not (event.args and isinstance(event.args[0], (tuple, list)))
+        if event.name != "unresolved" and not written and event.opcode not in ("APPENDS", "SETITEMS", "ADDITEMS"):
+            yield (event.kind, event.opcode, event.name)
 
 
 def _sides(shape: Any) -> tuple[Any, ...]:

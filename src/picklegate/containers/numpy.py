@@ -1,4 +1,7 @@
-"""``.npy`` files: a header, then raw items or, for objects, a pickle. https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html"""
+"""The ``.npy`` format: a header, then the raw items or, for an array of objects, a pickle.
+
+https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+"""
 
 from __future__ import annotations
 
@@ -17,43 +20,50 @@ _LONG = re.compile(r"(\d)L\b")
 """Integers as Python 2 wrote them."""
 
 
+def is_plain(source: Source) -> bool:
+    """Whether the first array is known to hold no objects."""
+    size, count, _ = _header(source, 0)
+    return size is not None and size >= 0 and count is not None
+
+
 def read(walk: Walk, source: Source, name: str, depth: int) -> str:
     """Trace the object arrays of a file, which may hold several arrays one after another."""
-    place = 0
-    for index in range(walk.limits.max_streams):
-        if not source.read(place, len(_MAGIC)) == _MAGIC:
-            break
-        header, begin = _header(source, place)
-        size, count = described_size(header.get("descr")), items(header.get("shape"))
+    place = index = 0
+    while source.read(place, len(_MAGIC)) == _MAGIC and index < walk.limits.max_streams:
+        size, count, begin = _header(source, place)
         if size is None or count is None:
             walk.bound("npy.unknown-header", "the header of the array cannot be read", name, place)
+            # An array of objects may hide behind it.
+            size = -1
+        index += 1
+        if size >= 0:
+            place = begin + size * (count or 0)
+            continue
+        label = f"{name}: array {index}" if index > 1 else name or "object array"
+        found = raw.read(walk, source, label, depth, start=begin, claimed=True)
+        if found is None:
+            walk.bound("container.no-stream", "an array of objects has no readable pickle", name, begin)
             break
-        label = f"{name}: array {index + 1}" if index else name
-        if size < 0:
-            before = len(walk.streams)
-            rest = source.window(begin)
-            raw.read(walk, rest, label or "object array", depth, claimed=True)
-            if len(walk.streams) == before and count:
-                walk.bound("container.no-stream", "an array of objects without a readable pickle", name, begin)
-            break
-        place = begin + size * count
+        place = found.end
     return "npy"
 
 
-def _header(source: Source, place: int) -> tuple[dict[str, Any], int]:
-    """The header as a dict, empty where it is none, and the offset of what follows it."""
+def _header(source: Source, place: int) -> tuple[int | None, int | None, int]:
+    """Bytes of an item (-1 for objects), items, and the offset of what follows; None for what cannot be told."""
     fixed = source.read(place, 12)
     width = 2 if fixed[6:7] == b"\x01" else 4
     length = int.from_bytes(fixed[8 : 8 + width], "little")
     begin = place + 8 + width
     if length > _MOST_HEADER:
-        return {}, begin
+        return None, None, begin + length
     text = source.read(begin, length).decode("utf-8" if fixed[6:7] == b"\x03" else "latin-1", "replace")
+    header: Any = None
     for form in (text, _LONG.sub(r"\1", text)):
         try:
-            value = ast.literal_eval(form.strip())
+            header = ast.literal_eval(form.strip())
+            break
         except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
             continue
-        if isinstance(value, dict):
-            return value, begin + length
-    return {}, begin + length
+    if not isinstance(header, dict):
+        return None, None, begin + length
+    return described_size(header.get("descr")), items(header.get("shape")), begin + length

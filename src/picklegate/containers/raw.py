@@ -2,64 +2,67 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from picklegate.containers import joblib, torch
-from picklegate.containers.sniff import HEAD, READABLE, claims, is_candidate, sniff
+from picklegate.containers.sniff import claims, is_candidate
 from picklegate.containers.source import Buffer, Source
 from picklegate.containers.walk import Walk
-from picklegate.pickles import Trace, trace
+from picklegate.pickles import Trace
 
-_PROBE = 1 << 16
+PROBE = 1 << 16
+"""Bytes of a beginning that decide whether the rest is read."""
 _GROWTH = 16
 
 
-def read(walk: Walk, source: Source, name: str, depth: int, *, claimed: bool = False) -> str | None:
-    """Trace the pickles at the start of ``source``; the container's name, or None where there is none.
+@dataclass(frozen=True, slots=True)
+class Pickles:
+    """What the pickles were: the container's name, and the offset at which no further one begins."""
+
+    container: str
+    end: int
+
+
+def read(walk: Walk, source: Source, name: str, depth: int, *, start: int = 0, claimed: bool = False) -> Pickles | None:
+    """Trace the pickles that begin at ``start``; None where there is none.
 
     Only a beginning is fetched first: most files that are no pickle show it in their first opcode, and
     what follows the five pickles of an old torch file is storages, however long.
     """
     claimed = claimed or claims(name)
-    size = _PROBE
+    most = walk.limits.max_inflated_bytes
+    size = start + PROBE
     while True:
         data = source.prefix(size)
-        reading = _Reading(walk, data, source, claimed=claimed)
-        whole = len(data) >= source.size
-        if whole or not reading.cut:
+        reading = _Reading(walk, data, start)
+        reading.follow(source, claimed=claimed)
+        if not reading.cut or len(data) >= source.size:
+            break
+        if len(data) >= most and not source.is_buffer:
+            walk.bound("limit.held", f"its pickles are longer than {most:,} bytes", name)
             break
         size = size * _GROWTH if reading.legacy else source.size
-        if size > walk.limits.max_inflated_bytes and not source.resident:
-            size = walk.limits.max_inflated_bytes
-            if len(data) >= size:
-                walk.bound("limit.held", f"its pickles are longer than {size:,} bytes", name)
-                break
+        if not source.is_buffer:
+            size = min(size, most)
     if not reading.live:
         return None
-    reading.report(walk, name, depth)
-    return reading.container
-
-
-def is_worth(beginning: bytes, name: str) -> bool:
-    """Whether the rest of a member must be read, told by its beginning: all but known formats and plain data."""
-    if sniff(beginning[:HEAD], len(beginning)) in READABLE:
-        return True
-    found = trace(beginning)
-    unfinished = found.fault is not None and found.fault.code == "stream.truncated"
-    return unfinished or is_candidate(beginning, found, claimed=claims(name))
+    reading.report(name, depth)
+    return Pickles(reading.container, reading.end)
 
 
 class _Reading:
-    """The streams that follow one another in ``data``, the beginning of ``source``."""
+    """The streams that follow one another in ``data``, the beginning of a source."""
 
-    def __init__(self, walk: Walk, data: Buffer, source: Source, *, claimed: bool) -> None:
+    def __init__(self, walk: Walk, data: Buffer, start: int) -> None:
+        self.walk = walk
         self.data = data
+        self.end = start
         self.traces: list[Trace] = []
         self.labels: list[str] = []
-        self.arrays = joblib.Arrays(data, walk.limits)
+        self.arrays = joblib.Arrays(walk, data)
         self.legacy = False
         self.live = False
         self.cut = False
-        self.trailing: int | None = None
-        self._follow(walk, source, claimed=claimed)
 
     @property
     def container(self) -> str:
@@ -67,16 +70,15 @@ class _Reading:
             return "torch_legacy"
         return "joblib" if self.arrays.used else "raw"
 
-    def _follow(self, walk: Walk, source: Source, *, claimed: bool) -> None:
-        data, limits = self.data, walk.limits
-        position = 0
+    def follow(self, source: Source, *, claimed: bool) -> None:
+        """Trace stream after stream; ``cut`` tells whether more bytes could change what is seen."""
+        data = self.data
         expected: list[str] = []
-        while position < len(data) and len(self.traces) <= limits.max_streams:
-            found = trace(data, position, limits=limits, inline=self.arrays.hooks)
+        while self.end < len(data) and len(self.traces) <= self.walk.limits.max_streams:
+            found = self.walk.trace(data, self.end, self.arrays.hooks)
             live = is_candidate(data, found, claimed=claimed and not self.traces)
             self.cut = found.end >= len(data) or (found.fault is not None and found.fault.code == "stream.truncated")
             if self.traces and not live and not found.stopped:
-                self.trailing = position
                 return
             if torch.is_magic(data, found):
                 self.legacy = True
@@ -84,22 +86,22 @@ class _Reading:
             self.live = self.live or live
             self.traces.append(found)
             self.labels.append(expected.pop(0) if expected else f"stream {len(self.traces)}")
+            self.end = found.end
             if not found.stopped:
                 return
-            position = found.end
             if self.labels[-1] == torch.LEGACY[-1]:
-                position = torch.after_storages(source, self.traces[-2], position)
-                self.cut = len(data) <= position < source.size
+                self.end = torch.after_storages(source, self.traces[-2], found.end)
+                self.cut = len(data) <= self.end < source.size
 
-    def report(self, walk: Walk, name: str, depth: int) -> None:
-        """Hand the streams to the walk."""
+    def report(self, name: str, depth: int) -> None:
+        """Hand the streams to the walk, and those that ``pickle.load`` would see in joblib's arrays."""
         for label, found in zip(self.labels, self.traces, strict=True):
             alone = name if len(self.traces) == 1 else f"{name}: {label}"
-            walk.stream(alone if name else label, found, depth)
+            self.walk.stream(alone if name else label, found, depth)
         for offset, found in self.arrays.nested:
-            walk.stream(f"{name or 'stream 1'}: array at {offset}", found, depth)
+            self.walk.stream(f"{name or 'stream 1'}: array at {offset}", found, depth)
         for found in self.arrays.plain(self.traces):
-            walk.stream(f"{name or 'stream'} as a plain pickle", found, depth)
-        self.arrays.judge(walk, name, self.traces)
-        if self.trailing is not None:
-            walk.note("stream.trailing", "bytes follow STOP that are no pickle", name, self.trailing)
+            self.walk.stream(f"{name or 'stream'} as a plain pickle", found, depth)
+        self.arrays.judge(name, self.traces)
+        if self.traces[-1].stopped and self.end < len(self.data):
+            self.walk.note("stream.trailing", "bytes follow STOP that are no pickle", name, self.end)

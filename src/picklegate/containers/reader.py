@@ -35,17 +35,18 @@ class _Reader(Walk):
             self.bound("archive.too-deep", f"it lies more than {self.limits.max_depth} containers deep", name)
             return "unknown"
         head = source.read(0, HEAD)
-        kind = sniff(head, source.size, source.read(source.size - 8, 8) if source.size > HEAD else b"")
+        tail = source.read(max(0, source.size - zips.TAIL), zips.TAIL)
+        kind = sniff(head, source.size, tail)
         before, known = len(self.streams), len(self.findings)
-        kinds = [found for found in self._readings(source, name, depth, kind, head) if found]
+        kinds = [found for found in self._readings(source, name, depth, kind, head, tail) if found]
         claimed = claims(name or self._name)
         if claimed and len(self.streams) == before and len(self.findings) == known and kind in _PROMISED:
             self.bound("container.no-stream", _PROMISED[kind], name)
         return kinds[0] if kinds else kind
 
-    def _readings(self, source: Source, name: str, depth: int, kind: str, head: bytes) -> list[str]:
+    def _readings(self, source: Source, name: str, depth: int, kind: str, head: bytes, tail: bytes) -> list[str]:
         """The container's name by each way of reading that finds something."""
-        ends = zips.directories(source, self.limits.max_members) if source.size >= zips.SMALLEST else []
+        ends = zips.directories(source, tail, self.limits.max_members)
         if kind == "zip":
             return [zips.read(self, source, name, depth, ends)]
         found = []
@@ -60,7 +61,8 @@ class _Reader(Walk):
         if is_tar(head):
             found.append(archives.read_tar(self, source, name, depth))
         claimed = not name and claims(self._name)
-        found.append(raw.read(self, source, name, depth, claimed=claimed) or "")
+        pickles = raw.read(self, source, name, depth, claimed=claimed)
+        found.append(pickles.container if pickles else "")
         if ends:
             self.note("zip.prefixed", "a zip archive ends the file, behind something else", name)
             found.append(zips.read(self, source, name, depth, ends))

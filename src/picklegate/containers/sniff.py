@@ -6,7 +6,7 @@ import re
 import struct
 
 from picklegate.containers.source import Buffer
-from picklegate.pickles import Trace
+from picklegate.pickles import Import, Trace
 
 HEAD = 512
 """Bytes of the beginning that ``sniff`` looks at."""
@@ -104,6 +104,11 @@ def claims(name: str) -> bool:
     return name.lower().endswith(_CLAIMS)
 
 
+def is_importable(one: Import) -> bool:
+    """Whether an import's names could be those of a module and of something in it."""
+    return bool(_NAME.match(one.module) and _NAME.match(one.name))
+
+
 def is_candidate(data: Buffer, found: Trace, *, claimed: bool) -> bool:
     """Whether loading these bytes as a pickle would do something, so that they are a stream.
 
@@ -123,7 +128,6 @@ def is_candidate(data: Buffer, found: Trace, *, claimed: bool) -> bool:
         return True
     if any(note.code.startswith("import.") for note in found.notes):
         return True
-    plausible = any(_NAME.match(one.module) and _NAME.match(one.name) for one in found.imports)
-    if plausible and (found.events or claimed):
+    if any(map(is_importable, found.imports)) and (found.events or claimed):
         return True
     return found.stopped and (claimed or not data[found.end : found.end + HEAD].strip(b"\x00\t\n\r "))

@@ -30,6 +30,8 @@ class Source:
     @classmethod
     def of(cls, file: BinaryIO) -> Source:
         """The whole of a seekable file, mapped into memory where it is a local one."""
+        if isinstance(file, io.BytesIO):
+            return cls(file.getvalue())
         raw = getattr(file, "raw", file)
         if isinstance(raw, io.FileIO):
             try:
@@ -42,6 +44,11 @@ class Source:
     def resident(self) -> bool:
         """Whether reading costs no request: the bytes are in memory or mapped."""
         return isinstance(self._base, (bytes, mmap.mmap))
+
+    @property
+    def is_buffer(self) -> bool:
+        """Whether it is one whole buffer, which ``prefix`` gives without a copy."""
+        return isinstance(self._base, (bytes, mmap.mmap)) and self.size == len(self._base)
 
     def read(self, offset: int, length: int) -> bytes:
         """At most ``length`` bytes from ``offset`` on; fewer only at the end."""
@@ -60,7 +67,7 @@ class Source:
 
     def prefix(self, length: int) -> Buffer:
         """At least the first ``length`` bytes as one buffer, or all of them; never a copy of a whole map."""
-        if length >= self.size and isinstance(self._base, (bytes, mmap.mmap)) and self.size == len(self._base):
+        if length >= self.size and isinstance(self._base, (bytes, mmap.mmap)) and self.is_buffer:
             return self._base
         return self.read(0, length)
 

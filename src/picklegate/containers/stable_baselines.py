@@ -12,12 +12,15 @@ from picklegate.containers.walk import Walk
 
 MEMBER = "data"
 _KEY = ":serialized:"
-_MOST = 1 << 26
+_MOST = 1 << 24
 
 
 def read(walk: Walk, source: Source, path: str, depth: int) -> bool:
     """Open each serialized value of the member; False where the member is no such JSON."""
-    if source.size > _MOST or not source.read(0, 64).lstrip().startswith(b"{"):
+    if not source.read(0, 64).lstrip().startswith(b"{"):
+        return False
+    if source.size > _MOST:
+        walk.bound("limit.json", f"its JSON is longer than {_MOST:,} bytes", path)
         return False
     values: list[tuple[str, str]] = []
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
 
 from picklegate.containers.contents import Stream
 from picklegate.containers.inflate import Inflated, MissingLibraryError, inflate
-from picklegate.containers.source import Source
+from picklegate.containers.source import Buffer, Source
 from picklegate.limits import Limits
-from picklegate.pickles import Trace
+from picklegate.pickles import Trace, trace
+from picklegate.pickles.effects import Inline
 from picklegate.report import Finding, Verdict
 
 EXTRA = "picklegate[archives]"
+_MOST_FINDINGS = 1_000
 
 
 class Walk(ABC):
@@ -23,6 +27,9 @@ class Walk(ABC):
         self.streams: list[Stream] = []
         self.findings: list[Finding] = []
         self.inflated = 0
+        self._opcodes = 0
+        self._members = 0
+        self._worst = Verdict.CLEAN
 
     @abstractmethod
     def open(self, source: Source, name: str, depth: int) -> str:
@@ -36,6 +43,21 @@ class Walk(ABC):
         self.streams.append(Stream(name=name, trace=found))
         self._blobs(name, found, depth)
 
+    def trace(self, data: Buffer, start: int = 0, inline: Mapping[tuple[str, str], Inline] | None = None) -> Trace:
+        """Trace a stream with the opcodes that are left to the artifact."""
+        left = max(self.limits.max_opcodes - self._opcodes, 0)
+        found = trace(data, start, limits=replace(self.limits, max_opcodes=left), inline=inline)
+        self._opcodes += found.opcodes
+        return found
+
+    def admits(self, name: str) -> bool:
+        """Count one more member; False, with a finding, where there are too many."""
+        self._members += 1
+        if self._members > self.limits.max_members:
+            self.bound("limit.members", f"it has more than {self.limits.max_members:,} members", name)
+            return False
+        return True
+
     def _blobs(self, name: str, found: Trace, depth: int) -> None:
         for loader, data in found.blobs:
             self.open(Source(data), f"{name}: {loader}", depth + 1)
@@ -43,10 +65,13 @@ class Walk(ABC):
             self._blobs(name, inner, depth)
 
     def find(self, code: str, verdict: Verdict, message: str, name: str = "", offset: int | None = None) -> None:
-        """Add a finding, once."""
+        """Add a finding, once; of very many, only those that are worse than all before."""
         finding = Finding(code=code, verdict=verdict, message=message, stream=name, offset=offset)
+        if len(self.findings) >= _MOST_FINDINGS and verdict <= self._worst:
+            return
         if finding not in self.findings[-64:]:
             self.findings.append(finding)
+            self._worst = max(self._worst, verdict)
 
     def note(self, code: str, message: str, name: str = "", offset: int | None = None) -> None:
         """Add a finding that changes no verdict."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 
-from picklegate.containers import raw, stable_baselines, torch
+from picklegate.containers import peek, stable_baselines, torch
 from picklegate.containers.source import Source
 from picklegate.containers.walk import Walk
 
@@ -21,14 +21,11 @@ _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
-SMALLEST = _END.size
-"""Bytes of an archive without members."""
-_TAIL = _END.size + 0xFFFF
+TAIL = _END.size + 0xFFFF
+"""Bytes at the end of a file in which readers look for an end record."""
 _SLACK = 256
 """Bytes read beyond what the central directory says of a local header: its extra field may be another."""
 _NARROW = 0xFFFFFFFF
-_PEEK = 1 << 16
-"""Bytes of a compressed member that decide whether it is decompressed whole."""
 _CHECKED = 1 << 26
 _SALVAGED = 1 << 20
 _SALVAGED_MEMBERS = 1_000
@@ -71,14 +68,13 @@ class Directory:
         )
 
 
-def directories(source: Source, limit: int) -> list[Directory]:
-    """Every central directory that an end record in the last 64 KiB leads to; the one readers prefer comes first.
+def directories(source: Source, tail: bytes, limit: int) -> list[Directory]:
+    """Every central directory that an end record in ``tail`` leads to; the one readers prefer comes first.
 
     Where the record says that the directory is not where it says that it begins, zipfile counts back
     from the record and miniz believes the offset: both are followed.
     """
-    base = max(0, source.size - _TAIL)
-    tail = source.read(base, _TAIL)
+    base = source.size - len(tail)
     found: dict[int, Directory] = {}
     place = tail.rfind(b"PK\x05\x06")
     while place >= 0 and len(found) < 16:
@@ -90,10 +86,8 @@ def directories(source: Source, limit: int) -> list[Directory]:
                 for directory in _followed(source, claim, end, limit):
                     found.setdefault(directory.start, directory)
         place = tail.rfind(b"PK\x05\x06", 0, place)
-    first, *others = found.values() if found else [None]
-    if first is None:
-        return []
-    return [first, *(other for other in others if not first.holds(other))]
+    every = list(found.values())
+    return every[:1] + [other for other in every[1:] if not every[0].holds(other)]
 
 
 def _wide_claims(source: Source, end: int) -> Iterator[tuple[int, int, int, int]]:
@@ -126,15 +120,16 @@ def _entries(data: bytes, limit: int) -> tuple[list[Entry], int]:
     entries: list[Entry] = []
     place, fixed, unpack = 0, _CENTRAL.size, _CENTRAL.unpack_from
     while place + fixed <= len(data) and len(entries) <= limit:
-        magic, _, _, flags, method, _, _, crc, packed, size, length, extra, comment, _, _, _, offset = unpack(data, place)
+        fields = unpack(data, place)
+        magic, _, _, flags, method, _, _, crc, packed, size, length, extra, comment, _, _, _, offset = fields
         if magic != b"PK\x01\x02":
             break
         begin = place + fixed
-        raw = data[begin : begin + length]
+        label = data[begin : begin + length]
         if _NARROW in (packed, size, offset):
             size, packed, offset = _widened(data[begin + length : begin + length + extra], size, packed, offset)
-        name = raw.decode("utf-8" if flags & 0x800 else "cp437", "replace")
-        entries.append(Entry(name, raw, flags, method, crc, packed, size, offset))
+        name = label.decode("utf-8" if flags & 0x800 else "cp437", "replace")
+        entries.append(Entry(name, label, flags, method, crc, packed, size, offset))
         place = begin + length + extra + comment
     return entries, place
 
@@ -168,8 +163,6 @@ def read(walk: Walk, source: Source, name: str, depth: int, found: list[Director
 def _read_directory(walk: Walk, source: Source, name: str, depth: int, directory: Directory) -> str:
     if not directory.fits:
         walk.odd("zip.end-record-mismatch", "its end record does not describe its directory", name)
-    if len(directory.entries) > walk.limits.max_members:
-        walk.bound("limit.members", f"it has more than {walk.limits.max_members:,} members", name)
     names = [entry.name for entry in directory.entries]
     inside = torch.roots(names)
     container = torch.zip_container(names, inside)
@@ -180,6 +173,8 @@ def _read_directory(walk: Walk, source: Source, name: str, depth: int, directory
             continue
         if entry.packed == 0 == entry.size:
             continue
+        if not walk.admits(name):
+            break
         before = len(walk.streams)
         path = f"{name}/{entry.name}" if name else entry.name
         kinds = [_open_member(walk, source, place, entry, path, depth) for place in _places(source, entry, directory)]
@@ -206,8 +201,8 @@ def _check_overlap(walk: Walk, name: str, directory: Directory) -> None:
 
 def _places(source: Source, entry: Entry, directory: Directory) -> list[int]:
     """Where the member's local header may stand: readers differ on whether to add what precedes the archive."""
-    places = [place for place in {entry.offset + directory.shift, entry.offset} if source.read(place, 4) == _LOCAL_MAGIC]
-    return places or [entry.offset + directory.shift]
+    places = dict.fromkeys((entry.offset + directory.shift, entry.offset))
+    return [place for place in places if source.read(place, 4) == _LOCAL_MAGIC] or [next(iter(places))]
 
 
 def _open_member(walk: Walk, source: Source, place: int, entry: Entry, path: str, depth: int) -> str:
@@ -250,9 +245,7 @@ def _open_content(walk: Walk, packed: Source, entry: Entry, method: int, path: s
         walk.bound("zip.method", f"the member is compressed in a way that is not supported ({method})", path)
         return ""
     else:
-        inflated = walk.inflate(_METHODS[method], packed, path, beginning=_PEEK)
-        if inflated is not None and len(inflated.data) >= _PEEK and raw.is_worth(inflated.data, path):
-            inflated = walk.inflate(_METHODS[method], packed, path)
+        inflated = peek.inflate(walk, _METHODS[method], packed, path)
         if inflated is None:
             return ""
         if inflated.error and len(inflated.data) < entry.size:
@@ -261,9 +254,9 @@ def _open_content(walk: Walk, packed: Source, entry: Entry, method: int, path: s
     if entry.name.rpartition("/")[2] == stable_baselines.MEMBER and stable_baselines.read(walk, content, path, depth):
         return "stable_baselines"
     kind = walk.open(content, path, depth + 1)
-    if len(walk.streams) > before and content.size == entry.size <= _CHECKED:
-        if zlib.crc32(content.read(0, content.size)) != entry.crc:
-            walk.odd("zip.bad-checksum", "the member's checksum is wrong: torch loads it, others do not", path)
+    checked = len(walk.streams) > before and content.size == entry.size <= _CHECKED
+    if checked and zlib.crc32(content.read(0, content.size)) != entry.crc:
+        walk.odd("zip.bad-checksum", "the member's checksum is wrong: torch loads it, others do not", path)
     return kind
 
 

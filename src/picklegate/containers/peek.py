@@ -1,0 +1,27 @@
+"""What is compressed is decompressed only as far as it matters."""
+
+from __future__ import annotations
+
+from picklegate.containers import numpy
+from picklegate.containers.inflate import Inflated
+from picklegate.containers.raw import PROBE
+from picklegate.containers.sniff import HEAD, READABLE, claims, is_candidate, sniff
+from picklegate.containers.source import Source
+from picklegate.containers.walk import Walk
+
+
+def inflate(walk: Walk, codec: str, source: Source, name: str) -> Inflated | None:
+    """Decompress a beginning, and all of it where that begins a container or a pickle; None where nothing can be."""
+    found = walk.inflate(codec, source, name, beginning=PROBE)
+    if found is not None and len(found.data) >= PROBE and not found.bound and _is_worth(walk, found.data, name):
+        found = walk.inflate(codec, source, name)
+    return found
+
+
+def _is_worth(walk: Walk, beginning: bytes, name: str) -> bool:
+    kind = sniff(beginning[:HEAD], len(beginning))
+    if kind in READABLE:
+        return kind != "npy" or not numpy.is_plain(Source(beginning))
+    found = walk.trace(beginning)
+    unfinished = found.fault is not None and found.fault.code == "stream.truncated"
+    return unfinished or is_candidate(beginning, found, claimed=claims(name))
