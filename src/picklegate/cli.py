@@ -137,7 +137,7 @@ def _scan(paths: Iterable[str]) -> Iterator[FileReport]:
 
 
 def _unscannable(path: str, code: str, message: str) -> FileReport:
-    _say(message if path in message else f"{path}: {message}")
+    _say(message if message.startswith(path) else f"{path}: {message}")
     finding = Finding(code=code, verdict=Verdict.UNSCANNABLE, message=message)
     return FileReport(name=path, container="unknown", size=0, findings=(finding,))
 
