@@ -132,12 +132,15 @@ def test_what_is_missing(hub: Hub, web: requests.Session, path: str, code: str) 
 def test_the_tree_has_pages(hub: Hub) -> None:
     """The real client collects every page, and sees folders, LFS files and what expand adds."""
     from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
 
     api = HfApi(endpoint=hub.endpoint, token=False)
     paths = [entry.path for entry in api.list_repo_tree("org/model", recursive=True, expand=True)]
     assert paths == ["config.json", "more", "more/deep", "more/deep/b.txt", "more/notes.txt", "weights.bin"]
     assert [entry.path for entry in api.list_repo_tree("org/model", "more")] == ["more/deep", "more/notes.txt"]
     (weights,) = api.get_paths_info("org/model", ["weights.bin", "missing"], expand=True)
+    assert isinstance(weights, RepoFile)
+    assert weights.lfs is not None
     assert weights.lfs.size == 100
     assert weights.security is not None
 
@@ -149,13 +152,13 @@ def test_information(hub: Hub) -> None:
     api = HfApi(endpoint=hub.endpoint, token=False)
     info = api.model_info("org/model")
     assert info.sha == api.model_info("org/model", revision=info.sha).sha
-    assert {file.rfilename for file in info.siblings} == {
+    assert {file.rfilename for file in info.siblings or ()} == {
         "config.json",
         "weights.bin",
         "more/notes.txt",
         "more/deep/b.txt",
     }
-    assert [file.rfilename for file in api.dataset_info("org/data").siblings] == ["a.csv"]
+    assert [file.rfilename for file in api.dataset_info("org/data").siblings or ()] == ["a.csv"]
 
 
 def test_branches(hub: Hub, web: requests.Session) -> None:
