@@ -14,6 +14,7 @@ import pytest
 
 import picklegate
 
+ROOT = Path(__file__).parent.parent
 SRC = Path(picklegate.__file__).parent
 MAKERS = {"Fault", "Finding", "_unscannable", "bound", "finding", "note", "odd"}
 CODE = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+")
@@ -73,7 +74,7 @@ def test_runs_as_a_module() -> None:
 
 def test_findings_are_documented() -> None:
     """The codes that the source gives to findings are the headings of docs/findings.md."""
-    page = Path(__file__).parent.parent / "docs" / "findings.md"
+    page = ROOT / "docs" / "findings.md"
     headings = re.findall(r"^### (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(headings) == sorted({code for path in SRC.rglob("*.py") for code in codes(path)})
 
@@ -85,3 +86,27 @@ def codes(path: Path) -> Iterator[str]:
             for value in (*node.args[:2], *(keyword.value for keyword in node.keywords if keyword.arg == "code")):
                 if isinstance(value, ast.Constant) and isinstance(value.value, str) and CODE.fullmatch(value.value):
                     yield value.value
+
+
+def test_readme_uses_public_names() -> None:
+    """What the README imports is promised."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+    imported = {
+        alias.name
+        for block in blocks
+        for node in ast.walk(ast.parse(block))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert imported
+    assert imported <= set(picklegate.__all__)
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
+)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Each relative link of the documentation names a file of the repository."""
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
