@@ -57,10 +57,9 @@ def staging(target: Path, *, inside: str) -> Iterator[Path]:
     It lies beside ``target`` where the volume and the permissions allow, at ``target/inside`` otherwise, and
     where nothing can be written there in the system's temporary directory. What killed processes left is removed.
     """
-    home = _home(target, inside)
-    _sweep(home)
-    place = home.resolve() / secrets.token_hex(8)
+    place = _reserve(target, inside)
     lock = place.with_suffix(".lock")
+    _sweep(place.parent)
     try:
         with turn(lock):
             try:
@@ -68,10 +67,10 @@ def staging(target: Path, *, inside: str) -> Iterator[Path]:
                 yield place
             finally:
                 shutil.rmtree(place, ignore_errors=True)
-                lock.unlink(missing_ok=True)
     finally:
         with contextlib.suppress(OSError):
-            home.rmdir()
+            lock.unlink(missing_ok=True)
+            place.parent.rmdir()
 
 
 @contextlib.contextmanager
@@ -241,14 +240,18 @@ def files(root: Path) -> tuple[Path, ...]:
     return tuple(path for path in _tree(root, skip=_CLIENT) if path.is_file()) if root.is_dir() else (root,)
 
 
-def _home(target: Path, inside: str) -> Path:
+def _reserve(target: Path, inside: str) -> Path:
+    """The path of a staging to be made, beside which its lock file is."""
     same_volume = not target.exists() or target.stat().st_dev == target.parent.stat().st_dev
-    for home in ([target.parent / HOME] if same_volume else []) + [target / inside / HOME]:
+    homes = ([target.parent / HOME] if same_volume else []) + [target / inside / HOME]
+    # Another process may remove the home, empty as it is, before the lock is in it: then once more.
+    for home in [home for home in homes for _ in range(10)]:
+        place = home / secrets.token_hex(8)
         with contextlib.suppress(OSError):
             home.mkdir(parents=True, exist_ok=True)
-            if os.access(home, os.W_OK):
-                return home
-    return Path(tempfile.mkdtemp(prefix=HOME))
+            place.with_suffix(".lock").touch()
+            return place.resolve()
+    return Path(tempfile.mkdtemp(prefix=HOME)).resolve() / secrets.token_hex(8)
 
 
 def _sweep(home: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -119,12 +120,22 @@ class Hub:
         return next((blob for blobs in commits for blob in blobs.values() if blob.sha256 == sha256), None)
 
 
+class _Server(ThreadingHTTPServer):
+    """One origin, which does not mind a client that goes away."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet about a cut connection."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def _serving(hub: Hub, origin: str) -> Iterator[int]:
     """Serve one origin; the port."""
     handler = type("Handler", (_Handler,), {"hub": hub, "origin": origin})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
+    with _Server(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         try:
             yield server.server_address[1]
