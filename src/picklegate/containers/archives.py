@@ -15,6 +15,7 @@ from picklegate.containers.walk import EXTRA, Walk
 from picklegate.pickles import Global
 
 _ZFILE_HEADER = 21
+_TAR_RECORD = 10_240
 _TAR_FAULTS = (tarfile.TarError, OSError, ValueError, EOFError, OverflowError, RecursionError, IndexError, struct.error)
 
 
@@ -81,6 +82,8 @@ def read_tar(walk: Walk, source: Source, name: str, depth: int) -> str:
                 if member.issparse():
                     content = _filled(walk, archive, member, path)
                 _read_tar_member(walk, content, member.name, path, depth)
+            if source.read(archive.offset, _TAR_RECORD).strip(b"\0"):
+                walk.bound("tar.damaged", "what follows its last member is no member and not empty", name)
     except _TAR_FAULTS as error:
         walk.bound("tar.damaged", f"the archive cannot be read to its end: {error}", name)
     return "torch_tar" if {"pickle", "storages"} <= names else "tar"

@@ -36,7 +36,7 @@ def item_size(code: str) -> int | None:
     if kind == "U":
         return 4 * int(digits[:12] or 0)
     if digits:
-        return int(digits[:4])
+        return int(digits[:4]) if kind in "biufcmM" else None
     return _NATIVE.get(kind)
 
 

@@ -39,7 +39,7 @@ def read(walk: Walk, source: Source, name: str, depth: int) -> str:
         if size >= 0:
             place = begin + size * (count or 0)
             continue
-        label = f"{name}: array {index}" if index > 1 else name or "object array"
+        label = f"{name or 'object'}: array {index}" if index > 1 else name or "object array"
         found = raw.read(walk, source, label, depth, start=begin, claimed=True)
         if found is None:
             walk.bound("container.no-stream", "an array of objects has no readable pickle", name, begin)

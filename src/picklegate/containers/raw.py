@@ -12,6 +12,7 @@ from picklegate.pickles import Trace
 
 PROBE = 1 << 16
 """Bytes of a beginning that decide whether the rest is read."""
+_RESIDENT_PROBE = 1 << 20
 _GROWTH = 16
 
 
@@ -31,7 +32,7 @@ def read(walk: Walk, source: Source, name: str, depth: int, *, start: int = 0, c
     """
     claimed = claimed or claims(name)
     most = walk.limits.max_inflated_bytes
-    size = start + PROBE
+    size = start + (_RESIDENT_PROBE if source.resident else PROBE)
     while True:
         data = source.prefix(size)
         reading = _Reading(walk, data, start)
@@ -89,9 +90,14 @@ class _Reading:
             self.end = found.end
             if not found.stopped:
                 return
-            if self.labels[-1] == torch.LEGACY[-1]:
+            if self.labels[-1] == torch.LEGACY[-1] and not self._goes_on():
                 self.end = torch.after_storages(source, self.traces[-2], found.end)
                 self.cut = len(data) <= self.end < source.size
+
+    def _goes_on(self) -> bool:
+        """Whether a stream that imports stands where torch reads storages: for ``pickle.load`` it is the next."""
+        found = self.walk.trace(self.data, self.end)
+        return bool(found.imports) and is_candidate(self.data, found, claimed=False)
 
     def report(self, name: str, depth: int) -> None:
         """Hand the streams to the walk, and those that ``pickle.load`` would see in joblib's arrays."""

@@ -119,7 +119,8 @@ def is_candidate(data: Buffer, found: Trace, *, claimed: bool) -> bool:
 
     So ``GLOBAL`` alone is none in text that goes on: a word list (``cat``, ``dog``), a source (``class A``)
     and a ``.gitignore`` begin with it, and importing a name is all that it does. Where the name of the
-    artifact claims a pickle (``claimed``) there is no text to spare, and any import or STOP counts.
+    artifact claims a pickle (``claimed``) there is no text to spare: any import or STOP counts, and so do opcodes
+    that are cut off.
     """
     head = data[found.start : found.start + 2]
     if len(head) == 2 and head[0] == 0x80 and head[1] <= 5:
@@ -129,5 +130,7 @@ def is_candidate(data: Buffer, found: Trace, *, claimed: bool) -> bool:
     if any(note.code.startswith("import.") for note in found.notes):
         return True
     if any(map(is_importable, found.imports)) and (found.events or claimed):
+        return True
+    if claimed and found.opcodes > 1 and found.fault is not None and found.fault.code == "stream.truncated":
         return True
     return found.stopped and (claimed or not data[found.end : found.end + HEAD].strip(b"\x00\t\n\r "))

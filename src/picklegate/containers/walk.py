@@ -10,7 +10,7 @@ from picklegate.containers.contents import Stream
 from picklegate.containers.inflate import Inflated, MissingLibraryError, inflate
 from picklegate.containers.source import Buffer, Source
 from picklegate.limits import Limits
-from picklegate.pickles import Trace, trace
+from picklegate.pickles import Fault, Trace, trace
 from picklegate.pickles.effects import Inline
 from picklegate.report import Finding, Verdict
 
@@ -45,7 +45,12 @@ class Walk(ABC):
 
     def trace(self, data: Buffer, start: int = 0, inline: Mapping[tuple[str, str], Inline] | None = None) -> Trace:
         """Trace a stream with the opcodes that are left to the artifact."""
-        left = max(self.limits.max_opcodes - self._opcodes, 0)
+        left = self.limits.max_opcodes - self._opcodes
+        if left <= 0:
+            message = f"its streams have more than {self.limits.max_opcodes:,} opcodes together"
+            self.bound("limit.opcodes", message)
+            fault = Fault(code="limit.stream", offset=start, message=message)
+            return Trace(start=start, end=start, stopped=False, protocol=0, opcodes=0, fault=fault)
         found = trace(data, start, limits=replace(self.limits, max_opcodes=left), inline=inline)
         self._opcodes += found.opcodes
         return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -83,8 +83,8 @@ def directories(source: Source, tail: bytes, limit: int) -> list[Directory]:
             _, _, _, _, count, length, offset, _ = _END.unpack(record)
             end = base + place
             for claim in (*_wide_claims(source, end), (count, length, offset, end)):
-                for directory in _followed(source, claim, end, limit):
-                    found.setdefault(directory.start, directory)
+                for directory in _followed(source, claim, end, limit, found):
+                    found[directory.start] = directory
         place = tail.rfind(b"PK\x05\x06", 0, place)
     every = list(found.values())
     return every[:1] + [other for other in every[1:] if not every[0].holds(other)]
@@ -102,13 +102,15 @@ def _wide_claims(source: Source, end: int) -> Iterator[tuple[int, int, int, int]
             yield count, length, offset, place
 
 
-def _followed(source: Source, claim: tuple[int, int, int, int], end: int, limit: int) -> Iterator[Directory]:
+def _followed(
+    source: Source, claim: tuple[int, int, int, int], end: int, limit: int, known: Container[int]
+) -> Iterator[Directory]:
     count, length, offset, close = claim
-    if count == length == 0:
+    if count == length == 0 and close not in known:
         yield Directory(start=close, end=end, shift=0, entries=(), fits=True)
         return
     for start in dict.fromkeys((close - length, offset)):
-        if start >= 0 and source.read(start, 4) == b"PK\x01\x02":
+        if start >= 0 and start not in known and source.read(start, 4) == b"PK\x01\x02":
             entries, used = _entries(source.read(start, close - start), limit)
             fits = used == length and len(entries) & 0xFFFF == count & 0xFFFF
             shift = close - length - offset if start == close - length else 0
@@ -177,7 +179,10 @@ def _read_directory(walk: Walk, source: Source, name: str, depth: int, directory
             break
         before = len(walk.streams)
         path = f"{name}/{entry.name}" if name else entry.name
-        kinds = [_open_member(walk, source, place, entry, path, depth) for place in _places(source, entry, directory)]
+        places = _places(source, entry, directory)
+        if len(places) > 1:
+            walk.odd("zip.ambiguous-offset", "the member is in two places, of which readers choose differently", path)
+        kinds = [_open_member(walk, source, place, entry, path, depth) for place in places]
         if "stable_baselines" in kinds:
             container = "stable_baselines_zip"
         opened.append(entry.name.lower())
@@ -248,15 +253,15 @@ def _open_content(walk: Walk, packed: Source, entry: Entry, method: int, path: s
         inflated = peek.inflate(walk, _METHODS[method], packed, path)
         if inflated is None:
             return ""
-        if inflated.error and len(inflated.data) < entry.size:
+        if inflated.error and len(inflated.data) != entry.size:
             walk.bound("zip.damaged", f"the member does not decompress to its end: {inflated.error}", path)
         content = Source(inflated.data)
     if entry.name.rpartition("/")[2] == stable_baselines.MEMBER and stable_baselines.read(walk, content, path, depth):
         return "stable_baselines"
     kind = walk.open(content, path, depth + 1)
-    checked = len(walk.streams) > before and content.size == entry.size <= _CHECKED
-    if checked and zlib.crc32(content.read(0, content.size)) != entry.crc:
-        walk.odd("zip.bad-checksum", "the member's checksum is wrong: torch loads it, others do not", path)
+    checked = len(walk.streams) > before and content.size <= _CHECKED
+    if checked and (content.size != entry.size or zlib.crc32(content.read(0, content.size)) != entry.crc):
+        walk.odd("zip.bad-checksum", "the member's checksum or size is wrong: torch loads it, others do not", path)
     return kind
 
 

@@ -1,0 +1,109 @@
+"""Each container around each way to write one call: the call's import is seen, and benign content is clean."""
+
+from __future__ import annotations
+
+import pytest
+from container_samples import (
+    BENIGN,
+    CALL,
+    CONTAINERS,
+    HOSTILE,
+    PAYLOAD,
+    STORAGES,
+    imports,
+    joblib_file,
+    npy,
+    scan,
+    torch_legacy,
+    torch_tar,
+)
+
+from picklegate.report import Verdict
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("trick", HOSTILE)
+def test_a_call_is_seen_in_every_container(container: str, trick: str) -> None:
+    """The import of a call shows whatever container it travels in, broken after the call or not."""
+    assert ("os", "system") in imports(scan(CONTAINERS[container](HOSTILE[trick])))
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_benign_content_is_clean(container: str) -> None:
+    """The same containers around a plain dict are read to the end, without a finding that blocks."""
+    contents = scan(CONTAINERS[container](BENIGN))
+    assert contents.streams
+    assert all(stream.trace.stopped for stream in contents.streams)
+    assert [finding for finding in contents.findings if finding.verdict > Verdict.CLEAN] == []
+
+
+@pytest.mark.parametrize(
+    ("data", "container"),
+    [
+        (BENIGN, "raw"),
+        (CONTAINERS["torch_zip"](BENIGN), "torch_zip"),
+        (CONTAINERS["torchscript_zip"](BENIGN), "torchscript_zip"),
+        (torch_legacy(), "torch_legacy"),
+        (torch_tar(), "torch_tar"),
+        (joblib_file(), "joblib"),
+        (CONTAINERS["gzip"](joblib_file()), "joblib_gzip"),
+        (CONTAINERS["npz"](BENIGN), "zip"),
+        (npy(BENIGN), "npy"),
+        (CONTAINERS["stable_baselines"](BENIGN), "stable_baselines_zip"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_containers_have_names(data: bytes, container: str) -> None:
+    """The container's name says which loader's reading it was."""
+    assert scan(data).container == container
+
+
+@pytest.mark.parametrize("part", ["magic", "protocol", "sys_info", "object", "keys"])
+def test_each_of_the_five_pickles_is_a_stream(part: str) -> None:
+    """A payload in any pickle of an old torch file is seen, also one that stands for the magic number."""
+    contents = scan(torch_legacy(**{part: PAYLOAD}))
+    assert ("os", "system") in imports(contents)
+
+
+def test_old_torch_files_have_five_streams_and_skip_their_storages() -> None:
+    """The raw storages behind the five pickles are no stream, and a second file behind them is read."""
+    names = [stream.name for stream in scan(torch_legacy()).streams]
+    assert names == ["magic number", "protocol", "sys_info", "object", "storage keys"]
+    twice = scan(torch_legacy() + torch_legacy(object=PAYLOAD))
+    assert len(twice.streams) == 10
+    assert ("os", "system") in imports(twice)
+
+
+def test_storages_that_look_like_a_pickle_are_none() -> None:
+    """A storage whose count begins like a protocol header is skipped by its length."""
+    count = 0x0280
+    contents = scan(torch_legacy().removesuffix(STORAGES) + count.to_bytes(8, "little") + bytes(4 * count))
+    assert len(contents.streams) == 5
+    assert contents.findings == ()
+
+
+@pytest.mark.parametrize("member", ["storages", "tensors"])
+def test_the_oldest_torch_files_are_read_between_their_numbers(member: str) -> None:
+    """Pickles that stand between raw storages and sizes are found; one behind a storage too."""
+    contents = scan(torch_tar(key=CALL))
+    assert ("os", "system") in imports(contents)
+    assert all(stream.trace.stopped for stream in contents.streams)
+    assert sum(stream.name.startswith(member) for stream in contents.streams) == (3 if member == "storages" else 2)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_every_header_version_of_npy_is_read(version: int) -> None:
+    """The pickle behind the header is found in format 1, 2 and 3."""
+    assert ("os", "system") in imports(scan(npy(PAYLOAD, version)))
+
+
+def test_several_arrays_in_one_npy_file_are_read() -> None:
+    """Arrays saved one after another into a file are all opened."""
+    assert ("os", "system") in imports(scan(npy(BENIGN) + npy(BENIGN) + npy(PAYLOAD)))
+
+
+def test_npy_with_an_unreadable_header_is_unscannable() -> None:
+    """A header that numpy might read and we do not never ends as clean."""
+    data = npy(PAYLOAD).replace(b"'|O'", b"0,,0")
+    contents = scan(data)
+    assert "npy.unknown-header" in {finding.code for finding in contents.findings}

@@ -1,0 +1,189 @@
+"""Zip archives that readers take differently: every reading is scanned, and the difference is a finding."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+
+import pytest
+from container_samples import BENIGN, PAYLOAD, Member, imports, scan, torch_zip, zipped
+
+from picklegate.containers import read
+from picklegate.limits import Limits
+from picklegate.report import Verdict
+
+OBJECT = b"archive/data.pkl"
+GOOD = Member(OBJECT, BENIGN)
+BAD = Member(OBJECT, PAYLOAD)
+
+
+def with_end_in_comment() -> bytes:
+    """Two end records: the outer one's comment is a second archive's directory and end."""
+    inner = zipped(BAD)
+    return zipped(GOOD, comment=inner)
+
+
+def overlapping() -> bytes:
+    """Two members of different names whose bytes are the same."""
+    return zipped(Member(b"archive/a.pkl", PAYLOAD), Member(b"archive/b.pkl", PAYLOAD, central={"offset": 0}))
+
+
+def with_two_starts() -> bytes:
+    """Readers that add what precedes the archive find one member, readers that do not another."""
+    first = zipped(BAD)
+    return zipped(GOOD, prefix=first[: first.index(b"PK\x01\x02")].ljust(96, b"\0"))
+
+
+TRICKS: dict[str, tuple[bytes, str | None]] = {
+    "wrong-local-checksum": (zipped(Member(OBJECT, PAYLOAD, local={"crc": 1})), "zip.header-mismatch"),
+    "local-encryption-flag": (zipped(Member(OBJECT, PAYLOAD, local={"flags": 1})), "zip.header-mismatch"),
+    "another-local-name": (zipped(Member(OBJECT, PAYLOAD, local={"name": b"archive/x"})), "zip.header-mismatch"),
+    "another-local-method": (zipped(Member(OBJECT, PAYLOAD, local={"method": 8})), "zip.header-mismatch"),
+    "stored-in-local-header-only": (zipped(Member(OBJECT, PAYLOAD, central={"method": 8})), "zip.header-mismatch"),
+    "wrong-checksum-in-both": (
+        zipped(Member(OBJECT, PAYLOAD, local={"crc": 1}, central={"crc": 1})),
+        "zip.bad-checksum",
+    ),
+    "encrypted": (zipped(Member(OBJECT, PAYLOAD, central={"flags": 1})), "zip.encrypted"),
+    "unknown-method": (zipped(Member(OBJECT, PAYLOAD, central={"method": 98})), "zip.method"),
+    "benign-then-hostile-duplicate": (zipped(GOOD, BAD), "zip.duplicate-member"),
+    "hostile-then-benign-duplicate": (zipped(BAD, GOOD), "zip.duplicate-member"),
+    "case-variant-duplicate": (zipped(GOOD, Member(b"archive/DATA.PKL", PAYLOAD)), "zip.duplicate-member"),
+    "upper-case": (torch_zip(PAYLOAD, b"archive/DATA.PKL"), None),
+    "data-descriptor": (
+        zipped(Member(OBJECT, PAYLOAD, local={"flags": 8, "crc": 0, "packed": 0, "size": 0}, central={"flags": 8})),
+        None,
+    ),
+    "zip64": (zipped(BAD, zip64=True), None),
+    "junk-behind": (zipped(BAD) + b"\0" * 64, None),
+    "junk-in-front": (zipped(BAD, prefix=b"#!/bin/sh\nexit 0\n"), None),
+    "comment": (zipped(BAD, comment=b"trained on Tuesday"), None),
+    "too-few-counted": (zipped(GOOD, Member(b"archive/x", PAYLOAD), count=1), "zip.end-record-mismatch"),
+    "an-archive-before-it": (zipped(BAD) + zipped(GOOD), "zip.several-directories"),
+    "an-archive-in-its-comment": (with_end_in_comment(), "zip.several-directories"),
+    "two-starts": (with_two_starts(), "zip.ambiguous-offset"),
+    "overlapping-members": (overlapping(), "zip.overlap"),
+    "cut-off": (zipped(BAD)[:-30], "zip.no-directory"),
+    "size-past-the-end": (
+        zipped(Member(OBJECT, PAYLOAD, central={"packed": 1 << 20, "size": 1 << 20})),
+        "zip.truncated",
+    ),
+    "nul-in-name": (zipped(Member(b"archive/data.pkl\0.txt", PAYLOAD)), None),
+    "record-like-name-elsewhere": (zipped(GOOD, Member(b"other/data/0", PAYLOAD)), None),
+    "record-like-name-that-is-none": (zipped(GOOD, Member(b"archive/data/0.pkl", PAYLOAD)), None),
+    "no-torch-archive": (zipped(Member(b"archive/data/0", PAYLOAD)), None),
+}
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_the_payload_is_seen(trick: str) -> None:
+    """Whatever one reader or another makes of the archive, the import is in a trace, and oddities are findings."""
+    data, code = TRICKS[trick]
+    contents = scan(data)
+    found = {finding.code for finding in contents.findings if finding.verdict > Verdict.CLEAN}
+    assert ("os", "system") in imports(contents)
+    assert code in found if code else not found
+
+
+def test_records_are_not_read() -> None:
+    """What torch reads as numbers is no stream, whatever its bytes."""
+    contents = scan(zipped(GOOD, Member(b"archive/data/0", PAYLOAD), Member(b"archive/data/12", PAYLOAD)))
+    assert [stream.name for stream in contents.streams] == ["archive/data.pkl"]
+    assert contents.findings == ()
+
+
+class Counting(io.RawIOBase):
+    """A file that counts what is asked of it, as a remote one would."""
+
+    def __init__(self, path: Path) -> None:
+        """Open ``path``."""
+        self.file = path.open("rb")
+        self.bytes = self.requests = 0
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move."""
+        return self.file.seek(offset, whence)
+
+    def read(self, size: int = -1) -> bytes:
+        """Read and count."""
+        data = self.file.read(size)
+        self.bytes += len(data)
+        self.requests += 1
+        return data
+
+
+def sparse_archive(path: Path, hole: int) -> None:
+    """A torch archive with one record of ``hole`` zero bytes that take no room."""
+    large = {"packed": hole, "size": hole}
+    data = bytearray(zipped(GOOD, Member(b"archive/data/0", b"", local=large, central=large)))
+    cut, end = data.index(b"PK\x01\x02"), data.index(b"PK\x05\x06")
+    struct.pack_into("<L", data, end + 16, cut + hole)
+    with path.open("wb") as file:
+        file.write(data[:cut])
+        file.seek(hole, io.SEEK_CUR)
+        file.write(data[cut:])
+
+
+def test_a_gigabyte_of_records_costs_a_few_requests(tmp_path: Path) -> None:
+    """Of a 1 GB archive less than a megabyte is asked for, mapped or not."""
+    sparse_archive(tmp_path / "big.pt", 1 << 30)
+    file = Counting(tmp_path / "big.pt")
+    contents = read(file)  # type: ignore[arg-type]
+    assert [stream.name for stream in contents.streams] == ["archive/data.pkl"]
+    assert contents.findings == ()
+    assert file.bytes < 1 << 20
+    assert file.requests < 20
+    with (tmp_path / "big.pt").open("rb") as local:
+        assert read(local).container == "torch_zip"
+
+
+def test_several_ends_within_a_member_are_no_oddity() -> None:
+    """An archive stored as the last member of another has its end record near the outer one's."""
+    contents = scan(zipped(Member(b"inner.pt", torch_zip(BENIGN))))
+    assert [stream.name for stream in contents.streams] == ["inner.pt/archive/data.pkl"]
+    assert contents.findings == ()
+
+
+@pytest.mark.parametrize("method", [8, 12, 14])
+def test_a_member_that_breaks_off_is_read_as_far_as_it_goes(method: int) -> None:
+    """Damage behind the payload hides nothing, and is a finding."""
+    whole = zipped(Member(OBJECT, PAYLOAD + bytes(range(256)) * 2000, method))
+    place = whole.index(b"PK\x01\x02") - 40
+    contents = scan(whole[:place] + bytes(40) + whole[place + 40 :])
+    if method != 12:
+        assert ("os", "system") in imports(contents)
+    assert {"zip.damaged", "zip.bad-checksum"} & {finding.code for finding in contents.findings}
+
+
+def test_too_many_members_are_a_bound() -> None:
+    """The count of members ends at its limit, with a finding."""
+    data = zipped(*(Member(b"m%d" % number, BENIGN) for number in range(40)))
+    contents = read(io.BytesIO(data), limits=Limits(max_members=10))
+    assert "limit.members" in {finding.code for finding in contents.findings}
+    assert len(contents.streams) <= 10
+
+
+def test_a_hostile_directory_raises_nothing() -> None:
+    """Each byte of an archive overwritten in turn gives contents, never an exception."""
+    data = zipped(GOOD, Member(b"archive/x", PAYLOAD, 8), zip64=True)
+    for place in range(len(data)):
+        for value in (0, 0xFF):
+            scan(data[:place] + bytes((value,)) + data[place + 1 :])
+    for place in range(len(data)):
+        scan(data[:place])
+
+
+def test_a_zip64_extra_field_gives_the_real_place() -> None:
+    """Sizes and offset of a member are taken from its extra field where 32 bits do not hold them."""
+    data = bytearray(zipped(BAD))
+    start = data.index(b"PK\x01\x02")
+    extra = struct.pack("<HHQQQ", 1, 24, len(PAYLOAD), len(PAYLOAD), 0)
+    struct.pack_into("<LL", data, start + 20, 0xFFFFFFFF, 0xFFFFFFFF)
+    struct.pack_into("<H", data, start + 30, len(extra))
+    struct.pack_into("<L", data, start + 42, 0xFFFFFFFF)
+    end = data.index(b"PK\x05\x06")
+    struct.pack_into("<L", data, end + 12, end - start + len(extra))
+    contents = scan(bytes(data[:end]) + extra + bytes(data[end:]))
+    assert ("os", "system") in imports(contents)
+    assert contents.findings == ()
