@@ -52,7 +52,7 @@ class Client:
 
     def plain(self, *args: Any, **options: Any) -> Any:
         """huggingface_hub's own download."""
-        return huggingface_hub.hf_hub_download(REPO, *args, **{**self.options, **options})
+        return huggingface_hub.hf_hub_download(options.pop("repo_id", REPO), *args, **{**self.options, **options})
 
     def gated(self, *args: Any, **options: Any) -> Any:
         """The download under test."""
@@ -210,6 +210,24 @@ def test_a_hostile_blob_is_removed_under_every_name(hub: Hub, tmp_path: Path) ->
     with pytest.raises(BlockedError):
         client.gated("a.bin")
     assert not any(os.path.lexists(path) for path in paths)
+
+
+def test_a_hostile_blob_shared_between_repositories_is_removed(hub: Hub, tmp_path: Path) -> None:
+    """Where the client keeps one content for several repositories, neither reaches it afterwards."""
+    hub.push("org/other", HOSTILE)
+    client = Client(hub, cache_dir=tmp_path)
+    other = Path(client.plain(WEIGHTS, repo_id="org/other"))
+    mine = Path(client.plain(WEIGHTS, revision="hostile"))
+    shared = tmp_path / "blobs" / "ab" / ("ab" * 32)
+    shared.parent.mkdir(parents=True)
+    for pointer in (other, mine):
+        blob = pointer.resolve()
+        blob.replace(shared)
+        blob.symlink_to(os.path.relpath(shared, blob.parent))
+    with pytest.raises(BlockedError, match="has been removed"):
+        client.gated(WEIGHTS, revision="hostile")
+    assert not any(os.path.lexists(path) for path in (other, mine, shared))
+    assert not holds(tmp_path, HOSTILE[WEIGHTS])
 
 
 def test_an_older_local_file_survives_a_hostile_update(hub: Hub, tmp_path: Path) -> None:

@@ -151,9 +151,11 @@ class StagedCache:
         for link in reversed(chain):
             if self._cache in link.parents:
                 link.unlink(missing_ok=True)
-        for pointer in _tree(self._real / "snapshots"):
-            if pointer.is_symlink() and not pointer.exists():
-                pointer.unlink(missing_ok=True)
+        # What the client shares between repositories (<cache>/blobs) other ones point at too.
+        for repo in [self._real] if self._real in chain[-1].parents else _entries(self._cache):
+            for link in (*_tree(repo / "blobs"), *_tree(repo / "snapshots")):
+                if link.is_symlink() and not link.exists():
+                    link.unlink(missing_ok=True)
         return found
 
 

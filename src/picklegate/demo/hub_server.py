@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -124,6 +125,11 @@ class _Server(ThreadingHTTPServer):
     """One origin, which does not mind a client that goes away."""
 
     daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Bind without asking the resolver for this machine's name, which can take seconds without a network."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "localhost", self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Keep quiet about a cut connection."""
