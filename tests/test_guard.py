@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import os
 import pathlib
+import pickle
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -98,6 +100,21 @@ def test_whole_modules_load(*, legacy: bool) -> None:
     module = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
     loaded = safe_torch_load(io.BytesIO(save(module, legacy=legacy)))
     assert torch.equal(loaded(torch.ones(1, 2)), module(torch.ones(1, 2)))
+
+
+def test_the_users_own_unpickler_is_enforced_too(canary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pickle_module with its own find_class keeps it, behind the check."""
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str, /) -> Any:
+            return dict if name == "OrderedDict" else super().find_class(module, name)
+
+    own = SimpleNamespace(__name__="own", Unpickler=Unpickler)
+    assert type(safe_torch_load(io.BytesIO(save(state_dict())), pickle_module=own)) is dict
+    monkeypatch.setattr(guard, "scan_stream", blind)
+    with pytest.raises(BlockedError):
+        safe_torch_load(io.BytesIO(save(Payload(canary))), pickle_module=own)
+    assert not canary.exists()
 
 
 def test_several_models_in_one_file_load_in_turn() -> None:

@@ -25,7 +25,7 @@ def safe_torch_load(
     map_location: Any = None,
     *,
     policy: Policy | None = None,
-    pickle_module: Any = pickle,
+    pickle_module: Any = None,
     **torch_load_kwargs: Any,
 ) -> Any:
     """Load what torch.save wrote, after a scan; takes what torch.load takes.
@@ -42,7 +42,11 @@ def safe_torch_load(
         # A file that begins before the position it is loaded from would be scanned from elsewhere than it is read.
         view = file if start == 0 else io.BytesIO(file.read())
         report = _scanned(view, _name(f), policy or Policy())
-        options = {"weights_only": False, "pickle_module": _enforcing(pickle_module, report), **torch_load_kwargs}
+        options = {
+            "weights_only": False,
+            "pickle_module": _enforcing(pickle_module or pickle, report),
+            **torch_load_kwargs,
+        }
         if options["weights_only"] or _restricted_by_environment():
             options |= {"weights_only": True, "pickle_module": None}
         view.seek(0)

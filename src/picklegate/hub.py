@@ -116,8 +116,10 @@ def _download(client: Callable[..., Any], arguments: dict[str, Any], policy: Pol
 
 def _judge(path: Path, name: str, policy: Policy) -> FileReport:
     """The verdict on a staged file, from its bytes."""
+    # Hashing takes longer than judging: it is done where the policy asks for the digest, and for the report of a block.
     with path.open("rb") as file:
-        return scan_stream(file, name=name, policy=policy)
+        report = scan_stream(file, name=name, policy=policy, digest=bool(policy.allow_digests))
+        return scan_stream(file, name=name, policy=policy, digest=True) if policy.blocks(report) else report
 
 
 def _admit(view: StandIn, reports: dict[Path, FileReport], policy: Policy) -> None:
