@@ -88,7 +88,9 @@ class Benign:
         """Parameter names and tensors."""
         rng = self.rng
         names = [
-            f"{'.'.join(rng.choices(vocabulary('block'), k=rng.randrange(1, 4)))}.{i}.{rng.choice(vocabulary('parameter'))}"
+            ".".join(
+                (*rng.choices(vocabulary("block"), k=rng.randrange(1, 4)), str(i), rng.choice(vocabulary("parameter")))
+            )
             for i in range(rng.randrange(1, 12))
         ]
         return {name: self.tensor() for name in names}
