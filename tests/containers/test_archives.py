@@ -44,6 +44,17 @@ def test_damage_behind_the_payload_hides_nothing(compress: Any) -> None:
     assert "archive.damaged" in {finding.code for finding in contents.findings}
 
 
+@pytest.mark.parametrize("compress", [gzip.compress, lzma.compress, zlib.compress])
+def test_an_error_behind_the_payload_hides_nothing(compress: Any) -> None:
+    """Readers that take small pieces have the payload before they meet the error in the same chunk."""
+    rest = bytes(range(256)) * 64
+    data = compress(PAYLOAD + rest)
+    for place in (len(data) - 4, len(data) - 20, len(data) // 2 + 20):
+        contents = scan(data[:place] + bytes((data[place] ^ 0x55,)) + data[place + 1 :])
+        assert ("os", "system") in imports(contents)
+        assert "archive.damaged" in {finding.code for finding in contents.findings}
+
+
 def test_members_of_a_multi_member_stream_are_one_content() -> None:
     """A second gzip member goes on where the first ended."""
     assert ("os", "system") in imports(scan(gzip.compress(PAYLOAD[:9]) + gzip.compress(PAYLOAD[9:])))

@@ -39,39 +39,52 @@ def inflate(codec: str, source: Source, *, most: int, ratio: int, beginning: int
     With ``beginning``, only about that many bytes are wanted. Bytes after a complete stream that start
     no other one are ignored, as loaders do. Raises MissingLibraryError.
     """
+    found, damaged = _run(codec, source, most, ratio, beginning, source.size)
+    if damaged is not None:
+        # An engine gives nothing of the input that holds an error; readers of smaller pieces get more.
+        found, _ = _run(codec, source, most, ratio, beginning, damaged)
+    return found
+
+
+def _run(
+    codec: str, source: Source, most: int, ratio: int, beginning: int | None, careful: int
+) -> tuple[Inflated, int | None]:
+    """Decompress in chunks, and from ``careful`` on byte by byte; also the offset of a chunk that holds an error."""
     parts: list[bytes] = []
-    size = fed = complete = 0
-    pending = b""
+    size = place = last = 0
+    complete: int | None = None
     error = ""
+    damaged = None
     try:
         engine = CODECS[codec]()
         while True:
-            if not pending and engine.needs_input:
-                pending = source.read(fed, _CHUNK)
-                fed += len(pending)
-                if not pending:
+            data = b""
+            if engine.needs_input:
+                last = place
+                data = source.read(place, 1 if place >= careful else min(_CHUNK, careful - place))
+                place += len(data)
+                if not data:
                     error = "the compressed data ends early"
                     break
-            part = engine.decompress(pending, _PIECE)
-            pending = b""
+            part = engine.decompress(data, _PIECE)
             parts.append(part)
             size += len(part)
-            if size > most or size > max(_FREE, ratio * fed):
-                return Inflated(data=b"".join(parts), bound=True)
+            if size > most or size > max(_FREE, ratio * place):
+                return Inflated(data=b"".join(parts), bound=True), None
             if beginning is not None and size >= beginning:
                 break
             if engine.eof:
                 complete = size
-                pending = engine.unused_data or source.read(fed, _CHUNK)
-                fed += 0 if engine.unused_data else len(pending)
-                if not pending:
+                place -= len(engine.unused_data or b"")  # lz4 says None
+                if place >= source.size:
                     break
                 engine = CODECS[codec]()
     except (zlib.error, lzma.LZMAError, OSError, ValueError, EOFError, RuntimeError, MemoryError) as problem:
         error = str(problem) or type(problem).__name__
-    if complete and size == complete:
-        error = ""
-    return Inflated(data=b"".join(parts), error=error)
+        damaged = last
+    if size == complete:
+        return Inflated(data=b"".join(parts)), None
+    return Inflated(data=b"".join(parts), error=error), damaged
 
 
 class _Zlib:
@@ -141,7 +154,8 @@ class _Zstd:
     _SLICE = 1 << 10
 
     def __init__(self) -> None:
-        self._engine: Any = _library("zstandard").ZstdDecompressor(max_window_size=_MEMORY).decompressobj()
+        self._library = _library("zstandard")
+        self._engine: Any = self._library.ZstdDecompressor(max_window_size=_MEMORY).decompressobj()
         self._held = b""
 
     @property
@@ -156,13 +170,13 @@ class _Zstd:
     def unused_data(self) -> bytes:
         return bytes(self._engine.unused_data) + self._held
 
-    def decompress(self, data: bytes, most: int) -> bytes:
+    def decompress(self, data: bytes, most: int) -> bytes:  # noqa: ARG002  the interface of the others
         self._held += data
-        out = b""
-        while self._held and len(out) < most and not self.eof:
-            piece, self._held = self._held[: self._SLICE], self._held[self._SLICE :]
-            out += self._engine.decompress(piece)
-        return out
+        piece, self._held = self._held[: self._SLICE], self._held[self._SLICE :]
+        try:
+            return bytes(self._engine.decompress(piece))
+        except self._library.ZstdError as error:
+            raise ValueError(str(error)) from error
 
 
 def _library(name: str) -> Any:

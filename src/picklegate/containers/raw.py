@@ -12,7 +12,7 @@ from picklegate.pickles import Trace
 
 PROBE = 1 << 16
 """Bytes of a beginning that decide whether the rest is read."""
-_RESIDENT_PROBE = 1 << 20
+_RESIDENT_PROBE = 1 << 12
 _GROWTH = 16
 
 
