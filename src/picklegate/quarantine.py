@@ -97,17 +97,17 @@ class StagedCache:
         self.root.mkdir()
 
     def show(self, filename: str | None) -> None:
-        """Link blobs and listings, repeat the snapshots' own links, copy the one reference."""
+        """Copy the one reference, repeat the snapshots' own links, and link the listings and the blobs behind them."""
         if _within(self._ref) and (self._real / self._ref).is_file():
             _copy(self._real / self._ref, self._staged / self._ref)
             self._commit = (self._staged / self._ref).read_bytes()
-        for section in ("blobs", "trees"):
-            for entry in _entries(self._real / section):
-                if entry.suffix != ".incomplete" and entry.exists():
-                    _link(entry, self._staged / section / entry.name)
-        for snapshot in _entries(self._real / "snapshots"):
-            for pointer in _named(snapshot, filename):
-                _repeat(pointer, self._staged / pointer.relative_to(self._real))
+        pointers = [path for snapshot in _entries(self._real / "snapshots") for path in _named(snapshot, filename)]
+        for pointer in pointers:
+            _repeat(pointer, self._staged / pointer.relative_to(self._real))
+        blobs = {_step(pointer) for pointer in pointers if pointer.is_symlink() and pointer.exists()}
+        for entry in (*blobs, *_entries(self._real / "trees")):
+            if self._real in entry.parents:
+                _link(entry, self._staged / entry.relative_to(self._real))
 
     def files(self) -> tuple[Path, ...]:
         """The pointers whose content is in the stand-in."""
