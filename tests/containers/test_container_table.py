@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from container_samples import (
     BENIGN,
@@ -72,6 +74,12 @@ def test_old_torch_files_have_five_streams_and_skip_their_storages() -> None:
     twice = scan(torch_legacy() + torch_legacy(object=PAYLOAD))
     assert len(twice.streams) == 10
     assert ("os", "system") in imports(twice)
+
+
+def test_a_short_storage_before_a_second_file_is_skipped() -> None:
+    """Whatever the length of the last storage, the second file's magic number is where it ends."""
+    first = torch_legacy().removesuffix(STORAGES) + struct.pack("<q", 0)
+    assert [stream.trace.stopped for stream in scan(first + torch_legacy()).streams] == [True] * 10
 
 
 def test_storages_that_look_like_a_pickle_are_none() -> None:

@@ -14,6 +14,8 @@ LEGACY = ("magic number", "protocol", "sys_info", "object", "storage keys")
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _MAGIC_BYTES = b"\x8a\x0a" + _MAGIC.to_bytes(10, "little") + b"."
+_BEHIND_HEADER = (2, 11)
+"""Where the magic number stands in its pickle: behind the protocol, or behind a frame as well."""
 _STEPS = 200_000
 _SIZES = {
     "DoubleStorage": 8, "FloatStorage": 4, "HalfStorage": 2, "LongStorage": 8, "IntStorage": 4, "ShortStorage": 2,
@@ -59,11 +61,11 @@ def after_storages(source: Source, objects: Trace, position: int) -> int:
     waiting, seen = [position], {position}
     while waiting and len(seen) < _STEPS:
         place = waiting.pop()
-        if place == source.size or (place > position and _MAGIC_BYTES in source.read(place, 32)):
+        head = source.read(place, 32)
+        if not head or (head[0] == 0x80 and head.find(_MAGIC_BYTES) in _BEHIND_HEADER):
             return place
-        head = source.read(place, 8)
-        if len(head) == 8:
-            (count,) = struct.unpack("<q", head)
+        if len(head) >= 8:
+            (count,) = struct.unpack_from("<q", head)
             for size in sizes:
                 end = place + 8 + count * size
                 if place < end <= source.size and end not in seen:
