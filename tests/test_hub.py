@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import signal
@@ -238,6 +239,15 @@ def test_an_older_local_file_survives_a_hostile_update(hub: Hub, tmp_path: Path)
     with pytest.raises(BlockedError):
         client.gated(WEIGHTS, revision="hostile", local_dir=tmp_path / "local")
     assert local.read_bytes() == ORDINARY[WEIGHTS]
+
+
+def test_the_clients_own_folder_is_no_hiding_place(hub: Hub, tmp_path: Path) -> None:
+    """A repository may have files where the client keeps its notes in local_dir: they are judged like others."""
+    for name in ("x.bin", ".gitignore", "download/x.metadata", "download/x.lock", "x.incomplete"):
+        hub.push(REPO, {f".cache/huggingface/{name}": HOSTILE[WEIGHTS]}, branch="hidden")
+        with contextlib.suppress(BlockedError):
+            Client(hub, cache_dir=tmp_path / "cache").gated_snapshot(revision="hidden", local_dir=tmp_path / "local")
+        assert not holds(tmp_path, HOSTILE[WEIGHTS])
 
 
 def test_files_are_known_by_content(hub: Hub, tmp_path: Path) -> None:

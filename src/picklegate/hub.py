@@ -16,7 +16,7 @@ from typing import Any
 
 from picklegate.errors import BlockedError
 from picklegate.policy import Policy
-from picklegate.quarantine import StagedCache, StagedFolder, StandIn, explain, files, staging, turn
+from picklegate.quarantine import StagedCache, StagedFolder, StandIn, explain, staging, turn
 from picklegate.render.escape import escape
 from picklegate.report import FileReport
 from picklegate.scan import scan_stream
@@ -100,11 +100,11 @@ def _download(client: Callable[..., Any], arguments: dict[str, Any], policy: Pol
             result = Path(client(**{**arguments, **staged}))
         except Exception:
             # What arrived before the fault is worth keeping, as the client itself would keep it.
-            new = view.files()
+            new = view.arrived()
             judged = [_judge(path, _address(arguments, view, path), policy) for path in new]
             view.promote(path for path, report in zip(new, judged, strict=True) if not policy.blocks(report))
             raise
-        found = files(result)
+        found = view.found(result)
         _admit(view, {path: _judge(path, _address(arguments, view, path), policy) for path in found}, policy)
         commit = view.commit(result)
         view.promote(found)

@@ -34,8 +34,11 @@ class StandIn(Protocol):
     def show(self, filename: str | None) -> None:
         """Let what is there of ``filename`` (of every file, if None) be seen through the stand-in."""
 
-    def files(self) -> tuple[Path, ...]:
+    def arrived(self) -> tuple[Path, ...]:
         """The files that are new here."""
+
+    def found(self, result: Path) -> tuple[Path, ...]:
+        """The files that the client's result gives access to, new or shown."""
 
     def name(self, path: Path) -> str:
         """The name in the repository of a file here."""
@@ -109,10 +112,14 @@ class StagedCache:
             if self._real in entry.parents:
                 _link(entry, self._staged / entry.relative_to(self._real))
 
-    def files(self) -> tuple[Path, ...]:
+    def arrived(self) -> tuple[Path, ...]:
         """The pointers whose content is in the stand-in."""
         pointers = _tree(self._staged / "snapshots")
         return tuple(path for path in pointers if path.is_file() and self.root in path.resolve().parents)
+
+    def found(self, result: Path) -> tuple[Path, ...]:
+        """The pointers of the snapshot, or the one."""
+        return tuple(path for path in _tree(result) if path.is_file()) if result.is_dir() else (result,)
 
     def name(self, path: Path) -> str:
         """The path below the snapshot."""
@@ -181,11 +188,17 @@ class StagedFolder:
 
     def shown(self) -> bool:
         """Whether a file of the real folder is seen through this one."""
-        return any(True for _ in _tree(self.root, skip=_CLIENT))
+        return len(self.arrived()) < len(self.found(self.root))
 
-    def files(self) -> tuple[Path, ...]:
-        """The files that are no links to the real folder."""
-        return tuple(path for path in _tree(self.root, skip=_CLIENT) if self.root in path.resolve().parents)
+    def arrived(self) -> tuple[Path, ...]:
+        """The files that are no links to the real folder, the client's notes among them."""
+        return tuple(path for path in self.found(self.root) if self.root in path.resolve().parents)
+
+    def found(self, result: Path) -> tuple[Path, ...]:  # noqa: ARG002 (the stage holds nothing else)
+        """All there is but locks and fragments, as a repository can have files where the client has its notes."""
+        notes = self.root / _CLIENT
+        passing = (".lock", ".incomplete")
+        return tuple(path for path in _tree(self.root) if notes not in path.parents or path.suffix not in passing)
 
     def name(self, path: Path) -> str:
         """The path below the folder."""
@@ -197,16 +210,10 @@ class StagedFolder:
         return note.read_text(encoding="utf-8").partition("\n")[0] if note.is_file() else None
 
     def promote(self, judged: Iterable[Path]) -> None:
-        """Each file, then the note about it; then what the client keeps for the whole folder."""
-        for path in judged:
+        """The files, then the notes about them."""
+        for path in sorted(judged, key=lambda path: self.root / _CLIENT in path.parents):
             if not path.is_symlink():
-                _move(path, self._real / self.name(path))
-            note = self.root / _NOTES / f"{self.name(path)}.metadata"
-            if note.is_file():
-                _move(note, self._real / note.relative_to(self.root))
-        for entry in (*_entries(self.root / _CLIENT), *_entries(self.root / _LISTINGS)):
-            if entry.is_file() and entry.suffix != ".lock":
-                _move(entry, self._real / entry.relative_to(self.root))
+                _move(path, self._real / path.relative_to(self.root))
 
     def evict(self, path: Path) -> bool:
         """Remove the entry and its note, if its content is that of ``path``; a link of the user's loses no more."""
@@ -235,11 +242,6 @@ def explain(report: FileReport) -> tuple[str, str]:
 _CLIENT = Path(".cache", "huggingface")
 _NOTES = _CLIENT / "download"
 _LISTINGS = _CLIENT / "trees"
-
-
-def files(root: Path) -> tuple[Path, ...]:
-    """Every file below ``root`` that belongs to the repository, in order; a file is its own tree."""
-    return tuple(path for path in _tree(root, skip=_CLIENT) if path.is_file()) if root.is_dir() else (root,)
 
 
 def _reserve(target: Path, inside: str) -> Path:
@@ -281,16 +283,13 @@ def _entries(folder: Path) -> Iterable[Path]:
         return ()
 
 
-def _tree(folder: Path, *, skip: Path = Path()) -> Iterator[Path]:
-    """The files and links below ``folder`` outside ``folder / skip``; directories that are links are not entered."""
-    first, rest = skip.parts[:1], Path(*skip.parts[1:])
+def _tree(folder: Path) -> Iterator[Path]:
+    """The files and links below ``folder``; directories that are links are not entered."""
     for entry in _entries(folder):
-        if not entry.is_dir() or entry.is_symlink():
-            yield entry
-        elif (entry.name,) != first:
+        if entry.is_dir() and not entry.is_symlink():
             yield from _tree(entry)
-        elif rest.parts:
-            yield from _tree(entry, skip=rest)
+        else:
+            yield entry
 
 
 def _named(folder: Path, filename: str | None) -> Iterable[Path]:
