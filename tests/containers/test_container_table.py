@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 
 import pytest
@@ -12,12 +13,14 @@ from container_samples import (
     HOSTILE,
     PAYLOAD,
     STORAGES,
+    Member,
     imports,
     joblib_file,
     npy,
     scan,
     torch_legacy,
     torch_tar,
+    zipped,
 )
 
 from picklegate.report import Verdict
@@ -115,3 +118,20 @@ def test_npy_with_an_unreadable_header_is_unscannable() -> None:
     data = npy(PAYLOAD).replace(b"'|O'", b"0,,0")
     contents = scan(data)
     assert "npy.unknown-header" in {finding.code for finding in contents.findings}
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        '{"a": {":serialized:": "%s"}, "pad": "%s"}',
+        '{"pad": "%.0s%s", "a": {":serialized:": "Li4="}}',
+        '{"a": {"\\u003aserialized:": "%s", ":serialized:": "Li4="}, "pad": "%s"}',
+        '{"a": {":serialized:": "%s"}, "a": {}, "pad": "%s"}',
+    ],
+    ids=["long", "no-payload", "escaped-key-given-twice", "value-given-twice"],
+)
+def test_serialized_values_are_found_anywhere_in_the_json(tail: str) -> None:
+    """Neither length nor escapes nor repeated keys hide a serialized value."""
+    member = tail % (base64.b64encode(PAYLOAD).decode(), "x" * 200_000)
+    contents = scan(zipped(Member(b"data", member.encode(), 8)))
+    assert (("os", "system") in imports(contents)) == ("%.0s" not in tail)

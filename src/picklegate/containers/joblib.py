@@ -80,9 +80,11 @@ class Arrays:
             walk.bound(
                 "joblib.unknown-array", "the length of an array between the opcodes cannot be told", name, offset
             )
-        states = [event for found in traces for event in found.events if event.kind == "state"]
-        for one in self._reads:
-            if any(event.callee is one.dtype and not _agrees(event.args, one.size) for event in states):
+        states: dict[int, list[tuple[Any, ...]]] = {}
+        for event in (event for found in traces for event in found.events if event.kind == "state"):
+            states.setdefault(id(event.callee), []).append(event.args)
+        for one in {(id(one.dtype), one.size): one for one in self._reads}.values():
+            if not all(_agrees(args, one.size) for args in states.get(id(one.dtype), ())):
                 walk.bound("joblib.ambiguous-type", "an array's type is given another size or kind", name, one.offset)
         if self._siblings:
             shown = ", ".join(self._siblings[:3])

@@ -71,6 +71,10 @@ class Source:
             return self._base
         return self.read(0, length)
 
+    def fetched(self, most: int) -> Source:
+        """The same bytes in memory where reading them costs requests and they are at most ``most``."""
+        return self if self.resident or self.size > most else Source(self.read(0, self.size))
+
     def window(self, start: int, size: int | None = None) -> Source:
         """The part that begins at ``start``, cut at this source's end."""
         start = min(max(start, 0), self.size)

@@ -26,7 +26,10 @@ TAIL = _END.size + 0xFFFF
 _SLACK = 256
 """Bytes read beyond what the central directory says of a local header: its extra field may be another."""
 _NARROW = 0xFFFFFFFF
+_FETCHED = 1 << 20
+"""Bytes of a stored member that are asked for at once."""
 _CHECKED = 1 << 26
+"""Bytes up to which the checksum of a member with streams is verified."""
 _SALVAGED = 1 << 20
 _SALVAGED_MEMBERS = 1_000
 _LOCAL_MAGIC = b"PK\x03\x04"
@@ -244,19 +247,21 @@ def _open_member(walk: Walk, source: Source, place: int, entry: Entry, path: str
 
 def _open_content(walk: Walk, packed: Source, entry: Entry, method: int, path: str, depth: int) -> str:
     before = len(walk.streams)
+    may_be_json = entry.name.rpartition("/")[2] == stable_baselines.MEMBER
     if method == 0:
-        content = packed
+        content = packed.fetched(_FETCHED)
     elif method not in _METHODS:
         walk.bound("zip.method", f"the member is compressed in a way that is not supported ({method})", path)
         return ""
     else:
-        inflated = peek.inflate(walk, _METHODS[method], packed, path)
+        codec = _METHODS[method]
+        inflated = walk.inflate(codec, packed, path) if may_be_json else peek.inflate(walk, codec, packed, path)
         if inflated is None:
             return ""
         if inflated.error and len(inflated.data) != entry.size:
             walk.bound("zip.damaged", f"the member does not decompress to its end: {inflated.error}", path)
         content = Source(inflated.data)
-    if entry.name.rpartition("/")[2] == stable_baselines.MEMBER and stable_baselines.read(walk, content, path, depth):
+    if may_be_json and stable_baselines.read(walk, content, path, depth):
         return "stable_baselines"
     kind = walk.open(content, path, depth + 1)
     checked = len(walk.streams) > before and content.size <= _CHECKED
