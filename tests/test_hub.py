@@ -33,11 +33,14 @@ WEIGHTS = models.WEIGHTS
 REPO = "org/model"
 
 
-@pytest.fixture(name="hub", params=[False, True], ids=["file", "lfs"])
+each_kind = pytest.mark.parametrize("hub", [(), (".bin", ".pt")], indirect=True, ids=["file", "lfs"])
+
+
+@pytest.fixture(name="hub")
 def _hub(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A Hub whose repository has an ordinary model on main and a hostile one on a branch."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-    monkeypatch.setattr("picklegate.demo.hub_server.LFS_SUFFIXES", (".bin", ".pt") if request.param else ())
+    monkeypatch.setattr("picklegate.demo.hub_server.LFS_SUFFIXES", getattr(request, "param", (".bin", ".pt")))
     with Hub({REPO: {**ORDINARY, "sub/copy.bin": ORDINARY[WEIGHTS]}}) as hub:
         hub.push(REPO, HOSTILE, branch="hostile")
         yield hub
@@ -108,6 +111,7 @@ def test_importing_the_front_door_imports_no_client() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@each_kind
 @pytest.mark.parametrize(
     "options",
     [
@@ -140,6 +144,7 @@ def test_a_download_leaves_what_the_client_leaves(
     assert {path.name for path in tmp_path.iterdir()} <= {"plain", "gated", "unused"}
 
 
+@each_kind
 @pytest.mark.parametrize("options", [{}, {"allow_patterns": ["*.json", "sub/*"]}], ids=["all", "patterns"])
 @pytest.mark.parametrize("place", ["cache_dir", "local_dir"])
 def test_a_snapshot_leaves_what_the_client_leaves(
@@ -157,6 +162,7 @@ def test_a_snapshot_leaves_what_the_client_leaves(
         assert layout(tmp_path / "gated") == layout(tmp_path / "plain")
 
 
+@each_kind
 @pytest.mark.parametrize("place", ["cache_dir", "local_dir"])
 @pytest.mark.parametrize("name", models.PAYLOADS)
 def test_a_hostile_file_is_refused_and_not_kept(hub: Hub, tmp_path: Path, place: str, name: str) -> None:
@@ -388,7 +394,6 @@ def test_a_relative_cache_gives_the_clients_path(hub: Hub, tmp_path: Path, monke
 
 def test_what_arrived_before_a_fault_is_kept(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A snapshot that breaks off keeps the files that came and were judged, and none that is blocked."""
-    monkeypatch.setattr("picklegate.demo.hub_server.LFS_SUFFIXES", (".bin",))
     hub.push(REPO, {"a.bin": ORDINARY[WEIGHTS], "b.bin": HOSTILE[WEIGHTS], "c.bin": b"lost"}, branch="cut")
     content = Hub.content
 
