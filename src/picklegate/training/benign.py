@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from picklegate.training import harvested
 from picklegate.training.assembler import assemble
-from picklegate.training.carriers import Sample, contain
+from picklegate.training.carriers import CONTAINERS, Sample, contain
 from picklegate.training.lists import rows as table
 from picklegate.training.lists import vocabulary, words
 from picklegate.training.style import Style, random_style
@@ -14,7 +15,7 @@ from picklegate.training.tree import Build, Call, Extend, Fill, Name, New, Persi
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from picklegate.training.corpus import HubRow
 
@@ -28,7 +29,8 @@ class Benign:
         """Draw from ``rng``."""
         self.rng = rng
         self.texts = Texts(rng)
-        self.package = self.texts.package()
+        self.real = harvested.drawn(rng)
+        self.package = self.real.name if self.real else self.texts.package()
 
     # Names and plain values.
 
@@ -190,7 +192,10 @@ class Benign:
         return Build(Call(Name("functools", "partial"), (function,)), (function, (), keywords, None))
 
     def cls(self) -> Name:
-        """A class of the invented package."""
+        """A class of the package."""
+        if self.real:
+            row = self.rng.choice(self.real.classes)
+            return Name(row["module"], row["name"])
         return Name(self.texts.module(self.package), self.texts.class_name())
 
     def state(self, extra: Tree = None) -> dict[str, Tree]:
@@ -212,6 +217,8 @@ class Benign:
         if depth < 2:
             for _ in range(rng.choice((0, 0, 1, 2))):
                 state[self.key()] = self.object(depth + 1)
+        if self.real and extra is None and rng.random() < 0.6:
+            return self.real.instance(self, state)
         draw = rng.random()
         if draw < 0.7 or extra is not None:
             return Build(New(cls), state)
@@ -229,6 +236,8 @@ class Benign:
         """An object whose class wrote its own ``__reduce__``: a call with settings."""
         rng = self.rng
         text = self.texts
+        if self.real and self.real.constructors:
+            return self.real.constructed(self)
         callee = rng.choice((self.cls(), Name(text.module(self.package), text.rebuilder())))
         ways: tuple[Callable[[], tuple[Tree, ...]], ...] = (
             lambda: (text.identifier(),),
@@ -255,6 +264,8 @@ class Benign:
 
     def member(self) -> Tree:
         """An enum member: the class called with its value, or fetched by getattr."""
+        if self.real and self.real.enums:
+            return self.real.member(self)
         cls = self.cls()
         if self.rng.random() < 0.3:
             return Call(Name("builtins", "getattr"), (cls, self.texts.member()))
@@ -305,7 +316,7 @@ class Benign:
         return {name: make() for name, make in rng.sample(fields, rng.randrange(1, 6))}
 
 
-def samples(rng: random.Random, *, count: int) -> Iterator[Sample]:
+def samples(rng: random.Random, *, count: int, containers: Sequence[str] = CONTAINERS) -> Iterator[Sample]:
     """Draw ``count`` benign samples; each is a project of its own (``package`` names it)."""
     for _ in range(count):
         benign = Benign(rng)
@@ -316,10 +327,12 @@ def samples(rng: random.Random, *, count: int) -> Iterator[Sample]:
             tree = benign.checkpoint()
         else:
             tree = [benign.object() for _ in range(rng.randrange(1, 7))]
-        yield _sample(tree, benign.package, "invented", rng)
+        yield _sample(tree, benign.package, "invented", containers, rng)
 
 
-def rebuild_hub(rows: Iterable[HubRow], rng: random.Random) -> Iterator[Sample]:
+def rebuild_hub(
+    rows: Iterable[HubRow], rng: random.Random, *, containers: Sequence[str] = CONTAINERS
+) -> Iterator[Sample]:
     """Rebuild the pickle of each row from what it imports, guessing by the case of a name how it is used."""
     for row in rows:
         benign = Benign(rng)
@@ -333,7 +346,7 @@ def rebuild_hub(rows: Iterable[HubRow], rng: random.Random) -> Iterator[Sample]:
                 made = _rebuilt(module, name, benign)
                 items += [made] if made is not None else []
         keys = [f"{benign.key()}_{place}" for place in range(len(items))]
-        yield _sample(dict(zip(keys, items, strict=True)), row.repo, "hub", rng)
+        yield _sample(dict(zip(keys, items, strict=True)), row.repo, "hub", containers, rng)
 
 
 _OWN_SHAPE = {"_rebuild_tensor_v2", "_reconstruct", "ndarray", "dtype", "scalar", "encode", "_rebuild_parameter"}
@@ -357,11 +370,11 @@ def _rebuilt(module: str, name: str, benign: Benign) -> Tree:
     return Name(module, name)
 
 
-def _sample(tree: Tree, package: str, family: str, rng: random.Random) -> Sample:
+def _sample(tree: Tree, package: str, family: str, containers: Sequence[str], rng: random.Random) -> Sample:
     style = random_style(rng)
     if style.name == "injector":
         style = Style(protocol=style.protocol)
-    container = rng.choice(("raw", "raw", "raw", "torch_zip", "torch_zip", "torch_legacy", "npy", "joblib_zlib"))
+    container = rng.choice(containers)
     data, _ = contain(assemble(tree, style, rng).data, container, rng)
     return Sample(
         data=data,

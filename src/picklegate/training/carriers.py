@@ -20,6 +20,9 @@ PLACES = ("prepend", "append", "middle", "wrap", "before", "after")
 """Of a payload in a real stream: opcodes at its start, before its STOP, between any two opcodes, as a neighbour
 in a tuple with the real object; or a whole stream of its own before or after it."""
 
+CONTAINERS = ("raw", "raw", "raw", "torch_zip", "torch_zip", "torch_legacy", "npy", "joblib_zlib")
+"""What samples are contained in, each as often as it is named."""
+
 _MAGIC = 0x1950A86A20F9469CFC6C
 
 

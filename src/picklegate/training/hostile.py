@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from picklegate.training.arguments import Arguments
 from picklegate.training.assembler import assemble, assemble_value
 from picklegate.training.benign import Benign
-from picklegate.training.carriers import PLACES, Carrier, Sample, contain
+from picklegate.training.carriers import CONTAINERS, PLACES, Carrier, Sample, contain
 from picklegate.training.families import FAMILIES, Payload
 from picklegate.training.lists import rows
 from picklegate.training.style import Style, random_style
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterator, Sequence
 
-_CONTAINERS = ("raw", "raw", "raw", "torch_zip", "torch_zip", "torch_legacy", "npy", "joblib_zlib")
 _STREAM_PLACES = {"before", "after"}
 
 
@@ -68,16 +67,18 @@ def samples(
     gadgets: Sequence[Gadget],
     carriers: Sequence[bytes] = (),
     families: Sequence[str] = (),
+    containers: Sequence[str] = CONTAINERS,
 ) -> Iterator[Sample]:
     """Draw ``count`` hostile samples; the same seed and the same inputs give the same bytes.
 
     ``carriers`` are real benign streams (raw pickles, each one stream) that payloads are put into; those that
-    pickletools cannot cut are left out. ``families`` restricts the call styles (all of ``FAMILIES`` otherwise).
+    pickletools cannot cut are left out. ``families`` restricts the call styles (all of ``FAMILIES`` otherwise);
+    ``containers`` are drawn from as often as each is named.
     """
     parsed = [carrier for carrier in map(Carrier.parse, carriers) if carrier is not None]
     chosen = tuple(families) or tuple(FAMILIES)
     weights = [FAMILIES[family].weight for family in chosen]
-    # Of each package equally often, or the largest would be most of what is learnt.
+    # By the square root of its size, or the largest package would be most of what is learnt.
     packages: dict[str, list[Gadget]] = {}
     for gadget in gadgets:
         packages.setdefault(gadget.package, []).append(gadget)
@@ -87,10 +88,12 @@ def samples(
         family = rng.choices(chosen, weights)[0]
         gadget = rng.choice(packages[rng.choices(names, shares)[0]])
         payload = FAMILIES[family].make(gadget, Arguments(rng), rng)
-        yield _sample(family, payload, parsed, rng)
+        yield _sample(family, payload, parsed, containers, rng)
 
 
-def _sample(family: str, payload: Payload, carriers: Sequence[Carrier], rng: random.Random) -> Sample:
+def _sample(
+    family: str, payload: Payload, carriers: Sequence[Carrier], containers: Sequence[str], rng: random.Random
+) -> Sample:
     draw = rng.random()
     style = random_style(rng)
     if draw < 0.4 or (draw >= 0.65 and not carriers):
@@ -115,7 +118,7 @@ def _sample(family: str, payload: Payload, carriers: Sequence[Carrier], rng: ran
             opcodes = assemble_value(payload.tree, style, rng)
             stream, start = carrier.inject(opcodes, place, rng)
             end = start + len(opcodes)
-    container = rng.choice(_CONTAINERS)
+    container = rng.choice(containers)
     data, moved = contain(stream, container, rng)
     return Sample(
         data=data,

@@ -1,0 +1,95 @@
+"""What real distributions pickle: their classes, enums and constructors, as harvest.py read them."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from picklegate.training.lists import rows
+from picklegate.training.tree import Build, Call, Name, New, Tree
+
+if TYPE_CHECKING:
+    import random
+
+    from picklegate.training.benign import Benign
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Distribution:
+    """One distribution's rows of classes.tsv and constructors.tsv."""
+
+    name: str
+    classes: tuple[dict[str, str], ...]
+    enums: tuple[dict[str, str], ...]
+    constructors: tuple[dict[str, str], ...]
+
+    def instance(self, benign: Benign, state: dict[str, Tree]) -> Tree:
+        """An object with the attributes that its class gives it."""
+        row = benign.rng.choice(self.classes)
+        own = {name: benign.value(1) for name in row["attributes"].split()}
+        return Build(New(Name(row["module"], row["name"])), own | dict(list(state.items())[:2]))
+
+    def member(self, benign: Benign) -> Tree:
+        """An enum member, made by a value or fetched by its name."""
+        row = benign.rng.choice(self.enums)
+        cls = Name(row["module"], row["name"])
+        name = benign.rng.choice(row["attributes"].split())
+        if benign.rng.random() < 0.3:
+            return Call(Name("builtins", "getattr"), (cls, name))
+        return Call(cls, (benign.rng.choice((name.lower(), name, benign.rng.randrange(9))),))
+
+    def constructed(self, benign: Benign) -> Tree:
+        """A call as one of its ``__reduce__`` methods asks for it."""
+        row = benign.rng.choice(self.constructors)
+        shape, *kinds = row["arguments"].split()
+        args = tuple(argument(kind, benign) for kind in kinds)
+        callee = Name(row["module"], row["name"])
+        return New(callee, args) if shape == "new" else Call(callee, args)
+
+
+@functools.cache
+def distributions() -> tuple[Distribution, ...]:
+    """Every distribution of which at least two classes were read."""
+    names = sorted({row["package"] for row in rows("classes.tsv")})
+    objects, shapes = rows("classes.tsv"), rows("constructors.tsv")
+    made = (
+        Distribution(
+            name=name,
+            classes=tuple(row for row in objects if row["package"] == name and row["kind"] == "class"),
+            enums=tuple(row for row in objects if row["package"] == name and row["kind"] == "enum"),
+            constructors=tuple(row for row in shapes if row["package"] == name),
+        )
+        for name in names
+    )
+    return tuple(one for one in made if len(one.classes) > 1)
+
+
+def drawn(rng: random.Random) -> Distribution | None:
+    """A real distribution for one sample in three."""
+    return rng.choice(distributions()) if distributions() and rng.random() < 0.33 else None
+
+
+def argument(kind: str, benign: Benign) -> Tree:
+    """A value for an argument of the kind that its name in the source suggests."""
+    rng, texts = benign.rng, benign.texts
+    if kind == "class":
+        return benign.cls()
+    if kind == "function":
+        return Name(texts.module(benign.package), texts.function())
+    if kind == "text":
+        return texts.any()
+    if kind in ("path", "url", "regex"):
+        return getattr(texts, kind)()
+    simple: dict[str, Tree] = {
+        "none": None,
+        "bool": rng.random() < 0.5,
+        "int": rng.randrange(100),
+        "float": rng.random(),
+        "tuple": (rng.randrange(9), texts.identifier()),
+        "list": [texts.identifier() for _ in range(rng.randrange(5))],
+        "data": rng.randbytes(rng.randrange(4, 200)),
+    }
+    if kind == "dict":
+        return benign.state()
+    return simple[kind] if kind in simple else benign.value()
