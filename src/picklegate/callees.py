@@ -15,7 +15,7 @@ EXECUTION = re.compile(
     | (pdb|bdb)\.(run|runeval|runcall|main|set_trace|Pdb\b.*|Bdb\b.*)
     | (cProfile|profile)\.(run|runctx|Profile\.run\w*) | trace\.Trace(\.run\w*)? | timeit\.(timeit|repeat|main|Timer(\.\w+)?)
     | doctest\.(debug\w*|testsource|run_docstring_examples) | idlelib\.\w.*
-    | pip(\._internal\.\w.*|\.main|\._internal|\.__main__\.\w+)|pip\._internal\.main|ensurepip\.\w+|venv\.\w.*
+    | pip(\._internal\.\w.*|\.main|\._internal|\.__main__\.\w+)|ensurepip\.\w+|venv\.\w.*
     | ctypes\.(CDLL|PyDLL|WinDLL|OleDLL|LibraryLoader|cdll|windll|pydll|oledll|CFUNCTYPE|PYFUNCTYPE|_CFuncPtr|CFuncPtr|_dlopen|dlopen|call_function)\b.*
     | _dlopen | imp\.load_\w+ | importlib\.machinery\.\w+Loader\.\w+ | importlib\._bootstrap_external\.\w+\.(exec|load)_module
     | importlib\.util\.module_from_spec | importlib\._bootstrap\._load\w* | zipimport\.zipimporter\.load_module
@@ -52,16 +52,64 @@ REFLECTIVE = frozenset((
 ))  # fmt: skip
 """Calls that reach or build other callables."""
 
+CARRIERS = frozenset(("torch.storage._load_from_bytes", "io.BytesIO"))
+"""Callables whose bytes are an inner container, which is read and judged as a stream of its own."""
+
 _SERIALISERS = re.compile(
-    r"(cloudpickle|dill|copyreg|joblib\.numpy_pickle\w*|torch\._utils|torch\.storage|torch\.nn\.parameter|torch\._tensor"
-    r"|numpy\._?core\.(multiarray|numeric|_internal)|numpy\.random\._pickle|numpy\.ma\.core)\.\w+"
+    r"""
+    cloudpickle\.(_make_(function|skel_func|skeleton_class|skeleton_enum|cell|empty_cell|typevar|dict_\w+)|_fill_function
+        |_function_setstate|_class_setstate|_builtin_type|_lookup_class_or_track|_rehydrate_skeleton_class|_cell_set
+        |_empty_cell_value|_get_cell_contents|subimport|dynamic_subimport)
+    | dill\._(create_(type|code|function|cell|array|ftype|namedtuple|lock|rlock|stringi|stringo|weakref|weakproxy
+        |dtypemeta|typing_tuple|typemap)|load_type|get_attr|import_module|setitems)
+    | copyreg\.(_reconstructor|__newobj__|__newobj_ex__)
+    | joblib\.numpy_pickle(_compat)?\.(NumpyArrayWrapper|NDArrayWrapper|ZNDArrayWrapper)
+    | torch\._utils\._rebuild_\w+ | torch\.storage\._load_from_bytes | torch\._tensor\._rebuild_from_type(_v2)?
+    | numpy\.(ndarray|dtype) | numpy\._?core\.(multiarray\.(_reconstruct|scalar|_frombuffer)|numeric\._frombuffer|_internal\._reconstruct)
+    | types\.(CodeType|FunctionType|LambdaType|CellType|MethodType|SliceType|ClassMethodType|PartialType)
+    | numpy\.random\.(_pickle\.)?__\w+_ctor | numpy\.ma\.core\._mareconstruct
+    """,
+    re.VERBOSE,
 )
-_CODE_MAKERS = re.compile(r"(types\.(CodeType|FunctionType|LambdaType|CellType)|(cloudpickle|dill)\._?\w+)$")
+_CODE_MAKERS = re.compile(r"types\.(CodeType|FunctionType|LambdaType|CellType)|(cloudpickle|dill)\.(_\w+|subimport)")
 
-_EXACT = frozenset(("numpy.dtype", "numpy.ndarray", "codecs.encode", "types.SimpleNamespace"))
-
-STANDARD = frozenset(["__future__", "_thread", "abc", "aifc", "argparse", "array", "ast", "asyncio", "atexit", "base64", "bdb", "binascii", "bisect", "builtins", "bz2", "cProfile", "calendar", "cgi", "cgitb", "chunk", "cmath", "cmd", "code", "codecs", "codeop", "collections", "colorsys", "commands", "compileall", "concurrent", "configparser", "contextlib", "contextvars", "copy", "copyreg", "crypt", "csv", "ctypes", "curses", "dataclasses", "datetime", "dbm", "decimal", "difflib", "dis", "distutils", "doctest", "email", "encodings", "ensurepip", "enum", "errno", "faulthandler", "fcntl", "filecmp", "fileinput", "fnmatch", "fractions", "ftplib", "functools", "gc", "genericpath", "getopt", "getpass", "gettext", "glob", "graphlib", "grp", "gzip", "hashlib", "heapq", "hmac", "html", "http", "idlelib", "imaplib", "imghdr", "imp", "importlib", "inspect", "io", "ipaddress", "itertools", "json", "keyword", "lib2to3", "linecache", "locale", "logging", "lzma", "mailbox", "mailcap", "marshal", "math", "mimetypes", "mmap", "modulefinder", "msilib", "multiprocessing", "netrc", "nis", "nntplib", "ntpath", "nturl2path", "numbers", "opcode", "operator", "optparse", "os", "ossaudiodev", "parser", "pathlib", "pdb", "pickle", "pickletools", "pip", "pipes", "pkgutil", "platform", "plistlib", "poplib", "popen2", "posixpath", "pprint", "profile", "pstats", "pty", "pwd", "py_compile", "pyclbr", "pydoc", "pydoc_data", "pyexpat", "queue", "quopri", "random", "re", "readline", "reprlib", "resource", "rlcompleter", "runpy", "sched", "secrets", "select", "selectors", "shelve", "shlex", "shutil", "signal", "site", "smtpd", "smtplib", "sndhdr", "socket", "socketserver", "spwd", "sqlite3", "sre_compile", "sre_constants", "sre_parse", "ssl", "stat", "statistics", "string", "stringprep", "struct", "subprocess", "sunau", "symtable", "sys", "sysconfig", "syslog", "tabnanny", "tarfile", "telnetlib", "tempfile", "termios", "test", "textwrap", "this", "threading", "time", "timeit", "tkinter", "token", "tokenize", "tomllib", "trace", "traceback", "tracemalloc", "tty", "turtle", "turtledemo", "types", "typing", "unicodedata", "unittest", "urllib", "uu", "uuid", "venv", "warnings", "wave", "weakref", "webbrowser", "winreg", "winsound", "wsgiref", "xdrlib", "xml", "xmlrpc", "zipapp", "zipfile", "zipimport", "zlib", "zoneinfo", "_aix_support", "_osx_support", "_pyrepl", "antigravity", "nturl2path"])  # fmt: skip
+STANDARD = frozenset(
+    """
+__future__ _thread abc aifc argparse array ast asyncio atexit base64 bdb binascii bisect builtins bz2 cProfile calendar cgi cgitb
+chunk cmath cmd code codecs codeop collections colorsys commands compileall concurrent configparser contextlib contextvars copy
+copyreg crypt csv ctypes curses dataclasses datetime dbm decimal difflib dis distutils doctest email encodings ensurepip enum errno
+faulthandler fcntl filecmp fileinput fnmatch fractions ftplib functools gc genericpath getopt getpass gettext glob graphlib grp gzip
+hashlib heapq hmac html http idlelib imaplib imghdr imp importlib inspect io ipaddress itertools json keyword lib2to3 linecache
+locale logging lzma mailbox mailcap marshal math mimetypes mmap modulefinder msilib multiprocessing netrc nis nntplib ntpath
+nturl2path numbers opcode operator optparse os ossaudiodev parser pathlib pdb pickle pickletools pipes pkgutil platform plistlib
+poplib popen2 posixpath pprint profile pstats pty pwd py_compile pyclbr pydoc pydoc_data pyexpat queue quopri random re readline
+reprlib resource rlcompleter runpy sched secrets select selectors shelve shlex shutil signal site smtpd smtplib sndhdr socket
+socketserver spwd sqlite3 sre_compile sre_constants sre_parse ssl stat statistics string stringprep struct subprocess sunau symtable
+sys sysconfig syslog tabnanny tarfile telnetlib tempfile termios test textwrap this threading time timeit tkinter token tokenize
+tomllib trace traceback tracemalloc tty turtle turtledemo types typing unicodedata unittest urllib uu uuid venv warnings wave weakref
+webbrowser winreg winsound wsgiref xdrlib xml xmlrpc zipapp zipfile zipimport zlib zoneinfo _aix_support _osx_support _pyrepl
+antigravity
+    """.split()  # noqa: SIM905  one word after another is easier to keep
+)
 """Top-level modules of the standard library, of Python 2 and 3 alike, whatever the scanning interpreter has."""
+
+
+DATA = re.compile(
+    r"""
+    builtins\.(bool|bytearray|bytes|complex|dict|float|frozenset|int|list|memoryview|object|range|set|slice|str|tuple|xrange
+        |long|unicode|\w+(Error|Exception|Warning)|StopIteration|KeyboardInterrupt|SystemExit|type)
+    | collections\.(Counter|OrderedDict|defaultdict|deque|UserDict|UserList|ChainMap) | codecs\.encode
+    | datetime\.\w+ | decimal\.\w+ | fractions\.\w+ | uuid\.\w+ | zoneinfo\.\w+(\._unpickle)? | calendar\.\w+ | time\.struct_time
+    | pathlib\.(Pure)?(Posix|Windows)?Path | re\._?compile | sre_\w+\.\w+ | array\.(array|_array_reconstructor)
+    | argparse\.Namespace | types\.(SimpleNamespace|MappingProxyType|GenericAlias|NoneType|ModuleType|CellType)
+    | enum\.\w+ | string\.Template | random\.Random | ipaddress\.\w+ | logging\.(getLogger|Logger|RootLogger|_levelToName|Formatter)
+    | operator\.(attrgetter|itemgetter|methodcaller) | itertools\.(count|cycle|chain|repeat|product|islice) | io\.(BytesIO|StringIO)
+    | typing\.\w+ | dataclasses\.\w+ | threading\.(Lock|RLock|Event|local) | _thread\.\w*lock\w*|queue\.\w+ | weakref\.\w+(Dictionary|Set|ref)
+    | abc\.\w+ | copyreg\.\w+ | functools\.partial | locale\.\w+ | mmap\.ACCESS_\w+ | struct\.Struct | email\.message\.\w+ | http\.HTTPStatus
+    """,
+    re.VERBOSE,
+)
+"""Constructors of plain data in the standard library; its other callables have no business in a model."""
 
 
 def executes(known: str) -> bool:
@@ -69,11 +117,16 @@ def executes(known: str) -> bool:
     return EXECUTION.fullmatch(known) is not None
 
 
+def constructs_data(known: str) -> bool:
+    """Whether the callable is one of the standard library's constructors of plain data."""
+    return DATA.fullmatch(known) is not None
+
+
 def serialises(known: str) -> bool:
     """Whether the callable belongs to a serialiser's closed set of helpers."""
-    return known in _EXACT or _SERIALISERS.fullmatch(known) is not None or makes_code(known)
+    return _SERIALISERS.fullmatch(known) is not None
 
 
 def makes_code(known: str) -> bool:
     """Whether the callable's strings are names inside code (``co_names``, ``co_filename``), not its input."""
-    return _CODE_MAKERS.match(known) is not None and known != "dill._eval_repr"
+    return _CODE_MAKERS.fullmatch(known) is not None and (serialises(known) or known.startswith("types."))

@@ -87,14 +87,20 @@ def sigmoid(margin: float) -> float:
     return 1 / (1 + math.exp(-max(-60.0, min(60.0, margin))))
 
 
+KINDS = ("state", "serialiser", "known", "unknown")
+"""The kinds of event that scores are calibrated by: a state write, or by its callee."""
+
 _STATE = FEATURES.index("state")
+_SERIALISER = FEATURES.index("serialiser")
 _PROJECTS = FEATURES.index("callee_projects")
 
 
 def kind(vector: Sequence[float]) -> str:
-    """The kind of event that scores are calibrated by: ``state``, ``known`` or ``unknown`` callee."""
+    """The kind of the event that ``vector`` describes."""
     if vector[_STATE]:
         return "state"
+    if vector[_SERIALISER]:
+        return "serialiser"
     return "known" if vector[_PROJECTS] else "unknown"
 
 

@@ -20,26 +20,42 @@ from picklegate import callees, literals
 from picklegate.errors import ModelDataError
 from picklegate.pickles import Dict, Event, Global, Persistent, Set, Trace, Unresolved, trace
 
-FEATURES: tuple[str, ...] = (
-    "callee_projects", "callee_text_projects", "module_projects", "root_projects", "standard_library", "private", "dunder",
-    "class_like", "name_weight", "name_worst", "module_weight", "reflective", "serialiser", "unresolved", "detour",
-    "state", "construction", "on_global", "result_called", "made_function_called",
-    "argument_count", "texts", "longest_text", "code", "shell", "url", "path", "encoded", "dotted", "sentences", "words_only",
-    "known_word_arguments", "bytes_count", "longest_bytes", "entropy", "nested_pickle", "nested_imports", "code_object", "imported_arguments",
-    "function_arguments", "executing_arguments", "result_arguments", "unresolved_arguments", "no_arguments",
-)  # fmt: skip
+REPUTATION: tuple[str, ...] = (
+    "callee_projects",
+    "callee_text_projects",
+    "module_projects",
+    "root_projects",
+    "name_weight",
+    "name_worst",
+    "module_weight",
+)
+"""What is known of the callee's name."""
+
+DESCRIPTION: tuple[str, ...] = (
+    *("standard_library", "data_constructor", "private", "dunder", "class_like", "reflective", "serialiser", "unresolved", "detour"),
+    *("state", "construction", "on_global", "result_called", "made_function_called"),
+    *("argument_count", "no_arguments", "texts", "longest_text", "sentences", "words_only"),
+    *("code", "shell", "url", "path", "encoded", "dotted", "special_methods"),
+    *("bytes_count", "longest_bytes", "entropy", "nested_pickle", "nested_imports", "code_object"),
+    *("imported_arguments", "function_arguments", "executing_arguments", "result_arguments", "unresolved_arguments"),
+)
+"""What the event itself shows."""
+
+FEATURES = REPUTATION + DESCRIPTION
 """The features of one event, in the order of the vector."""
 
-FALLING = frozenset(("callee_projects", "callee_text_projects", "module_projects", "root_projects"))
+FALLING = frozenset(REPUTATION[:4])
 """Features of which more never raises a score."""
 
-RISING = frozenset((
-    "name_weight", "name_worst", "unresolved", "code", "shell", "url", "encoded", "nested_imports", "executing_arguments",
-    "made_function_called", "code_object", "on_global",
-))  # fmt: skip
+RISING = frozenset(
+    ("name_weight", "name_worst", "unresolved", "code", "shell", "url", "encoded", "nested_imports")
+    + ("executing_arguments", "special_methods", "made_function_called", "code_object", "on_global")
+)
 """Features of which more never lowers a score."""
 
 _TOKENS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_CLOSED_SET = 5
+"""Benign projects that a serialiser's helper or a plain data constructor counts as seen in at least."""
 _MOST_TEXTS = 20_000
 """Distinct texts of one event that are looked at; from then on the longest."""
 
@@ -53,8 +69,7 @@ def tokens(name: str) -> tuple[str, ...]:
 class Vocabulary:
     """The reputation of names: in how many benign projects each occurs, and what name words weigh.
 
-    ``weights`` are log-odds of a word in hostile against benign callee names; ``words`` are
-    the short text arguments that benign calls use, with the number of projects.
+    ``weights`` are log-odds of a word in hostile against benign callee names.
     """
 
     callees: Mapping[str, int]
@@ -62,7 +77,6 @@ class Vocabulary:
     modules: Mapping[str, int]
     roots: Mapping[str, int]
     weights: Mapping[str, float]
-    words: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, names sorted."""
@@ -117,43 +131,58 @@ class _Arguments:
 
 
 def arguments(event: Event) -> _Arguments:
-    """The contents of the event's arguments; names inside code objects are left out."""
+    """The contents of the event's arguments, without names inside code objects and streams judged by themselves."""
     found = _Arguments()
     found.add((event.args, event.kwargs))
     if callees.makes_code(event.known):
         found.texts.clear()
+    if callees.makes_code(event.known) or event.known in callees.CARRIERS:
         found.blobs.clear()
     return found
 
 
-def vector(event: Event, names: Vocabulary) -> tuple[float, ...]:
-    """The features of ``event``, in the order of FEATURES."""
-    known = event.known if event.name != "unresolved" else ""
+def reputation(known: str, names: Vocabulary) -> tuple[float, ...]:
+    """The features REPUTATION of a callee's canonical name."""
     owner, _, last = known.rpartition(".")
-    root = known.partition(".")[0]
+    closed = callees.serialises(known) or callees.constructs_data(known)
+    weights = [] if closed else [names.weights.get(word, 0.0) for word in tokens(last)]
+    module_weights = [] if closed or owner == "__main__" else [names.weights.get(word, 0.0) for word in tokens(owner)]
+    least = _CLOSED_SET if closed else 0
+    return (
+        _log(max(least, names.callees.get(known, 0))),
+        _log(max(least, names.text_callees.get(known, 0))),
+        _log(max(least, names.modules.get(owner, 0))),
+        _log(max(least, names.roots.get(known.partition(".")[0], 0))),
+        sum(weights),
+        max(weights, default=0.0),
+        max(module_weights, default=0.0),
+    )
+
+
+def callee(event: Event) -> str:
+    """The canonical name by which the event's callee is known, empty where it is unresolved."""
+    return event.known if event.name != "unresolved" else ""
+
+
+def description(event: Event) -> tuple[float, ...]:
+    """The features DESCRIPTION of ``event``."""
+    known = callee(event)
+    parts = known.split(".")
     found = arguments(event)
     texts = list(found.texts)
     if len(texts) > _MOST_TEXTS:
         texts = sorted(texts, key=len)[-_MOST_TEXTS:]
     looks = [literals.look(text) for text in texts]
-    weights = [names.weights.get(word, 0.0) for word in tokens(last)]
-    module_weights = [names.weights.get(word, 0.0) for word in tokens(owner)]
     functions = [item for item in found.globals if not _class_like(item.known)]
     longest = max(found.blobs, key=len, default=b"")
     nested = [inner for inner in map(_nested, found.blobs[:64]) if inner is not None]
     made = event.callee if event.name == "unresolved" and isinstance(event.callee, Event) else None
     values = {
-        "callee_projects": _log(names.callees.get(known, 0)),
-        "callee_text_projects": _log(names.text_callees.get(known, 0)),
-        "module_projects": _log(names.modules.get(owner, 0)),
-        "root_projects": _log(names.roots.get(root, 0)),
-        "standard_library": root in callees.STANDARD,
-        "private": any(part.startswith("_") and not part.startswith("__") for part in known.split(".")),
-        "dunder": any(part.startswith("__") and part.endswith("__") for part in known.split(".")),
+        "standard_library": parts[0] in callees.STANDARD,
+        "data_constructor": callees.constructs_data(known),
+        "private": any(part.startswith("_") and not part.startswith("__") for part in parts),
+        "dunder": any(part.startswith("__") and part.endswith("__") for part in parts),
         "class_like": _class_like(known),
-        "name_weight": sum(weights),
-        "name_worst": max(weights, default=0.0),
-        "module_weight": max(module_weights, default=0.0),
         "reflective": known in callees.REFLECTIVE,
         "serialiser": callees.serialises(known),
         "unresolved": event.name == "unresolved",
@@ -164,31 +193,36 @@ def vector(event: Event, names: Vocabulary) -> tuple[float, ...]:
         "result_called": event.called,
         "made_function_called": made is not None and made.known in callees.MADE,
         "argument_count": min(len(event.args) + len(event.kwargs) // 2, 20),
+        "no_arguments": not event.args and not event.kwargs,
         "texts": _log(len(texts)),
         "longest_text": _log(max(map(len, texts), default=0)),
+        "sentences": any(not look.word for look in looks),
+        "words_only": bool(looks) and all(look.word for look in looks),
         "code": max((look.code for look in looks), default=0),
         "shell": _shell(event, texts, looks),
         "url": max((look.url for look in looks), default=0),
         "path": max((look.path for look in looks), default=0),
         "encoded": max((look.encoded for look in looks), default=0),
         "dotted": max((look.dotted for look in looks), default=0),
-        "sentences": any(not look.word for look in looks),
-        "words_only": bool(looks) and all(look.word for look in looks),
-        "known_word_arguments": sum(text in names.words for text in texts) / len(texts) if texts else 0.0,
+        "special_methods": any(look.special for look in looks),
         "bytes_count": min(len(found.blobs), 20),
         "longest_bytes": _log(len(longest)),
-        "entropy": literals.entropy(longest),
+        "entropy": round(literals.entropy(longest), 1),
         "nested_pickle": len(nested) > 0,
-        "nested_imports": max((len(inner.imports) for inner in nested), default=0),
+        "nested_imports": min(max((len(inner.imports) for inner in nested), default=0), 20),
         "code_object": any(blob[:1] in (b"\xe3", b"c") and len(blob) > 40 and b"\xda" in blob for blob in found.blobs),
         "imported_arguments": min(len(found.globals), 20),
         "function_arguments": min(len(functions), 20),
-        "executing_arguments": sum(callees.executes(item.known) for item in found.globals),
+        "executing_arguments": min(sum(callees.executes(item.known) for item in found.globals), 5),
         "result_arguments": min(found.results, 20),
         "unresolved_arguments": min(found.unresolved, 20),
-        "no_arguments": not event.args and not event.kwargs,
     }
-    return tuple(float(values[name]) for name in FEATURES)
+    return tuple(float(values[name]) for name in DESCRIPTION)
+
+
+def vector(event: Event, names: Vocabulary) -> tuple[float, ...]:
+    """The features of ``event``, in the order of FEATURES."""
+    return reputation(callee(event), names) + description(event)
 
 
 def _log(number: int) -> float:
@@ -206,7 +240,7 @@ def _shell(event: Event, texts: Sequence[str], looks: Sequence[literals.Look]) -
         return 0
     signs = max((look.shell for look in looks if not look.word), default=0)
     if 0 < len(texts) <= 8:
-        signs = max(signs, max(look.shell for look in looks))
+        signs = max(signs, *(look.shell for look in looks))
     return signs
 
 
@@ -219,9 +253,10 @@ def _nested(blob: bytes) -> Trace | None:
 
 
 def vectors(found: Trace, names: Vocabulary) -> Iterator[tuple[Event, tuple[float, ...]]]:
-    """Each event of the trace with its vector."""
+    """Each event of the trace with its vector; a call whose result is known is judged by what is done with that."""
     for event in found.events:
-        yield event, vector(event, names)
+        if not event.reached:
+            yield event, vector(event, names)
 
 
 def foreign_persistent(found: Trace) -> tuple[Persistent, ...]:

@@ -47,8 +47,14 @@ _PATH = re.compile(
 )
 _DOTTED = re.compile(r"[A-Za-z_]\w*([.:][A-Za-z_]\w*)+", re.ASCII)
 _WORD = re.compile(r"[\w.:+#/-]{0,64}", re.ASCII)
-_ENCODED = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}|(\\x[0-9a-fA-F]{2}){6,}|([0-9a-fA-F]{2}){24,}")
-_PLAIN_LETTERS = frozenset(string.ascii_letters)
+_ENCODED = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}|(\\x[0-9a-fA-F]{2}){6,}")
+_SPECIAL = re.compile(
+    r"__(setstate|reduce|reduce_ex|call|init|new|del|getattr|getattribute|getitem|setitem|enter|exit|iter|next|class"
+    r"|globals|builtins|code|subclasses|bases?|mro|import|hash|eq|repr|str|get|set)__"
+)
+_HEX = frozenset(string.hexdigits)
+_DIGEST = 64
+"""Hexadecimal digits up to which a text is more likely a digest than encoded bytes."""
 
 
 class Look(NamedTuple):
@@ -61,9 +67,10 @@ class Look(NamedTuple):
     encoded: int
     dotted: int
     word: int
+    special: int
 
 
-_DULL = Look(0, 0, 0, 0, 0, 0, 1)
+_DULL = Look(0, 0, 0, 0, 0, 0, 1, 0)
 
 
 @lru_cache(maxsize=4096)
@@ -74,7 +81,7 @@ def look(text: str) -> Look:
     plain = text.isidentifier()
     shell = sum(1 for sign in _SHELL if sign.search(text)) if len(text) < 4096 else 0
     if plain:
-        return Look(0, shell, 0, 0, _encoded(text), 0, 1)
+        return Look(0, shell, 0, 0, _encoded(text), 0, 1, int(_SPECIAL.fullmatch(text) is not None))
     return Look(
         code=sum(1 for sign in _CODE if sign.search(text)),
         shell=shell,
@@ -83,6 +90,7 @@ def look(text: str) -> Look:
         encoded=_encoded(text),
         dotted=int(_DOTTED.fullmatch(text) is not None),
         word=int(_WORD.fullmatch(text) is not None),
+        special=0,
     )
 
 
@@ -92,10 +100,11 @@ def _encoded(text: str) -> int:
     if found is None:
         return 0
     run = found[0]
-    if run.startswith("\\x") or not _PLAIN_LETTERS.intersection(run):
-        return int(run.startswith("\\x"))
-    mixed = any(c.islower() for c in run) and any(c.isupper() for c in run) and any(c.isdigit() for c in run)
-    return int(mixed or found[3] is not None)
+    if run.startswith("\\x"):
+        return 1
+    if _HEX.issuperset(run):
+        return int(len(run) > _DIGEST and not run.isdigit())
+    return int(any(c.islower() for c in run) and any(c.isupper() for c in run) and any(c.isdigit() for c in run))
 
 
 def entropy(data: bytes) -> float:

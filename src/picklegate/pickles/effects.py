@@ -155,6 +155,7 @@ class Effects:
         value = rule(self, event)
         if value is None:
             return event
+        event.reached = type(value) in (str, bytes) or (type(value) is Global and rule in reflection.REACHING)
         return value if type(value) in _OPAQUE or (type(value) in _CONTAINERS and not value) else Known(value)
 
     def record(

@@ -65,6 +65,8 @@ def item(effects: Effects, event: Event, target: Any, key: Any) -> Any:
             return effects.global_(event.offset, "builtins", "", "globals")
         if target.args:
             return attribute(effects, event, target.args[0], key)
+    if type(target) is Event and target.known == "collections.defaultdict" and target.args:
+        return _again(effects, event, target.args[0], ())
     if type(target) is Dict:
         for known, value in zip(target[::2], target[1::2], strict=False):
             if type(known) is type(key) and known == key:
@@ -118,6 +120,21 @@ def _apply(effects: Effects, event: Event) -> Any:
 
 def _operator_call(effects: Effects, event: Event) -> Any:
     return _again(effects, event, event.args[0], event.args[1:], event.kwargs) if event.args else None
+
+
+def _through(position: int, arguments: int | None) -> Rule:
+    """A callable that calls its argument ``position`` with those behind it, or with the sequence at ``arguments``."""
+
+    def rule(effects: Effects, event: Event) -> Any:
+        if len(event.args) <= position:
+            return None
+        args = event.args[position + 1 :]
+        if arguments is not None:
+            args = event.args[arguments] if len(event.args) > arguments else ()
+        _again(effects, event, event.args[position], args)
+        return None
+
+    return rule
 
 
 def _map(effects: Effects, event: Event) -> Any:
@@ -276,6 +293,20 @@ RULES: dict[str, Rule] = {
     "functools.reduce": _reduce,
     "builtins.reduce": _reduce,
     "types.MethodType": _method,
+    "builtins.iter": _through(0, 9),
+    "atexit.register": _through(0, None),
+    "weakref.finalize": _through(1, None),
+    "threading.Timer": _through(1, 2),
+    "threading.Thread": _through(1, 3),
+    "multiprocessing.Process": _through(1, 3),
+    "_thread.start_new_thread": _through(0, 1),
+    "_thread.start_new": _through(0, 1),
+    "contextlib.ExitStack.callback": _through(1, None),
+    "contextvars.Context.run": _through(1, None),
+    "concurrent.futures.ThreadPoolExecutor.submit": _through(1, None),
+    "concurrent.futures.thread.ThreadPoolExecutor.submit": _through(1, None),
+    "torch._tensor._rebuild_from_type": _through(0, 2),
+    "torch._tensor._rebuild_from_type_v2": _through(0, 2),
     "copyreg._reconstructor": _construct,
     "copyreg.__newobj__": _construct,
     "copyreg.__newobj_ex__": _construct,
@@ -298,6 +329,10 @@ APPLIED: dict[str, Rule] = {
     "operator.methodcaller": _methodcaller,
 }
 """Callables made by a call -> the rule for calling what was made."""
+
+
+REACHING = frozenset((_getattr, _getitem, _attrgetter, _itemgetter))
+"""Rules whose result is an object reached by name."""
 
 
 def rule_of(found: Global) -> Rule | None:

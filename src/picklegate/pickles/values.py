@@ -93,5 +93,7 @@ class Event:
     """The canonical dotted name of the callee, where it has one (names.py)."""
     called: bool = False
     """Whether the stream goes on to call the result."""
+    reached: bool = False
+    """Whether the machine knows its whole result: an object reached by name, or a text computed."""
     count: int = 1
     """How many events of this shape the stream has."""

@@ -1,0 +1,31 @@
+"""Coverage-guided fuzzing of everything that reads hostile bytes: python benchmarks/fuzz.py [libFuzzer options] [CORPUS].
+
+Needs atheris. Whatever the bytes, reading them must not raise, and must end within limits.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import atheris
+
+with atheris.instrument_imports(include=["picklegate"]):
+    from picklegate import containers, features, pickles
+    from picklegate.limits import Limits
+
+LIMITS = Limits(max_opcodes=200_000, max_inflated_bytes=1 << 20, max_total_inflated_bytes=4 << 20, max_stack=100_000)
+
+
+def one_input(data: bytes) -> None:
+    """Read the bytes as a stream and as a file, and describe each event."""
+    found = pickles.trace(data, limits=LIMITS)
+    contents = containers.read(io.BytesIO(data), name="model.pkl", limits=LIMITS)
+    for trace in (found, *(stream.trace for stream in contents.streams)):
+        for event in trace.events:
+            features.description(event)
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, one_input)
+    atheris.Fuzz()

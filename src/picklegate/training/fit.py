@@ -1,0 +1,198 @@
+"""Rows -> the model: XGBoost on events, thresholds from scores of files that it was not trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xgboost
+
+from picklegate import features
+from picklegate.classifier import KINDS, SCHEMA, kind
+from picklegate.pickles import canonical
+from picklegate.training.corpus import HubRow
+from picklegate.training.dataset import Row
+from picklegate.training.hostile import Gadget
+from picklegate.training.names import Names
+
+FOLDS = 5
+ROUNDS = 240
+PARAMETERS = {
+    "objective": "binary:logistic",
+    "tree_method": "hist",
+    "max_depth": 5,
+    "eta": 0.08,
+    "min_child_weight": 2.0,
+    "lambda": 2.0,
+    "colsample_bytree": 0.6,
+    "subsample": 0.9,
+    "max_bin": 256,
+    "nthread": 2,
+    "monotone_constraints": "("
+    + ",".join("-1" if n in features.FALLING else "1" if n in features.RISING else "0" for n in features.FEATURES)
+    + ")",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Material:
+    """Everything that a model is made of."""
+
+    rows: Sequence[Row]
+    hub: Sequence[HubRow]
+    gadgets: Sequence[Gadget]
+
+
+def fold_of(group: str) -> int:
+    """The fold of a group, the same in every run."""
+    return zlib.crc32(group.encode()) % FOLDS
+
+
+def names_of(rows: Sequence[Row], hub: Sequence[HubRow], gadgets: Sequence[Gadget]) -> Names:
+    """The reputation of names in the rows of honest files, on the Hub, and among harmful callables."""
+    names = Names()
+    texts = features.DESCRIPTION.index("texts")
+    for row in rows:
+        if row.label == 0 and row.source == "corpus" and row.known:
+            names.benign(row.group, row.known, text=row.description[texts] > 0)
+    for entry in hub:
+        for module, name in entry.imports:
+            names.benign(hub_group(entry.repo), canonical(module, name), text=False)
+    for gadget in gadgets:
+        names.hostile(gadget.package, canonical(gadget.module, gadget.name))
+    return names
+
+
+def hub_group(repo: str) -> str:
+    """Repositories of one owner share what they import; owners are left out in 40 parts."""
+    return f"hub {zlib.crc32(repo.partition('/')[0].encode()) % 40}"
+
+
+def matrix(rows: Sequence[Row], names: Names) -> Any:
+    """The vectors of the rows, as float32 of shape (rows, features); each row's own group is left out of the names."""
+    vocabularies: dict[str, features.Vocabulary] = {}
+    known: dict[tuple[str, str], tuple[float, ...]] = {}
+    result = np.zeros((len(rows), len(features.FEATURES)), dtype=np.float32)
+    for number, row in enumerate(rows):
+        group = hub_group(row.group) if row.source == "hub" else row.group
+        if group not in vocabularies:
+            vocabularies[group] = names.vocabulary((group,))
+        key = (group, row.known)
+        if key not in known:
+            known[key] = features.reputation(row.known, vocabularies[group])
+        result[number] = known[key] + row.description
+    return result
+
+
+def weights(rows: Sequence[Row]) -> Any:
+    """The weight of each row: files of one group share what the group has, and so do rows of one file."""
+    per_file: dict[str, int] = defaultdict(int)
+    files: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        per_file[row.file] += 1
+        files[row.group].add(row.file)
+    found = np.array([
+        (0.5 if row.source == "generated" and row.label == 0 else 1.0) / (per_file[row.file] ** (0.5 if row.label == 0 else 1.0) * len(files[row.group]) ** (0.5 if row.source == "corpus" else 0.0))
+        for row in rows
+    ])  # fmt: skip
+    labels = np.array([row.label for row in rows])
+    for label in (0, 1):
+        found[labels == label] *= len(rows) / 2 / max(found[labels == label].sum(), 1e-9)
+    return found
+
+
+def train(vectors: Any, labels: Any, row_weights: Any, seed: int) -> Any:
+    """One booster."""
+    data = xgboost.DMatrix(vectors, label=labels, weight=row_weights, feature_names=list(features.FEATURES))
+    return xgboost.train({**PARAMETERS, "seed": seed}, data, num_boost_round=ROUNDS)
+
+
+def margins(booster: Any, vectors: Any) -> Any:
+    """Log-odds of each row."""
+    data = xgboost.DMatrix(vectors, feature_names=list(features.FEATURES))
+    return booster.predict(data, output_margin=True)
+
+
+def out_of_fold(material: Material, seed: int) -> Any:
+    """Log-odds of each row from a model that saw neither its group nor its group's names."""
+    rows = material.rows
+    folds = np.array([fold_of(hub_group(row.group) if row.source == "hub" else row.group) for row in rows])
+    labels = np.array([row.label for row in rows])
+    result = np.zeros(len(rows))
+    for fold in range(FOLDS):
+        inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        seen = [rows[i] for i in inside]
+        names = names_of(
+            seen,
+            [entry for entry in material.hub if fold_of(hub_group(entry.repo)) != fold],
+            [gadget for gadget in material.gadgets if fold_of(gadget.package) != fold],
+        )
+        booster = train(matrix(seen, names), labels[inside], weights(seen), seed)
+        result[outside] = margins(booster, matrix([rows[i] for i in outside], names))
+    return result
+
+
+MARGIN = 0.25
+"""Log-odds between the highest score of an honest real file, out of fold, and the threshold of its kind."""
+
+REVIEW = 0.5
+BLOCK = 0.9
+
+
+def thresholds(rows: Sequence[Row], scores: Any, vectors: Any) -> dict[str, float]:
+    """Kind of event -> the log-odds that no honest real file reaches out of fold, with a margin."""
+    highest = dict.fromkeys(KINDS, -1.0)
+    for row, score, vector in zip(rows, scores, vectors, strict=True):
+        if row.label == 0 and row.source in ("corpus", "hub"):
+            name = kind(vector)
+            highest[name] = max(highest[name], float(score))
+    return {name: round(score + MARGIN, 3) for name, score in highest.items()}
+
+
+def write(material: Material, folder: Path, seed: int) -> dict[str, Any]:
+    """Fit on everything, calibrate on out-of-fold scores, and write model, vocabulary and card to ``folder``; the card."""
+    rows = material.rows
+    names = names_of(rows, material.hub, material.gadgets)
+    vectors = matrix(rows, names)
+    labels = np.array([row.label for row in rows])
+    levels = thresholds(rows, out_of_fold(material, seed), vectors)
+    booster = train(vectors, labels, weights(rows), seed)
+    booster.set_attr(best_iteration=None)
+    files = {
+        "model.json": bytes(booster.save_raw("json")),
+        "vocabulary.json": json.dumps(names.vocabulary().to_dict(), separators=(",", ":")).encode(),
+    }
+    card = {
+        "schema": SCHEMA,
+        "version": digest(files["model.json"] + files["vocabulary.json"])[:12],
+        "features": list(features.FEATURES),
+        "offsets": {name: -level for name, level in levels.items()},
+        "review": REVIEW,
+        "block": BLOCK,
+        "sha256": {name: digest(data) for name, data in files.items()},
+        "training": {
+            "seed": seed,
+            "rounds": ROUNDS,
+            "parameters": PARAMETERS,
+            "events": {source: sum(row.source == source for row in rows) for source in ("corpus", "hub", "generated")},
+            "files": len({row.file for row in rows}),
+            "gadgets": len(material.gadgets),
+            "xgboost": xgboost.__version__,
+        },
+    }
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", "utf-8")
+    return card
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
