@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
+import zipfile
+import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from container_samples import BENIGN, PAYLOAD, Member, imports, scan, torch_zip, zipped
@@ -16,63 +20,73 @@ from picklegate.report import Verdict
 OBJECT = b"archive/data.pkl"
 GOOD = Member(OBJECT, BENIGN)
 BAD = Member(OBJECT, PAYLOAD)
+VERSION = Member(b"archive/version", b"3\n")
+
+
+def archive(*members: Member, **options: Any) -> bytes:
+    """A zip that torch takes for one of its own."""
+    return zipped(*members, VERSION, **options)
 
 
 def with_end_in_comment() -> bytes:
     """Two end records: the outer one's comment is a second archive's directory and end."""
-    inner = zipped(BAD)
-    return zipped(GOOD, comment=inner)
+    inner = archive(BAD)
+    return archive(GOOD, comment=inner)
 
 
 def overlapping() -> bytes:
     """Two members of different names whose bytes are the same."""
-    return zipped(Member(b"archive/a.pkl", PAYLOAD), Member(b"archive/b.pkl", PAYLOAD, central={"offset": 0}))
+    return archive(Member(b"archive/a.pkl", PAYLOAD), Member(b"archive/b.pkl", PAYLOAD, central={"offset": 0}))
 
 
 def with_two_starts() -> bytes:
     """Readers that add what precedes the archive find one member, readers that do not another."""
-    first = zipped(BAD)
-    return zipped(GOOD, prefix=first[: first.index(b"PK\x01\x02")].ljust(96, b"\0"))
+    first = archive(BAD)
+    return archive(GOOD, prefix=first[: first.index(b"PK\x01\x02")].ljust(96, b"\0"))
 
 
 TRICKS: dict[str, tuple[bytes, str | None]] = {
-    "wrong-local-checksum": (zipped(Member(OBJECT, PAYLOAD, local={"crc": 1})), "zip.header-mismatch"),
-    "local-encryption-flag": (zipped(Member(OBJECT, PAYLOAD, local={"flags": 1})), "zip.header-mismatch"),
-    "another-local-name": (zipped(Member(OBJECT, PAYLOAD, local={"name": b"archive/x"})), "zip.header-mismatch"),
-    "another-local-method": (zipped(Member(OBJECT, PAYLOAD, local={"method": 8})), "zip.header-mismatch"),
-    "stored-in-local-header-only": (zipped(Member(OBJECT, PAYLOAD, central={"method": 8})), "zip.header-mismatch"),
+    "wrong-local-checksum": (archive(Member(OBJECT, PAYLOAD, local={"crc": 1})), "zip.header-mismatch"),
+    "local-encryption-flag": (archive(Member(OBJECT, PAYLOAD, local={"flags": 1})), "zip.header-mismatch"),
+    "another-local-name": (archive(Member(OBJECT, PAYLOAD, local={"name": b"archive/x"})), "zip.header-mismatch"),
+    "another-local-method": (archive(Member(OBJECT, PAYLOAD, local={"method": 8})), "zip.header-mismatch"),
+    "stored-in-local-header-only": (archive(Member(OBJECT, PAYLOAD, central={"method": 8})), "zip.header-mismatch"),
     "wrong-checksum-in-both": (
-        zipped(Member(OBJECT, PAYLOAD, local={"crc": 1}, central={"crc": 1})),
+        archive(Member(OBJECT, PAYLOAD, local={"crc": 1}, central={"crc": 1})),
         "zip.bad-checksum",
     ),
-    "encrypted": (zipped(Member(OBJECT, PAYLOAD, central={"flags": 1})), "zip.encrypted"),
-    "unknown-method": (zipped(Member(OBJECT, PAYLOAD, central={"method": 98})), "zip.method"),
-    "benign-then-hostile-duplicate": (zipped(GOOD, BAD), "zip.duplicate-member"),
-    "hostile-then-benign-duplicate": (zipped(BAD, GOOD), "zip.duplicate-member"),
-    "case-variant-duplicate": (zipped(GOOD, Member(b"archive/DATA.PKL", PAYLOAD)), "zip.duplicate-member"),
-    "upper-case": (torch_zip(PAYLOAD, b"archive/DATA.PKL"), None),
-    "data-descriptor": (
-        zipped(Member(OBJECT, PAYLOAD, local={"flags": 8, "crc": 0, "packed": 0, "size": 0}, central={"flags": 8})),
+    "encrypted": (archive(Member(OBJECT, PAYLOAD, central={"flags": 1})), "zip.encrypted"),
+    "unknown-method": (archive(Member(OBJECT, PAYLOAD, central={"method": 98})), "zip.method"),
+    "benign-then-hostile-duplicate": (archive(GOOD, BAD), "zip.duplicate-member"),
+    "hostile-then-benign-duplicate": (archive(BAD, GOOD), "zip.duplicate-member"),
+    "case-variant-duplicate": (archive(GOOD, Member(b"archive/DATA.PKL", PAYLOAD)), "zip.duplicate-member"),
+    "case-variant-of-something-else": (
+        archive(BAD, Member(b"archive/x.py", BENIGN), Member(b"archive/X.py", BENIGN)),
         None,
     ),
-    "zip64": (zipped(BAD, zip64=True), None),
-    "junk-behind": (zipped(BAD) + b"\0" * 64, None),
-    "junk-in-front": (zipped(BAD, prefix=b"#!/bin/sh\nexit 0\n"), None),
-    "comment": (zipped(BAD, comment=b"trained on Tuesday"), None),
-    "too-few-counted": (zipped(GOOD, Member(b"archive/x", PAYLOAD), count=1), "zip.end-record-mismatch"),
-    "an-archive-before-it": (zipped(BAD) + zipped(GOOD), "zip.several-directories"),
+    "upper-case": (torch_zip(PAYLOAD, b"archive/DATA.PKL"), None),
+    "data-descriptor": (
+        archive(Member(OBJECT, PAYLOAD, local={"flags": 8, "crc": 0, "packed": 0, "size": 0}, central={"flags": 8})),
+        None,
+    ),
+    "zip64": (archive(BAD, zip64=True), None),
+    "junk-behind": (archive(BAD) + b"\0" * 64, None),
+    "junk-in-front": (archive(BAD, prefix=b"#!/bin/sh\nexit 0\n"), None),
+    "comment": (archive(BAD, comment=b"trained on Tuesday"), None),
+    "too-few-counted": (archive(GOOD, Member(b"archive/x", PAYLOAD), count=1), "zip.end-record-mismatch"),
+    "an-archive-before-it": (archive(BAD) + archive(GOOD), "zip.several-directories"),
     "an-archive-in-its-comment": (with_end_in_comment(), "zip.several-directories"),
     "two-starts": (with_two_starts(), "zip.ambiguous-offset"),
     "overlapping-members": (overlapping(), "zip.overlap"),
-    "cut-off": (zipped(BAD)[:-30], "zip.no-directory"),
+    "cut-off": (archive(BAD)[:-30], "zip.no-directory"),
     "size-past-the-end": (
-        zipped(Member(OBJECT, PAYLOAD, central={"packed": 1 << 20, "size": 1 << 20})),
+        archive(Member(OBJECT, PAYLOAD, central={"packed": 1 << 20, "size": 1 << 20})),
         "zip.truncated",
     ),
-    "nul-in-name": (zipped(Member(b"archive/data.pkl\0.txt", PAYLOAD)), None),
-    "record-like-name-elsewhere": (zipped(GOOD, Member(b"other/data/0", PAYLOAD)), None),
-    "record-like-name-that-is-none": (zipped(GOOD, Member(b"archive/data/0.pkl", PAYLOAD)), None),
-    "no-torch-archive": (zipped(Member(b"archive/data/0", PAYLOAD)), None),
+    "nul-in-name": (archive(Member(b"archive/data.pkl\0.txt", PAYLOAD)), None),
+    "record-like-name-elsewhere": (archive(GOOD, Member(b"other/data/0", PAYLOAD)), None),
+    "record-like-name-that-is-none": (archive(GOOD, Member(b"archive/data/0.pkl", PAYLOAD)), None),
+    "no-torch-archive": (archive(Member(b"archive/data/0", PAYLOAD)), None),
 }
 
 
@@ -84,6 +98,27 @@ def test_the_payload_is_seen(trick: str) -> None:
     found = {finding.code for finding in contents.findings if finding.verdict > Verdict.CLEAN}
     assert ("os", "system") in imports(contents)
     assert code in found if code else not found
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_zipfile_reads_nothing_that_is_not_scanned(trick: str) -> None:
+    """Whatever the standard library makes of the archive, its imports are among ours."""
+    data, _ = TRICKS[trick]
+    found = imports(scan(data))
+    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(io.BytesIO(data)) as opened:
+        for member in opened.infolist():
+            with contextlib.suppress(zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, EOFError):
+                assert imports(scan(opened.read(member))) <= found
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_torch_reads_nothing_that_is_not_scanned(trick: str) -> None:
+    """Whatever torch's own reader takes for the object, its imports are among ours."""
+    torch = pytest.importorskip("torch")
+    data, _ = TRICKS[trick]
+    with contextlib.suppress(RuntimeError):
+        record = torch._C.PyTorchFileReader(io.BytesIO(data)).get_record("data.pkl")
+        assert imports(scan(record)) <= imports(scan(data))
 
 
 def test_records_are_not_read() -> None:
@@ -161,7 +196,10 @@ def test_too_many_members_are_a_bound() -> None:
     data = zipped(*(Member(b"m%d" % number, BENIGN) for number in range(40)))
     contents = read(io.BytesIO(data), limits=Limits(max_members=10))
     assert "limit.members" in {finding.code for finding in contents.findings}
-    assert len(contents.streams) <= 10
+    nested = zipped(*(Member(b"%d.zip" % number, data) for number in range(9)))
+    contents = read(io.BytesIO(nested), limits=Limits(max_members=60))
+    assert "limit.members" in {finding.code for finding in contents.findings}
+    assert len(contents.streams) <= 60
 
 
 def test_a_hostile_directory_raises_nothing() -> None:

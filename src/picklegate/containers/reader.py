@@ -46,7 +46,7 @@ class _Reader(Walk):
 
     def _readings(self, source: Source, name: str, depth: int, kind: str, head: bytes, tail: bytes) -> list[str]:
         """The container's name by each way of reading that finds something."""
-        ends = zips.directories(source, tail, self.limits.max_members)
+        ends = zips.directories(source, tail, self.members_left)
         if kind == "zip":
             return [zips.read(self, source, name, depth, ends)]
         found = []

@@ -112,7 +112,7 @@ def is_importable(one: Import) -> bool:
 def is_candidate(data: Buffer, found: Trace, *, claimed: bool) -> bool:
     """Whether loading these bytes as a pickle would do something, so that they are a stream.
 
-    - A protocol header that CPython accepts: always.
+    - A protocol header as pickle writes it (2 to 5), unless the very next opcode is none: the loader ends there.
     - Otherwise an import with an opcode that no text has, or a call, construction or state write beside
       an import of a name that Python could import. What the loader meets later does not matter.
     - Otherwise STOP at the very end of the bytes: a small literal, or imports that nothing uses.
@@ -123,7 +123,8 @@ def is_candidate(data: Buffer, found: Trace, *, claimed: bool) -> bool:
     that are cut off.
     """
     head = data[found.start : found.start + 2]
-    if len(head) == 2 and head[0] == 0x80 and head[1] <= 5:
+    cut = found.fault is not None and found.fault.code == "stream.truncated"
+    if len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5 and (found.opcodes > 2 or found.stopped or cut):
         return True
     if any(data[one.offset] in _MODERN for one in found.imports if not one.via or one.via == "EXT"):
         return True
@@ -131,6 +132,6 @@ def is_candidate(data: Buffer, found: Trace, *, claimed: bool) -> bool:
         return True
     if any(map(is_importable, found.imports)) and (found.events or claimed):
         return True
-    if claimed and found.opcodes > 1 and found.fault is not None and found.fault.code == "stream.truncated":
+    if claimed and cut and found.opcodes > 1:
         return True
     return found.stopped and (claimed or not data[found.end : found.end + HEAD].strip(b"\x00\t\n\r "))

@@ -74,9 +74,14 @@ def after_storages(source: Source, objects: Trace, position: int) -> int:
     return source.size
 
 
+def is_object(name: str) -> bool:
+    """Whether torch would look for an object under this name, in which it does not tell cases apart."""
+    return _OBJECT.fullmatch(name) is not None
+
+
 def roots(names: list[str]) -> frozenset[str]:
     """The directories of an archive in which torch would find an object to load, as ``"archive/"`` in lower case."""
-    return frozenset(name[: name.rfind("/") + 1].lower() for name in names if _OBJECT.fullmatch(name))
+    return frozenset(name[: name.rfind("/") + 1].lower() for name in names if is_object(name))
 
 
 def is_record(name: str, inside: frozenset[str]) -> bool:

@@ -55,9 +55,14 @@ class Walk(ABC):
         self._opcodes += found.opcodes
         return found
 
-    def admits(self, name: str) -> bool:
-        """Count one more member; False, with a finding, where there are too many."""
-        self._members += 1
+    @property
+    def members_left(self) -> int:
+        """How many more members the artifact may have."""
+        return max(self.limits.max_members - self._members, 0)
+
+    def admits(self, name: str, count: int = 1) -> bool:
+        """Count more members; False, with a finding, where there are too many."""
+        self._members += count
         if self._members > self.limits.max_members:
             self.bound("limit.members", f"it has more than {self.limits.max_members:,} members", name)
             return False
@@ -65,6 +70,8 @@ class Walk(ABC):
 
     def _blobs(self, name: str, found: Trace, depth: int) -> None:
         for loader, data in found.blobs:
+            if not self.admits(name):
+                return
             self.open(Source(data), f"{name}: {loader}", depth + 1)
         for _, inner in found.nested:
             self._blobs(name, inner, depth)

@@ -62,13 +62,18 @@ class Directory:
     entries: tuple[Entry, ...]
     fits: bool
 
-    def holds(self, other: Directory) -> bool:
-        """Whether the other archive is the content of one member here."""
-        return any(
-            entry.offset + self.shift < other.start
-            and other.end < entry.offset + self.shift + _LOCAL.size + len(entry.raw_name) + 0xFFFF + entry.packed
-            for entry in self.entries
-        )
+    def holds(self, source: Source, other: Directory) -> bool:
+        """Whether the other archive is in the content of one member here."""
+        before = [entry for entry in self.entries if entry.offset + self.shift < other.start]
+        if not before:
+            return False
+        entry = max(before, key=_offset)
+        head = source.read(entry.offset + self.shift, _LOCAL.size)
+        if len(head) < _LOCAL.size:
+            return False
+        label, extra = struct.unpack_from("<HH", head, 26)
+        begin: int = entry.offset + self.shift + _LOCAL.size + label + extra
+        return begin <= other.start and other.end + _END.size <= begin + entry.packed
 
 
 def directories(source: Source, tail: bytes, limit: int) -> list[Directory]:
@@ -90,7 +95,7 @@ def directories(source: Source, tail: bytes, limit: int) -> list[Directory]:
                     found[directory.start] = directory
         place = tail.rfind(b"PK\x05\x06", 0, place)
     every = list(found.values())
-    return every[:1] + [other for other in every[1:] if not every[0].holds(other)]
+    return every[:1] + [other for other in every[1:] if not every[0].holds(source, other)]
 
 
 def _wide_claims(source: Source, end: int) -> Iterator[tuple[int, int, int, int]]:
@@ -168,6 +173,8 @@ def read(walk: Walk, source: Source, name: str, depth: int, found: list[Director
 def _read_directory(walk: Walk, source: Source, name: str, depth: int, directory: Directory) -> str:
     if not directory.fits:
         walk.odd("zip.end-record-mismatch", "its end record does not describe its directory", name)
+    if not walk.admits(name, len(directory.entries)):
+        return "zip"
     names = [entry.name for entry in directory.entries]
     inside = torch.roots(names)
     container = torch.zip_container(names, inside)
@@ -178,8 +185,6 @@ def _read_directory(walk: Walk, source: Source, name: str, depth: int, directory
             continue
         if entry.packed == 0 == entry.size:
             continue
-        if not walk.admits(name):
-            break
         before = len(walk.streams)
         path = f"{name}/{entry.name}" if name else entry.name
         places = _places(source, entry, directory)
@@ -188,12 +193,12 @@ def _read_directory(walk: Walk, source: Source, name: str, depth: int, directory
         kinds = [_open_member(walk, source, place, entry, path, depth) for place in places]
         if "stable_baselines" in kinds:
             container = "stable_baselines_zip"
-        opened.append(entry.name.lower())
+        opened.append(entry.name.lower() if torch.is_object(entry.name) else entry.name)
         if len(walk.streams) > before:
             live.add(opened[-1])
-    for lowered, count in Counter(opened).items():
-        if count > 1 and lowered in live:
-            walk.odd("zip.duplicate-member", f"{count} members have one name (case aside)", lowered)
+    for label, count in Counter(opened).items():
+        if count > 1 and label in live:
+            walk.odd("zip.duplicate-member", f"{count} members have one name for its reader", label)
     _check_overlap(walk, name, directory)
     return container
 
