@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from picklegate.render.escape import escape
@@ -48,16 +49,16 @@ def _title(report: FileReport, *, colour: bool) -> str:
         word = f"\x1b[{_COLOURS[report.verdict]}m{word}\x1b[0m"
     facts = [escape(report.container, _ARGUMENT_WIDTH), _size(report.size)]
     if report.streams:
-        facts.append(f"score {report.score:.3f}")
+        facts.append(_score(report.score))
     return f"{word} {escape(report.name, _NAME_WIDTH)}  ({', '.join(facts)})"
 
 
 def _stream(stream: StreamReport) -> Iterator[str]:
     name = escape(stream.name, _NAME_WIDTH)
-    yield f"  {name}: {stream.verdict}, decided by {stream.decided_by}, score {stream.score:.3f}"
+    yield f"  {name}: {stream.verdict}, decided by {stream.decided_by}, {_score(stream.score)}"
     calls = _blamed(stream)
     for call in calls[:MAX_LINES]:
-        yield f"    would run at byte {call.offset}: {_call(call)}  [{call.opcode}, score {call.score:.3f}]"
+        yield f"    would run at byte {call.offset}: {_call(call)}  [{call.opcode}, {_score(call.score)}]"
         yield from _findings([f for f in stream.findings if f.offset == call.offset], "      ", at=call.offset)
     yield from _more(len(calls), "call", "    ")
     told = {call.offset for call in calls}
@@ -91,6 +92,11 @@ def _findings(findings: Sequence[Finding], indent: str, at: int | None = None) -
 def _more(count: int, noun: str, indent: str) -> Iterator[str]:
     if count > MAX_LINES:
         yield f"{indent}... and {count - MAX_LINES:,} more {noun}{'' if count == MAX_LINES + 1 else 's'}"
+
+
+def _score(score: float) -> str:
+    # Cut and not rounded, as in findings: a score just below a threshold must not look like the threshold.
+    return f"score {math.floor(score * 1000) / 1000:.3f}"
 
 
 def _size(size: float) -> str:
