@@ -40,6 +40,8 @@ _MAGICS: tuple[tuple[bytes, str], ...] = (
     (b"SQLite format 3\x00", "sqlite"),
     (b"version https://git-lfs.github.com/spec/", "lfs-pointer"),
 )
+_MOSTLY = 0.7
+"""The part of ASCII from which on bytes without control characters count as text of an older encoding."""
 _TFLITE = slice(4, 8)
 _TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
 """The last eight bytes of a LevelDB table, which TensorFlow's checkpoints are."""
@@ -49,10 +51,9 @@ COMPRESSED = frozenset(("gzip", "bz2", "xz", "lzma", "zlib", "lz4", "zstd", "zfi
 READABLE = COMPRESSED | {"zip", "7z", "tar", "npy"}
 """Containers that are opened."""
 
-_CLAIMS = (".pkl", ".pickle", ".pck", ".pt", ".pth", ".joblib", ".dill")
+_CLAIMS = (".pkl", ".pickle", ".pt", ".pth", ".joblib", ".dill")
 _NAME = re.compile(r"[^\W\d][\w-]*(\.[^\W\d][\w-]*)*\Z")
-_MODERN = frozenset(b"\x82\x83\x84\x93")
-"""Opcodes that import and that no text has: EXT1, EXT2, EXT4, STACK_GLOBAL."""
+_STACK_GLOBAL = 0x93
 
 
 def sniff(head: bytes, size: int, tail: bytes = b"") -> str:
@@ -95,7 +96,8 @@ def _is_text(head: bytes, size: int) -> bool:
     try:
         head.decode()
     except UnicodeDecodeError as error:
-        return size > len(head) and error.start > len(head) - 4
+        cut = size > len(head) and error.start > len(head) - 4
+        return cut or sum(byte < 0x80 for byte in head) > _MOSTLY * len(head)
     return True
 
 
@@ -113,7 +115,7 @@ def is_candidate(data: Buffer, found: Trace, *, claimed: bool) -> bool:
     """Whether loading these bytes as a pickle would do something, so that they are a stream.
 
     - A protocol header as pickle writes it (2 to 5), unless the very next opcode is none: the loader ends there.
-    - Otherwise an import with an opcode that no text has, or a call, construction or state write beside
+    - Otherwise an import with STACK_GLOBAL, which no text has, or a call, construction or state write beside
       an import of a name that Python could import. What the loader meets later does not matter.
     - Otherwise STOP at the very end of the bytes: a small literal, or imports that nothing uses.
 
@@ -126,9 +128,9 @@ def is_candidate(data: Buffer, found: Trace, *, claimed: bool) -> bool:
     cut = found.fault is not None and found.fault.code == "stream.truncated"
     if len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5 and (found.opcodes > 2 or found.stopped or cut):
         return True
-    if any(data[one.offset] in _MODERN for one in found.imports if not one.via or one.via == "EXT"):
+    if any(data[one.offset] == _STACK_GLOBAL for one in found.imports):
         return True
-    if any(note.code.startswith("import.") for note in found.notes):
+    if any(note.code == "import.unresolved" for note in found.notes):
         return True
     if any(map(is_importable, found.imports)) and (found.events or claimed):
         return True
