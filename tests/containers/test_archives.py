@@ -105,6 +105,15 @@ def test_a_bomb_ends_at_its_limit(compress: Any) -> None:
     assert "limit.inflated" in codes(bomb, Limits(max_inflated_bytes=1 << 20))
 
 
+@pytest.mark.parametrize("compress", [bz2.compress, lzma.compress])
+def test_zeros_are_no_bomb(compress: Any) -> None:
+    """An array of zeros shrinks more than any ratio that tells bombs, and is honest."""
+    zeros = bytes(8 << 20)
+    contents = scan(compress(joblib_file(raw=zeros, count=len(zeros) // 8)))
+    assert all(stream.trace.stopped for stream in contents.streams)
+    assert contents.findings == ()
+
+
 @pytest.mark.parametrize("method", [8, 12, 14])
 def test_many_members_share_one_budget(method: int) -> None:
     """A thousand small bombs in one archive are one bomb."""
