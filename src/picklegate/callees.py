@@ -96,7 +96,7 @@ antigravity
 
 DATA = re.compile(
     r"""
-    builtins\.(bool|bytearray|bytes|complex|dict|float|frozenset|int|list|memoryview|object|range|set|slice|str|tuple|xrange
+    builtins\.(bool|bytearray|bytes|complex|dict|float|frozenset|int|list|memoryview|object|classmethod|staticmethod|property|range|set|slice|str|tuple|xrange
         |long|unicode|\w+(Error|Exception|Warning)|StopIteration|KeyboardInterrupt|SystemExit|type)
     | collections\.(Counter|OrderedDict|defaultdict|deque|UserDict|UserList|ChainMap) | codecs\.encode
     | datetime\.\w+ | decimal\.\w+ | fractions\.\w+ | uuid\.\w+ | zoneinfo\.\w+(\._unpickle)? | calendar\.\w+ | time\.struct_time

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
@@ -173,6 +173,7 @@ def description(event: Event) -> tuple[float, ...]:
     if len(texts) > _MOST_TEXTS:
         texts = sorted(texts, key=len)[-_MOST_TEXTS:]
     looks = [literals.look(text) for text in texts]
+    most = literals.Look(*map(max, zip(*looks, strict=True))) if looks else literals.NOTHING
     functions = [item for item in found.globals if not _class_like(item.known)]
     longest = max(found.blobs, key=len, default=b"")
     nested = [inner for inner in map(_nested, found.blobs[:64]) if inner is not None]
@@ -198,13 +199,13 @@ def description(event: Event) -> tuple[float, ...]:
         "longest_text": _log(max(map(len, texts), default=0)),
         "sentences": any(not look.word for look in looks),
         "words_only": bool(looks) and all(look.word for look in looks),
-        "code": max((look.code for look in looks), default=0),
+        "code": most.code,
         "shell": _shell(event, texts, looks),
-        "url": max((look.url for look in looks), default=0),
-        "path": max((look.path for look in looks), default=0),
-        "encoded": max((look.encoded for look in looks), default=0),
-        "dotted": max((look.dotted for look in looks), default=0),
-        "special_methods": any(look.special for look in looks),
+        "url": most.url,
+        "path": most.path,
+        "encoded": most.encoded,
+        "dotted": most.dotted,
+        "special_methods": most.special,
         "bytes_count": min(len(found.blobs), 20),
         "longest_bytes": _log(len(longest)),
         "entropy": round(literals.entropy(longest), 1),
@@ -250,13 +251,6 @@ def _nested(blob: bytes) -> Trace | None:
         return None
     inner = trace(blob, depth=1)
     return inner if inner.stopped or inner.imports else None
-
-
-def vectors(found: Trace, names: Vocabulary) -> Iterator[tuple[Event, tuple[float, ...]]]:
-    """Each event of the trace with its vector; a call whose result is known is judged by what is done with that."""
-    for event in found.events:
-        if not event.reached:
-            yield event, vector(event, names)
 
 
 def foreign_persistent(found: Trace) -> tuple[Persistent, ...]:

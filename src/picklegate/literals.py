@@ -70,7 +70,8 @@ class Look(NamedTuple):
     special: int
 
 
-_DULL = Look(0, 0, 0, 0, 0, 0, 1, 0)
+NOTHING = Look(0, 0, 0, 0, 0, 0, 0, 0)
+_DULL = NOTHING._replace(word=1)
 
 
 @lru_cache(maxsize=4096)

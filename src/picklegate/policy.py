@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,48 +51,46 @@ class Policy:
 def judge(name: str, found: Trace, policy: Policy) -> StreamReport:
     """The report of one traced stream."""
     model = classifier()
-    scored = _scores(found, model)
     allowed = frozenset(policy.allow_imports)
     findings = _faults(name, found)
-    calls: list[Call] = []
-    top = 0.0
-    flagged: list[tuple[float, Event, tuple[float, ...]]] = []
-    for event, vector, points in scored:
-        score = 0.0 if event.name in allowed or event.known in allowed else points
-        calls.append(_call(event, score))
+    scored = []
+    for event, vector, score in _scores(found, model):
         if event.name in allowed or event.known in allowed:
-            continue
-        top = max(top, score)
-        findings.extend(_proofs(name, event))
-        if score >= model.review:
-            flagged.append((score, event, vector))
+            scored.append((0.0, event, vector))
+        else:
+            scored.append((score, event, vector))
+            findings.extend(_proofs(name, event))
     findings.extend(_executing_imports(name, found, allowed))
     inert = not found.imports and not features.foreign_persistent(found)
+    scored.sort(key=lambda item: -item[0])
     if not inert:
-        flagged.sort(key=lambda item: -item[0])
-        findings.extend(_scored(name, *item, model) for item in flagged[:_MOST_FINDINGS])
+        flagged = [item for item in scored[:_MOST_FINDINGS] if item[0] >= model.review]
+        findings.extend(_scored(name, *item, model) for item in flagged)
     verdict = max((finding.verdict for finding in findings), default=Verdict.CLEAN)
-    if len(calls) > _MOST_CALLS:
-        calls = sorted(sorted(calls, key=lambda call: -call.score)[:_MOST_CALLS], key=lambda call: call.offset)
+    shown = sorted(scored[:_MOST_CALLS], key=lambda item: item[1].offset)
     return StreamReport(
         name=name,
         verdict=verdict,
-        score=top,
+        score=scored[0][0] if scored else 0.0,
         decided_by=_decided_by(findings, verdict, inert=inert),
         imports=tuple((item.module, item.name) for item in found.imports),
-        calls=tuple(calls),
+        calls=tuple(_call(event, score) for score, event, _ in shown),
         findings=tuple(sorted(findings, key=lambda finding: -finding.verdict)[:_MOST_FINDINGS]),
     )
 
 
-def _scores(found: Trace, model: Classifier) -> list[tuple[Event, tuple[float, ...], float]]:
+def _scores(found: Trace, model: Classifier) -> Iterator[tuple[Event, tuple[float, ...], float]]:
+    """Each event with its vector and score; one whose result is known is judged by what is done with that."""
     known: dict[tuple[float, ...], float] = {}
-    scored = []
-    for event, vector in features.vectors(found, features.vocabulary()):
+    names = features.vocabulary()
+    for event in found.events:
+        if event.reached:
+            yield event, (), 0.0
+            continue
+        vector = features.vector(event, names)
         if vector not in known:
             known[vector] = model.score(vector)
-        scored.append((event, vector, known[vector]))
-    return scored
+        yield event, vector, known[vector]
 
 
 def _decided_by(findings: list[Finding], verdict: Verdict, *, inert: bool) -> str:

@@ -105,18 +105,23 @@ class Effects:
         """NEXT_BUFFER: out-of-band data that the loader was given."""
         return Unresolved("buffer", pos)
 
-    def persist(self, pos: int, pid: Any) -> Persistent:
-        """PERSID and BINPERSID: whatever ``persistent_load`` makes of ``pid``."""
-        key: Any = type(pid)
+    def persist(self, pos: int, pid: Any) -> Any:
+        """PERSID and BINPERSID: whatever ``persistent_load`` makes of ``pid``.
+
+        In torch's old format ``("module", cls, file, source)`` is ``cls`` (torch/serialization.py, ``_legacy_load``).
+        """
+        key: Any = (type(pid),)
         if type(pid) is tuple and len(pid) > 1 and type(pid[0]) is int:
             key = (opcodes.literal(self.data, pid[0], 64), pid[1] if type(pid[1]) is Global else type(pid[1]), len(pid))
         elif type(pid) is str:
-            key = pid
+            key = (pid,)
         found = self.pids.get(key)
         if found is None:
             found = self.pids[key] = Persistent(self.resolve(pid), pos)
             self.persistent.append(found)
             self.bound()
+        if key[:1] == ("module",) and type(pid[1]) is Global:
+            return pid[1]
         return found
 
     # Calls
