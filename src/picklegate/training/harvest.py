@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from picklegate.training.lists import rows
 from picklegate.training.mining import Source, chosen, mine, parse, read_sources, write_table
 
 if TYPE_CHECKING:
@@ -94,25 +95,33 @@ def classes(source: Source) -> Iterator[tuple[str, str, str, str, str]]:
                 names.append(node.targets[0].id)
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 names.append(node.target.id)
-            elif (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.ctx, ast.Store)
-                and ast.unparse(node.value) == "self"
-            ):
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and _is_self(node.value):
                 names.append(node.attr)
         kept = [name for name in dict.fromkeys(names) if name.isascii()][:_MEMBERS]
         if kept:
             yield source.module, cls.name, source.package, kind, " ".join(kept)
 
 
+def _is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
+
+
 def read_distribution(path: str) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]], list[tuple[str, ...]]]:
     """The rows of one wheel or folder for mined.tsv, constructors.tsv and classes.tsv."""
     where, _, package = path.partition("=")
-    sources = list(read_sources(Path(where), package))
-    found = sorted({row for source in sources for row in classes(source)})
+    objects: set[tuple[str, ...]] = set()
+    shapes: set[tuple[str, ...]] = set()
+
+    def noted() -> Iterator[Source]:
+        for source in read_sources(Path(where), package):
+            objects.update(classes(source))
+            shapes.update(constructors(source))
+            yield source
+
+    gadgets = chosen(mine(noted()))
+    found = sorted(objects)
     spread = found[:: max(1, len(found) // _CLASSES)][:_CLASSES]
-    shapes = sorted({row for source in sources for row in constructors(source)})
-    return list(chosen(mine(iter(sources)))), list(shapes), list(spread)
+    return list(gadgets), sorted(shapes), spread
 
 
 def main(paths: list[str]) -> None:
@@ -125,8 +134,10 @@ def main(paths: list[str]) -> None:
             gadgets += mined
             shapes += made
             objects += spread
-    known = {(row[0], row[1]) for row in (*shapes, *objects)}
-    gadgets = [row for row in gadgets if (row[0], row[1]) not in known]
+    known = {(row[0], row[1]) for row in (*shapes, *objects)} | {
+        (row["module"], row["name"]) for row in rows("gadgets.tsv")
+    }
+    gadgets = list({(row[0], row[1]): row for row in gadgets if (row[0], row[1]) not in known}.values())
     data = Path(__file__).parent / "data"
     write_table(data / "mined.tsv", "module\tname\tpackage\teffect\targuments\treaches", gadgets)
     write_table(data / "constructors.tsv", "module\tname\tpackage\targuments", shapes)

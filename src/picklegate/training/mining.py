@@ -7,6 +7,7 @@ parameters it mentions; calls of functions whose own parameters reach a primitiv
 from __future__ import annotations
 
 import ast
+import functools
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -55,28 +56,31 @@ class Function:
 
 
 def read_sources(path: Path, package: str = "") -> Iterator[Source]:
-    """The modules of a wheel, or of a folder that stands on the import path."""
+    """The modules of a wheel, or of a folder that stands on the import path; ``package`` names them all."""
     if path.is_dir():
         for file in sorted(path.rglob("*.py")):
             if file.stat().st_size <= _MAX_SOURCE:
                 text = file.read_text(encoding="utf-8", errors="replace")
-                yield from _source(package or path.name, file.relative_to(path).as_posix(), text)
+                yield from _source(package, file.relative_to(path).as_posix(), text)
         return
     with zipfile.ZipFile(path) as wheel:
         for info in wheel.infolist():
             if info.filename.endswith(".py") and info.file_size <= _MAX_SOURCE:
                 text = wheel.read(info).decode("utf-8", "replace")
-                yield from _source(package or path.name.split("-")[0], info.filename, text)
+                yield from _source(package, info.filename, text)
 
 
 def _source(package: str, name: str, text: str) -> Iterator[Source]:
     parts = name.removesuffix(".py").split("/")
     if parts[-1] == "__init__":
         parts.pop()
-    if parts and not _SKIPPED.intersection(parts) and all(part.isidentifier() for part in parts):
-        yield Source(package=package, module=".".join(parts), text=text)
+    skipped = _SKIPPED.intersection(parts) or any(part.startswith("test_") for part in parts)
+    if parts and not skipped and all(part.isidentifier() for part in parts):
+        # The root of the import path names the package: distributions share code under other names.
+        yield Source(package=package or parts[0].lstrip("_"), module=".".join(parts), text=text)
 
 
+@functools.lru_cache(maxsize=4)
 def parse(text: str) -> ast.Module | None:
     """The tree of a module, or None where this Python cannot parse it."""
     with warnings.catch_warnings():
@@ -293,6 +297,8 @@ _FILLERS = (
     ("name key module mode kind text cmd prefix", "word"),
 )
 _PREFERENCE = ("exec", "deserialise", "import", "net", "file")
+_MOST = 7
+"""Arguments of a callable, beyond which it is left out."""
 _SHARE = {"exec": 14, "deserialise": 8, "import": 6, "net": 6, "file": 8}
 """How many callables of each effect are kept of one distribution."""
 
@@ -331,6 +337,8 @@ def chosen(found: tuple[Function, ...]) -> list[tuple[str, str, str, str, str, s
     kept = []
     for function in ranked:
         row = gadget_row(function)
+        if len(row[4].split()) > _MOST:
+            continue
         if left[row[3]] > 0:
             left[row[3]] -= 1
             kept.append(row)
