@@ -82,15 +82,17 @@ def samples(
     parsed = [carrier for carrier in map(Carrier.parse, carriers) if carrier is not None]
     chosen = tuple(families) or tuple(FAMILIES)
     weights = [FAMILIES[family].weight for family in chosen]
-    # By the square root of its size, or the largest package would be most of what is learnt.
-    packages: dict[str, list[Gadget]] = {}
+    packages: dict[tuple[str, str], list[Gadget]] = {}
     for gadget in gadgets:
-        packages.setdefault(gadget.package, []).append(gadget)
-    names = sorted(packages)
-    shares = [len(packages[name]) ** 0.5 for name in names]
+        packages.setdefault((gadget.source, gadget.package), []).append(gadget)
+    keys = sorted(packages)
+    # Half curated, half mined; by less than its size, or the largest package would be most of what is learnt.
+    sizes = {key: len(packages[key]) ** 0.75 for key in keys}
+    totals = {source: sum(size for key, size in sizes.items() if key[0] == source) for source, _ in keys}
+    shares = [sizes[key] / totals[key[0]] for key in keys]
     for _ in range(count):
         family = rng.choices(chosen, weights)[0]
-        gadget = rng.choice(packages[rng.choices(names, shares)[0]])
+        gadget = rng.choice(packages[rng.choices(keys, shares)[0]])
         payload = FAMILIES[family].make(gadget, Arguments(rng), rng)
         yield _sample(family, payload, parsed, containers, rng)
 
