@@ -56,7 +56,7 @@ class Benign:
             lambda: rng.choice((0.1, 0.5, 0.9, 1e-5, 3e-4, 0.01, rng.random(), float(rng.randrange(100)))),
             self.texts.identifier,
             self.texts.setting,
-            self.texts.any,
+            self.texts.short,
         )
         return rng.choice(choices)()
 
@@ -225,7 +225,9 @@ class Benign:
         if draw < 0.78:
             return Build(New(cls), (None, state))
         if draw < 0.86:
-            return Build(New(cls, (rng.choice((self.texts.identifier(), rng.randrange(99), self.texts.any())),)), state)
+            return Build(
+                New(cls, (rng.choice((self.texts.identifier(), rng.randrange(99), self.texts.short())),)), state
+            )
         if draw < 0.92:
             return New(cls, (), {self.key(): self.value(2)})
         if draw < 0.96:
@@ -251,13 +253,13 @@ class Benign:
             lambda: ([text.identifier() for _ in range(rng.randrange(1, 6))],),
             lambda: (self.array(), self.value(2)),
             lambda: (rng.randbytes(rng.randrange(8, 300)),),
-            lambda: (text.any(), self.state()),
+            lambda: (text.short(), self.state()),
             lambda: (self.cls(), (), self.state()),
             lambda: tuple(self.value(2) for _ in range(rng.randrange(1, 6))),
             lambda: (text.date(), text.identifier()),
-            lambda: (text.any(),),
-            lambda: (text.document(),),
-            lambda: (text.url(), text.identifier()),
+            lambda: (text.short(),),
+            lambda: (text.document() if rng.random() < 0.2 else text.short(),),
+            lambda: (text.url() if rng.random() < 0.3 else text.path(), text.identifier()),
         )
         made = Call(callee, rng.choice(ways)())
         return Build(made, self.state()) if rng.random() < 0.3 else made

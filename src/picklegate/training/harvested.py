@@ -78,7 +78,7 @@ def argument(kind: str, benign: Benign) -> Tree:
     if kind == "function":
         return Name(texts.module(benign.package), texts.function())
     if kind == "text":
-        return texts.any()
+        return texts.short()
     if kind in ("path", "url", "regex"):
         return getattr(texts, kind)()
     simple: dict[str, Tree] = {

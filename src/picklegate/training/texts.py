@@ -128,6 +128,23 @@ class Texts:
         )
         return self.expand(self.rng.choice(templates("texts.tsv")[kind]))
 
+    def short(self) -> str:
+        """A text as constructors are given: a name, an option, a path, a date, a few words."""
+        rng = self.rng
+        ways = (
+            self.identifier,
+            self.identifier,
+            self.setting,
+            self.path,
+            self.date,
+            self.member,
+            self.word,
+            lambda: f"{rng.getrandbits(128):032x}",
+            lambda: self.expand(rng.choice(templates("texts.tsv")["short"])),
+            lambda: " ".join(rng.choices(words(), k=rng.randrange(2, 8))),
+        )
+        return rng.choice(ways)()
+
     def any(self) -> str:
         """Any text."""
         rng = self.rng
