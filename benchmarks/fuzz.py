@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of everything that reads hostile bytes: python benchmarks/fuzz.py [libFuzzer options] [CORPUS].
+"""Coverage-guided fuzzing of what reads hostile bytes: python benchmarks/fuzz.py [libFuzzer options] [CORPUS].
 
 Needs atheris. Whatever the bytes, reading them must not raise, and must end within limits.
 """
@@ -14,7 +14,15 @@ with atheris.instrument_imports(include=["picklegate"]):
     from picklegate import containers, features, pickles
     from picklegate.limits import Limits
 
-LIMITS = Limits(max_opcodes=200_000, max_inflated_bytes=1 << 20, max_total_inflated_bytes=4 << 20, max_stack=100_000)
+LIMITS = Limits(
+    max_opcodes=200_000,
+    max_stack=100_000,
+    max_arguments=100_000,
+    max_streams=200,
+    max_members=500,
+    max_inflated_bytes=1 << 20,
+    max_total_inflated_bytes=4 << 20,
+)
 
 
 def one_input(data: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import array
 import collections
-import datetime
+import datetime as dt
 import decimal
 import enum
 import fractions
@@ -136,7 +136,7 @@ def _benign() -> list[bytes]:
     values = [
         {"a": [1, 2.5, "x", b"y", None, True], "b": (1, (2, 3)), "c": {1, 2}, "d": frozenset("ab")},
         collections.OrderedDict(a=1), collections.Counter("abc"), collections.deque([1]), collections.defaultdict(list, a=[1]),
-        datetime.datetime(2020, 1, 2, tzinfo=datetime.timezone.utc), datetime.timedelta(1), decimal.Decimal("1.5"), fractions.Fraction(1, 3),
+        dt.datetime(2020, 1, 2, tzinfo=dt.timezone.utc), dt.timedelta(1), decimal.Decimal("1.5"), fractions.Fraction(1, 3),
         pathlib.PurePosixPath("a/b"), uuid.UUID(int=5), re.compile("a+"), Colour.RED, Colour, functools.partial(int, base=2),
         operator.attrgetter("a.b"), operator.methodcaller("f", 1), array.array("i", [1, 2]), range(3), slice(1, 2), complex(1, 2),
         ["x" * 300, "ünï", 1 << 70, -5, 70000, 1e300], [[]] * 3, OSError("x"), bytearray(b"abc"), Ellipsis, int, len, os.path.join,
@@ -236,3 +236,12 @@ def test_known_differences(data: bytes) -> None:
     found = trace(data)
     assert any(answers), "one of the real unpicklers must ask for an import"
     assert [missing(answer, found) for answer in answers] == [[], []]
+
+
+def test_a_prefix_is_truncated_and_not_another_fault() -> None:
+    """Wherever a sound stream is cut, the trace says that it ends too early: readers then fetch more."""
+    for data in _benign():
+        for end in range(2, len(data)):
+            fault = trace(data[:end]).fault
+            assert fault is not None
+            assert fault.code == "stream.truncated", (data, end, fault)

@@ -36,7 +36,7 @@ def _tree(data: Mapping[str, Any]) -> _Tree:
             a, b = left[node], right[node]
             total = weight[a] + weight[b] or 1.0
             value[node] = (value[a] * weight[a] + value[b] * weight[b]) / total
-    return left, right, data["split_indices"], [float(n) for n in data["split_conditions"]], value
+    return left, right, data["split_indices"], [_float32(float(n)) for n in data["split_conditions"]], value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,7 +32,17 @@ REPUTATION: tuple[str, ...] = (
 """What is known of the callee's name."""
 
 DESCRIPTION: tuple[str, ...] = (
-    *("standard_library", "data_constructor", "private", "dunder", "class_like", "reflective", "serialiser", "unresolved", "detour"),
+    *(
+        "standard_library",
+        "data_constructor",
+        "private",
+        "dunder",
+        "class_like",
+        "reflective",
+        "serialiser",
+        "unresolved",
+        "detour",
+    ),
     *("state", "construction", "on_global", "result_called", "made_function_called"),
     *("argument_count", "no_arguments", "texts", "longest_text", "sentences", "words_only"),
     *("code", "shell", "url", "path", "encoded", "dotted", "special_methods"),
@@ -48,8 +58,10 @@ FALLING = frozenset(REPUTATION[:4])
 """Features of which more never raises a score."""
 
 RISING = frozenset(
-    ("name_weight", "name_worst", "unresolved", "code", "shell", "url", "encoded", "nested_imports")
-    + ("executing_arguments", "special_methods", "made_function_called", "code_object", "on_global")
+    (
+        *("name_weight", "name_worst", "unresolved", "code", "shell", "url", "encoded", "nested_imports"),
+        *("executing_arguments", "special_methods", "made_function_called", "code_object", "on_global"),
+    )
 )
 """Features of which more never lowers a score."""
 
@@ -102,8 +114,8 @@ def vocabulary() -> Vocabulary:
 
 
 @dataclass(slots=True)
-class _Arguments:
-    """What lies in the arguments of one event, at any depth."""
+class Contents:
+    """The texts, bytes and objects in a value; ``results`` and ``unresolved`` are counts."""
 
     texts: dict[str, None] = field(default_factory=dict)
     blobs: list[bytes] = field(default_factory=list)
@@ -130,10 +142,16 @@ class _Arguments:
                 self.unresolved += 1
 
 
-def arguments(event: Event) -> _Arguments:
+def contents(value: Any) -> Contents:
+    """What lies in ``value``, at any depth."""
+    found = Contents()
+    found.add(value)
+    return found
+
+
+def arguments(event: Event) -> Contents:
     """The contents of the event's arguments, without names inside code objects and streams judged by themselves."""
-    found = _Arguments()
-    found.add((event.args, event.kwargs))
+    found = contents((event.args, event.kwargs))
     if callees.makes_code(event.known):
         found.texts.clear()
     if callees.makes_code(event.known) or event.known in callees.CARRIERS:

@@ -31,18 +31,21 @@ _SHELL = tuple(
         r"\b(curl|wget|nc|ncat|netcat|socat|scp|ssh|ftp|tftp|certutil|bitsadmin|nslookup|dig|ping)\b\s+\S",
         r"\b(python[23]?|perl|ruby|node|php)\s+-[a-z]*[cer]\b|\bpython[23]?\s+\S+\.py\b",
         r"/dev/(tcp|udp|null|shm)|[12]?>&\s*[12]|<&|\$\(|`[^`]+`|>>?\s*[/~\w.]+|\|\s*\w|&&|\|\|",
-        r"\b(rm|chmod|chown|mkfifo|touch|cat|echo|ls|cp|mv|kill|sudo|id|whoami|uname|env|export|crontab|nohup|mkdir|sleep|tee|dd|xargs)\b"
-        r"(\s+[-/.~$\"'\w]|$)",
+        (r"\b(rm|chmod|chown|mkfifo|touch|cat|echo|ls|cp|mv|kill|sudo|id|whoami|uname|env|export|crontab|nohup|mkdir"
+         r"|sleep|tee|dd|xargs)\b(\s+[-/.~$\"'\w]|$)"),
         r"^\s*(calc|notepad|reboot|shutdown|xcalc|gnome-calculator)(\.exe)?\b",
         r"(^|\s)(/usr)?/s?bin/\w+|C:\\+Windows|%\w+%|\$\{?[A-Z]\w*",
     )
 )
 _URL = re.compile(
-    r"\b(https?|ftps?|wss?|tcp|udp|file|smb|ldaps?|rmi|gopher|dns|s3|gs)://|\b\d{1,3}(\.\d{1,3}){3}(:\d+)?\b|\.onion\b|\\\\\w+\\",
+    r"\b(https?|ftps?|wss?|tcp|udp|file|smb|ldaps?|rmi|gopher|dns|s3|gs)://"
+    r"|\b\d{1,3}(\.\d{1,3}){3}(:\d+)?\b|\.onion\b|\\\\\w+\\",
     re.ASCII,
 )
 _PATH = re.compile(
-    r"^(~|\.{1,2})?/[\w.@~ -]+(/|$)|^[A-Za-z]:\\|(^|/)(\.ssh|\.aws|\.bashrc|\.profile|etc|passwd|shadow|id_rsa|authorized_keys|crontab)(/|\b)|^\w[\w.-]*\.(py|sh|so|dll|exe|pth|bat|ps1|pyc|pkl|pickle|zip|whl)$",
+    r"^(~|\.{1,2})?/[\w.@~ -]+(/|$)|^[A-Za-z]:\\|(^|/)"
+    r"(\.ssh|\.aws|\.bashrc|\.profile|etc|passwd|shadow|id_rsa|authorized_keys|crontab)(/|\b)"
+    r"|^\w[\w.-]*\.(py|sh|so|dll|exe|pth|bat|ps1|pyc|pkl|pickle|zip|whl)$",
     re.ASCII,
 )
 _DOTTED = re.compile(r"[A-Za-z_]\w*([.:][A-Za-z_]\w*)+", re.ASCII)
@@ -52,6 +55,9 @@ _SPECIAL = re.compile(
     r"__(setstate|reduce|reduce_ex|call|init|new|del|getattr|getattribute|getitem|setitem|enter|exit|iter|next|class"
     r"|globals|builtins|code|subclasses|bases?|mro|import|hash|eq|repr|str|get|set)__"
 )
+_LONG = 4096
+_TELLING = 3
+"""Of the signs of a command, the first that also count in a text of more than _LONG characters."""
 _HEX = frozenset(string.hexdigits)
 _DIGEST = 64
 """Hexadecimal digits up to which a text is more likely a digest than encoded bytes."""
@@ -80,7 +86,8 @@ def look(text: str) -> Look:
     if len(text) < 2:
         return _DULL
     plain = text.isidentifier()
-    shell = sum(1 for sign in _SHELL if sign.search(text)) if len(text) < 4096 else 0
+    signs = _SHELL if len(text) < _LONG else _SHELL[:_TELLING]
+    shell = sum(1 for sign in signs if sign.search(text))
     if plain:
         return Look(0, shell, 0, 0, _encoded(text), 0, 1, int(_SPECIAL.fullmatch(text) is not None))
     return Look(

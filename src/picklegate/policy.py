@@ -61,6 +61,7 @@ def judge(name: str, found: Trace, policy: Policy) -> StreamReport:
             scored.append((score, event, vector))
             findings.extend(_proofs(name, event))
     findings.extend(_executing_imports(name, found, allowed))
+    findings.extend(_made_methods(name, found))
     inert = not found.imports and not features.foreign_persistent(found)
     scored.sort(key=lambda item: -item[0])
     if not inert:
@@ -103,7 +104,14 @@ def _decided_by(findings: list[Finding], verdict: Verdict, *, inert: bool) -> st
 
 
 _PROOFS = frozenset(
-    ("call.execution", "call.made-function", "argument.execution", "import.execution", "state.on-global")
+    (
+        "call.execution",
+        "state.execution",
+        "call.made-function",
+        "argument.execution",
+        "import.execution",
+        "state.on-global",
+    )
 )
 
 _NOTES = {
@@ -129,12 +137,6 @@ def _faults(name: str, found: Trace) -> list[Finding]:
     return findings
 
 
-_CLASS_MAKERS = frozenset((
-    "builtins.type", "collections.namedtuple", "dill._create_type", "dill._create_namedtuple", "cloudpickle._make_skeleton_class",
-    "cloudpickle._make_skeleton_enum", "cloudpickle._make_typevar", "cloudpickle._lookup_class_or_track", "types.new_class",
-))  # fmt: skip
-
-
 def _proofs(name: str, event: Event) -> list[Finding]:
     """The findings that no score is needed for."""
 
@@ -144,6 +146,9 @@ def _proofs(name: str, event: Event) -> list[Finding]:
     spelled = f"{event.name}({', '.join(_arguments(event))})"
     if event.kind != "state" and event.name != "unresolved" and callees.executes(event.known):
         return finding("call.execution", Verdict.MALICIOUS, f"loading runs {spelled}")
+    handed = [item.dotted for item in features.arguments(event).globals if callees.executes(item.known)]
+    if event.kind == "state" and handed:
+        return finding("state.execution", Verdict.MALICIOUS, f"loading writes {handed[0]} into {event.name}")
     if event.kind == "state":
         if isinstance(event.callee, Global):
             return finding(
@@ -156,15 +161,32 @@ def _proofs(name: str, event: Event) -> list[Finding]:
             return finding(
                 "call.made-function", Verdict.MALICIOUS, "loading calls a function that the stream itself makes"
             )
-        if maker not in _CLASS_MAKERS:
-            return finding(
-                "call.unresolved", Verdict.SUSPICIOUS, f"loading calls what cannot be told statically ({event.via})"
-            )
-        return []
-    handed = [item.dotted for item in features.arguments(event).globals if callees.executes(item.known)]
+        return finding("call.unresolved", Verdict.SUSPICIOUS, f"loading calls what cannot be told ({event.via})")
     if handed:
         return finding("argument.execution", Verdict.SUSPICIOUS, f"loading hands {handed[0]} to {event.name}")
     return []
+
+
+_RUN_ON_LOAD = frozenset(("__new__", "__setstate__"))
+"""Methods of a class that making and filling an instance runs."""
+
+
+def _made_methods(name: str, found: Trace) -> list[Finding]:
+    """Instances of a class that the stream itself brings, where that class has methods that loading runs."""
+    made = [event for event in found.events if event.kind == "construct" and event.name.endswith("()")]
+    bodies = (event for event in found.events if event.known in _CLASS_BODIES and event.kind == "call")
+    if not made or all(_RUN_ON_LOAD.isdisjoint(features.contents(event.args).texts) for event in bodies):
+        return []
+    message = "loading runs a method of a class that the stream itself makes"
+    return [
+        Finding(
+            code="call.made-method", verdict=Verdict.SUSPICIOUS, message=message, stream=name, offset=made[0].offset
+        )
+    ]
+
+
+_CLASS_BODIES = frozenset(("builtins.type", "types.new_class", "dill._create_type", "cloudpickle._class_setstate",
+                           "cloudpickle._rehydrate_skeleton_class", "cloudpickle._make_skeleton_class"))  # fmt: skip
 
 
 def _executing_imports(name: str, found: Trace, allowed: frozenset[str]) -> list[Finding]:
@@ -218,8 +240,8 @@ def spell(value: Any, room: int = 200) -> str:
             if sum(map(len, parts)) > room:
                 break
         inner = ", ".join(parts) + (", ..." if len(value) > len(parts) else "")
-        start, end = {Dict: "{}", Set: "{}", list: "[]"}.get(type(value), "()")
-        return f"{start}{inner}{end}"
+        brackets = {Dict: "{}", Set: "{}", list: "[]"}.get(type(value), "()")
+        return inner.join(brackets)
     if isinstance(value, Global):
         return value.dotted
     if isinstance(value, Event):

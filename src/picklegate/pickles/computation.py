@@ -27,8 +27,9 @@ _METHODS = {
 }  # fmt: skip
 
 _CODECS = frozenset((
-    "ascii", "latin1", "latin-1", "iso-8859-1", "utf-8", "utf8", "utf-16", "utf-32", "utf-7", "rot13", "rot_13", "rot-13",
-    "hex", "hex_codec", "base64", "base64_codec", "unicode_escape", "unicode-escape", "raw_unicode_escape", "escape_decode",
+    "ascii", "latin1", "latin-1", "iso-8859-1", "utf-8", "utf8", "utf-16", "utf-32", "utf-7",
+    "rot13", "rot_13", "rot-13", "hex", "hex_codec", "base64", "base64_codec", "unicode_escape", "unicode-escape",
+    "raw_unicode_escape", "escape_decode",
     "quopri", "punycode", "cp1252", "idna",
 ))  # fmt: skip
 
@@ -41,7 +42,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "base64.b64decode": base64.b64decode,
     "base64.standard_b64decode": base64.b64decode,
     "base64.urlsafe_b64decode": base64.urlsafe_b64decode,
-    "base64.decodebytes": lambda data: base64.b64decode(data),
+    "base64.decodebytes": base64.b64decode,
     "base64.b32decode": base64.b32decode,
     "base64.b16decode": base64.b16decode,
     "base64.b85decode": base64.b85decode,
@@ -108,7 +109,7 @@ def _method(kind: type, name: str) -> Callable[..., Any]:
         return _codec(function)
     if name == "replace":
         return lambda text, old, new, *count: function(text, old, new[: _MOST // (len(text) + 1)], *count)
-    return lambda *args: function(*args)
+    return function  # type: ignore[no-any-return]
 
 
 def _bytes(*args: Any) -> bytes:

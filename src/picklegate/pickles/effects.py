@@ -58,7 +58,7 @@ class Effects:
         self.globals: dict[tuple[str, str], Global] = {}
         self.seen: dict[Any, Event] = {}
         self.pids: dict[Any, Persistent] = {}
-        self.resolved: dict[int, tuple[int, Any, Any]] = {}
+        self.resolved: dict[tuple[int, bool], tuple[int, Any, Any]] = {}
         self.open: set[int] = set()
         self.nodes = 0
 
@@ -128,16 +128,21 @@ class Effects:
 
     def call(self, kind: str, opcode: str, pos: int, callee: Any, args: Any, kwargs: Any = None) -> Any:
         """Record that ``callee`` is applied to ``args``, as they lie on the stack; the value that results."""
-        if type(callee) is Global and callee.rule is None and type(args) is tuple and kwargs is None:
+        if type(callee) is Global and type(args) is tuple and kwargs is None and (callee.rule is None or not args):
             key = self.shape(opcode, callee, args)
+            if not args and callee.known in reflection.EMPTY:
+                if key not in self.seen:
+                    self.seen[key] = self.record(kind, opcode, pos, callee, callee.dotted, ())
+                return reflection.EMPTY[callee.known]()
             found = self.seen.get(key) if key is not None else None
             if found is not None:
                 found.count += 1
                 return found
-            event = self.record(kind, opcode, pos, callee, callee.dotted, self.resolve(args))
-            if key is not None:
-                self.seen[key] = event
-            return event
+            if callee.rule is None:
+                event = self.record(kind, opcode, pos, callee, callee.dotted, self.resolve(args, whole=False))
+                if key is not None:
+                    self.seen[key] = event
+                return event
         return self.apply(kind, opcode, pos, self.resolve(callee), self.resolve(args), self.resolve(kwargs))
 
     def apply(self, kind: str, opcode: str, pos: int, callee: Any, args: Any, kwargs: Any = None, via: str = "") -> Any:
@@ -152,6 +157,10 @@ class Effects:
             rule, name = reflection.APPLIED.get(callee.known), callee.name
         else:
             rule, name = None, type(callee).__name__.lower()
+        if rule is None and type(callee) is Event and reflection.makes_class(callee.known, kind):
+            event = self.record(kind, opcode, pos, callee, f"{name}()", args, kwargs, via)
+            event.known = callee.known
+            return event
         if rule is None and type(callee) is not Global:
             return self.record(kind, opcode, pos, callee, "unresolved", args, kwargs, via or f"result of {name}")
         event = self.record(kind, opcode, pos, callee, name, args, kwargs, via)
@@ -247,7 +256,7 @@ class Effects:
             if kind
             else getattr(target, "name", "unresolved")
         )
-        event = self.record("state", opcode, pos, target, name, self.resolve(tuple(items)), None, via)
+        event = self.record("state", opcode, pos, target, name, self.resolve(tuple(items), whole=False), None, via)
         event.known = event.name if kind else getattr(target, "known", "")
         if key is not None:
             self.seen[key] = event
@@ -256,8 +265,11 @@ class Effects:
 
     # Values
 
-    def resolve(self, value: Any, deep: int = 0) -> Any:
-        """``value`` with each literal as its Python value; raises Retrace where items were dropped."""
+    def resolve(self, value: Any, deep: int = 0, *, whole: bool = True) -> Any:
+        """``value`` with each literal as its Python value; raises Retrace where items were dropped.
+
+        Unless ``whole``, of a container of many numbers only the first are kept.
+        """
         kind = type(value)
         if kind is int or kind is float:
             return opcodes.literal(self.data, int(value), self.limits.max_literal_bytes)
@@ -273,18 +285,20 @@ class Effects:
         if size >= self.keep and kind is not tuple and self.keep < self.limits.max_stack:
             raise Retrace
         if size > 16:
-            known = self.resolved.get(id(value))
+            known = self.resolved.get((id(value), whole))
             if known is not None and known[0] == size:
                 return known[2]
+            if not whole and _PLAIN.issuperset(map(type, value)):
+                value, size = value[:16], 16
         self.nodes += size
-        if self.nodes > self.limits.max_stack:
-            raise Exhausted(f"more than {self.limits.max_stack:,} values in arguments")
+        if self.nodes > self.limits.max_arguments:
+            raise Exhausted(f"more than {self.limits.max_arguments:,} values in arguments")
         self.open.add(id(value))
         resolve = self.resolve
-        result = kind([resolve(item, deep + 1) for item in value])
+        result = kind([resolve(item, deep + 1, whole=whole) for item in value])
         self.open.discard(id(value))
         if size > 16:
-            self.resolved[id(value)] = (size, value, result)
+            self.resolved[id(value), whole] = (size, value, result)
         return result
 
 

@@ -9,17 +9,15 @@ from itertools import islice, repeat
 
 from picklegate.pickles.opcodes import Buffer
 
-_EVERY = range(1 << 64)
+EVERY: Container[int] = range(1 << 64)
+"""All memo indexes that a loader could use."""
+
 _GET = re.compile(rb"g\s*\+?([0-9_]{1,20})")
-_SMALL = 1 << 20
-"""Bytes up to which every memo entry is kept."""
 _U32 = struct.Struct("<I").unpack_from
 
 
 def wanted(data: Buffer, start: int) -> Container[int]:
     """A superset of the memo indexes that some GET opcode in the buffer names."""
-    if len(data) - start < _SMALL:
-        return _EVERY
     found = set(range(256))
     pos = data.find(b"j", start)
     for _ in repeat(None, len(data) >> 4):
@@ -29,11 +27,11 @@ def wanted(data: Buffer, start: int) -> Container[int]:
             found.add(_U32(data, pos + 1)[0])
         pos = data.find(b"j", pos + 1)
     else:
-        return _EVERY
+        return EVERY
     many = len(data) >> 4
     texts = list(islice(_GET.finditer(data, start), many))
     if len(texts) == many or any(len(match[1]) == 20 for match in texts):
-        return _EVERY
+        return EVERY
     for match in texts:
         try:
             found.add(int(match[1]))

@@ -32,7 +32,8 @@ _CLOUDPICKLE = ("cloudpickle.cloudpickle_fast", "cloudpickle.cloudpickle", "clou
 
 _REACHED = frozenset(
     ("builtins", "__builtins__", "os", "posix", "nt", "sys", "subprocess", "importlib", "shutil", "pickle", "_pickle",
-     "cPickle", "runpy", "pty", "socket", "ctypes", "marshal", "commands", "tempfile", "webbrowser", "urllib", "requests")
+     "cPickle", "runpy", "pty", "socket", "ctypes", "marshal", "commands", "tempfile",
+     "webbrowser", "urllib", "requests")
 )  # fmt: skip
 """Modules that a dotted name may pass through on its way (``torch`` + ``serialization.os.system``)."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from picklegate.pickles import computation
+from picklegate.pickles import computation, nesting
 from picklegate.pickles.values import Dict, Event, Global, Set, Unresolved
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def attribute(effects: Effects, event: Event, target: Any, name: Any) -> Any:
     return target
 
 
-TYPES = {str: "str", bytes: "bytes", Dict: "dict", list: "list", tuple: "tuple", Set: "set"}
+TYPES: dict[Any, str] = {str: "str", bytes: "bytes", Dict: "dict", list: "list", tuple: "tuple", Set: "set"}
 
 
 def _bound(event: Event, function: Any, *args: Any, kwargs: Dict | None = None) -> Event:
@@ -101,13 +101,21 @@ def _import(effects: Effects, event: Event) -> Any:
     return effects.global_(event.offset, name if whole else name.partition(".")[0], "", event.known)
 
 
-def _named(module: str) -> Rule:
-    def rule(effects: Effects, event: Event) -> Any:
-        if event.args and isinstance(event.args[0], str):
-            return effects.global_(event.offset, module, event.args[0], event.known)
+def _dotted(effects: Effects, event: Event) -> Any:
+    """``"os.system"`` or ``"os:system"`` -> the object of that name."""
+    path = event.args[0] if event.args else None
+    if not isinstance(path, str):
         return None
+    module, _, name = path.partition(":") if ":" in path else path.rpartition(".")
+    return effects.global_(event.offset, module or name, name if module else "", event.known)
 
-    return rule
+
+def _type(effects: Effects, event: Event) -> Any:
+    """The serialisers' own names for types: ``CodeType`` is of ``types``, ``slice`` of ``builtins``."""
+    if not event.args or not isinstance(event.args[0], str):
+        return None
+    name = event.args[0]
+    return effects.global_(event.offset, "types" if name.endswith("Type") else "builtins", name, event.known)
 
 
 def _again(effects: Effects, event: Event, callee: Any, args: Any, kwargs: Any = None) -> Any:
@@ -201,60 +209,33 @@ def _construct(effects: Effects, event: Event) -> Any:
     if not event.args or type(event.args[0]) is not Global:
         return None
     plain = event.known == "copyreg._reconstructor"
-    args = event.args[2:3] if plain else event.args[1:]
-    return effects.apply("construct", event.opcode, event.offset, event.args[0], tuple(a for a in args if a is not None),
-                         event.kwargs or None, event.known)  # fmt: skip
-
-
-def _empty(kind: type) -> Rule:
-    def rule(_effects: Effects, event: Event) -> Any:
-        return None if event.args or event.kwargs else kind()
-
-    return rule
+    args = tuple(item for item in (event.args[2:3] if plain else event.args[1:]) if item is not None)
+    kwargs = event.kwargs or None
+    return effects.apply("construct", event.opcode, event.offset, event.args[0], args, kwargs, event.known)
 
 
 def _setattr(effects: Effects, event: Event) -> Any:
-    if len(event.args) > 2 and type(event.args[0]) is Global and isinstance(event.args[1], str):
-        alias(effects, event.args[0], event.args[1], event.args[2])
+    """``setattr(target, name, value)`` is a state write."""
+    if len(event.args) > 2:
+        target, name, value = event.args[:3]
+        event.kind, event.callee, event.args = "state", target, (Dict((name, value)),)
+        event.name = target.dotted if type(target) is Global else getattr(target, "name", "unresolved")
+        event.known = getattr(target, "known", "")
+        written(effects, target, event)
     return None
 
 
-def _load(effects: Effects, event: Event) -> Any:
-    """A call that loads another stream: trace it and go on with what it results in."""
-    data = event.args[0] if event.args else None
-    if type(data) is Event and data.known in ("io.BytesIO", "io.StringIO") and data.args:
-        data = data.args[0]
-    if isinstance(data, str):
-        data = data.encode("latin-1", "replace")
-    if not isinstance(data, bytes):
-        effects.note("stream.nested-unread", event.offset, f"{event.name} loads a stream that is not in the file")
-        return None
-    if event.known in CONTAINER_LOADERS:
-        effects.blobs.append((event.name, data))
-        return None
-    if effects.depth >= effects.limits.max_depth:
-        effects.note("limit.depth", event.offset, f"streams are nested more than {effects.limits.max_depth} deep")
-        return None
-    inner = effects.trace(data, limits=effects.limits, depth=effects.depth + 1)
-    effects.nested.append((event.name, inner))
-    return inner.result if type(inner.result) in (Global, Event, str, bytes) else None
+def makes_class(known: str, kind: str) -> bool:
+    """Whether ``known`` makes a class whose construction (``kind``) runs no code that the stream brings."""
+    return known in _PLAIN_MAKERS or (kind == "construct" and known in _CLASS_MAKERS)
 
 
-CONTAINER_LOADERS = frozenset((
-    "torch.storage._load_from_bytes", "torch.load", "torch._load", "torch._legacy_load", "torch.jit.load",
-    "joblib.load", "joblib.numpy_pickle.load", "joblib.numpy_pickle_compat.load_compatibility", "numpy.load", "numpy.lib.npyio.load",
-    "numpy.lib.format.read_array", "pandas.read_pickle", "pandas.io.pickle.read_pickle",
+_PLAIN_MAKERS = frozenset(("collections.namedtuple", "dill._create_namedtuple", "cloudpickle._make_skeleton_enum"))
+_CLASS_MAKERS = frozenset((
+    "builtins.type", "dill._create_type", "cloudpickle._make_skeleton_class", "cloudpickle._lookup_class_or_track",
+    "cloudpickle._rehydrate_skeleton_class", "types.new_class",
 ))  # fmt: skip
-"""Callables that load a container; its bytes are opened by ``picklegate.containers``."""
 
-_PICKLE_LOADERS = (
-    "pickle.loads", "pickle.load", "pickle._loads", "pickle._load", "pickle.Unpickler", "pickle._Unpickler",
-    "cloudpickle.loads", "cloudpickle.load", "dill.loads", "dill.load", "numpy.loads", "numpy.compat.py3k.loads",
-    "numpy.core._methods.loads", "torch.package._directory_reader.loads", "multiprocessing.reduction.loads",
-    "multiprocessing.connection._ForkingPickler.loads", "multiprocessing.reduction.ForkingPickler.loads",
-    "pandas.compat.pickle_compat.loads", "pandas.compat.pickle_compat.load", "sklearn.externals.joblib.loads",
-    "django.core.signing.loads", "jsonpickle.unpickler.loadclass", "srsly.pickle_loads", "srsly.cloudpickle.loads",
-)  # fmt: skip
 
 RULES: dict[str, Rule] = {
     "builtins.getattr": _getattr,
@@ -278,8 +259,11 @@ RULES: dict[str, Rule] = {
     "importlib._bootstrap.__import__": _import,
     "cloudpickle.subimport": _import,
     "dill._import_module": _import,
-    "cloudpickle._builtin_type": _named("types"),
-    "dill._load_type": _named("types"),
+    "pydoc.locate": _dotted,
+    "pkgutil.resolve_name": _dotted,
+    "torch._utils._import_dotted_name": _dotted,
+    "cloudpickle._builtin_type": _type,
+    "dill._load_type": _type,
     "builtins.apply": _apply,
     "operator.call": _operator_call,
     "operator.__call__": _operator_call,
@@ -313,14 +297,17 @@ RULES: dict[str, Rule] = {
     "builtins.setattr": _setattr,
     "builtins.type.__setattr__": _setattr,
     "builtins.object.__setattr__": _setattr,
-    "collections.OrderedDict": _empty(Dict),
-    "builtins.dict": _empty(Dict),
-    "builtins.list": _empty(list),
-    "builtins.set": _empty(Set),
-    **dict.fromkeys(CONTAINER_LOADERS, _load),
-    **dict.fromkeys(_PICKLE_LOADERS, _load),
+    **nesting.RULES,
     **computation.RULES,
 }
+
+EMPTY: dict[str, type] = {
+    "collections.OrderedDict": Dict,
+    "builtins.dict": Dict,
+    "builtins.list": list,
+    "builtins.set": Set,
+}
+"""Callables that without arguments make a plain container, whose items are then followed."""
 
 APPLIED: dict[str, Rule] = {
     "functools.partial": _partial,
@@ -331,7 +318,7 @@ APPLIED: dict[str, Rule] = {
 """Callables made by a call -> the rule for calling what was made."""
 
 
-REACHING = frozenset((_getattr, _getitem, _attrgetter, _itemgetter))
+REACHING = frozenset((_type, _getattr, _getitem, _attrgetter, _itemgetter))
 """Rules whose result is an object reached by name."""
 
 
@@ -355,17 +342,12 @@ def rule_of(found: Global) -> Rule | None:
 _METHODS = {"__getattribute__": attribute, "__getattr__": attribute, "__getitem__": item, "get": item, "pop": item}
 
 
-def alias(effects: Effects, owner: Global, name: str, value: Any) -> None:
-    """``owner.name`` now is ``value``: later imports of it find that."""
-    effects.aliases[f"{owner.known}.{name}"] = value
-
-
 def written(effects: Effects, target: Any, event: Event) -> None:
-    """Follow a state write: names overwritten on a module or class, a partial's new function."""
+    """Follow a state write: names overwritten on a module or class, which later imports find, a partial's function."""
     state = event.args[0] if event.args else None
-    if type(target) is Event and target.known == "functools.partial" and type(state) is tuple and len(state) > 1:
-        if isinstance(state[1], (tuple, list)):
-            target.args = (state[0], *state[1])
+    partial = type(target) is Event and target.known == "functools.partial"
+    if partial and type(state) is tuple and len(state) > 1 and isinstance(state[1], (tuple, list)):
+        target.args = (state[0], *state[1])
     if type(target) is not Global:
         return
     parts = state if type(state) is tuple else (state,)
@@ -380,4 +362,4 @@ def written(effects: Effects, target: Any, event: Event) -> None:
         owner = Global(target.module, "", target.offset, known=target.known[: -len(".__dict__")])
     for name, value in zip(pairs[::2], pairs[1::2], strict=False):
         if isinstance(name, str) and type(value) in (Global, Event):
-            alias(effects, owner, name, value)
+            effects.aliases[f"{owner.known}.{name}"] = value

@@ -16,7 +16,7 @@ from picklegate.limits import DEFAULT, Limits
 from picklegate.pickles import opcodes
 from picklegate.pickles.effects import Effects, Exhausted, Inline, Retrace
 from picklegate.pickles.frames import Frames
-from picklegate.pickles.memo import wanted
+from picklegate.pickles.memo import EVERY, wanted
 from picklegate.pickles.opcodes import Buffer
 from picklegate.pickles.records import Fault, Trace
 from picklegate.pickles.values import Dict, Set
@@ -25,6 +25,8 @@ _CHUNK = 1 << 16
 """Opcodes between two looks at the bounds."""
 _KEEP = 256
 """Items kept of a container that no call takes."""
+_LARGE_MEMO = 1 << 15
+"""Memo entries from which on only those that some GET may name are kept."""
 
 _FIXED = [opcodes.FIXED_NUMBERS.get(op, 0) for op in range(256)]
 _U32 = struct.Struct("<I").unpack_from
@@ -79,11 +81,12 @@ class _Machine:
         result: Any = None
         try:
             result = self.loop()
-        except IndexError:
-            if self.pos + 1 >= len(self.data) or self.unended():
-                fault = Fault(code="stream.truncated", offset=self.pos, message="the stream ends before STOP")
-            else:
+        except IndexError as error:
+            # The stacks are the lists here; everything else that is indexed is the data.
+            if "list" in str(error):
                 fault = Fault(code="stream.underflow", offset=self.pos, message="an opcode finds the stack empty")
+            else:
+                fault = Fault(code="stream.truncated", offset=self.pos, message="the stream ends before STOP")
         except KeyError:
             fault = Fault(code="stream.memo-missing", offset=self.pos, message="a memo entry is read that was not set")
         except struct.error:
@@ -110,23 +113,17 @@ class _Machine:
             result=result,
         )
 
-    def unended(self) -> bool:
-        """Whether the opcode at ``pos`` takes a line and finds no newline."""
-        return self.data[self.pos] in b"FILSVPcigp" and self.data.find(b"\n", self.pos) < 0
-
     def check(self, stack: list[Any]) -> None:
         """Raise Exhausted where a bound is passed."""
         limits = self.limits
         if self.opcodes > limits.max_opcodes:
             raise Exhausted(f"more than {limits.max_opcodes:,} opcodes")
-        if max(len(stack), len(self.memo)) > limits.max_stack:
-            raise Exhausted(f"more than {limits.max_stack:,} values on the stack or in the memo")
-        if len(self.meta) > limits.max_marks:
-            raise Exhausted(f"more than {limits.max_marks:,} nested marks")
+        if max(len(stack), len(self.memo)) > limits.max_stack or len(self.meta) > limits.max_marks:
+            raise Exhausted("more values on the stack, in the memo or nested marks than the limits allow")
 
     def loop(self) -> Any:
         data, memo, meta, keep = self.data, self.memo, self.meta, self.keep
-        fixed, kept, sparse = _FIXED, wanted(data, self.start), self.sparse
+        fixed, kept, sparse = _FIXED, EVERY, self.sparse
         call, rare = self.effects.call, self.rare
         pos, dense = self.start, 0
         stack: list[Any] = []
@@ -135,6 +132,10 @@ class _Machine:
         try:
             while True:
                 self.check(stack)
+                if kept is EVERY and len(memo) > _LARGE_MEMO:
+                    kept = wanted(data, self.start)
+                    for slot in [slot for slot in memo if slot not in kept]:
+                        del memo[slot]
                 self.opcodes += _CHUNK
                 budget = repeat(None, _CHUNK)
                 for _ in budget:
@@ -196,23 +197,17 @@ class _Machine:
                             pos += 1
                         elif op == 0x75:  # SETITEMS
                             target = stack[-1]
-                            if type(target) is Dict:
-                                if len(target) < keep:
-                                    target += items
-                                else:
-                                    self.absorb(target, items)
+                            if type(target) is Dict and len(target) < keep:
+                                target += items
                             else:
-                                self.effects.feed("SETITEMS", pos, target, items)
+                                self.put("SETITEMS", pos, target, Dict, items)
                             pos += 1
                         elif op == 0x65:  # APPENDS
                             target = stack[-1]
-                            if type(target) is list:
-                                if len(target) < keep:
-                                    target += items
-                                else:
-                                    self.absorb(target, items)
+                            if type(target) is list and len(target) < keep:
+                                target += items
                             else:
-                                self.effects.feed("APPENDS", pos, target, items)
+                                self.put("APPENDS", pos, target, list, items)
                             pos += 1
                         else:
                             pos = self.marked(op, stack, items, pos)
@@ -231,6 +226,23 @@ class _Machine:
                         pos += 1
                     elif op == 0x85:  # TUPLE1
                         stack[-1] = (stack[-1],)
+                        pos += 1
+                    elif op == 0x61:  # APPEND
+                        last = stack.pop()
+                        target = stack[-1]
+                        if type(target) is list and len(target) < keep:
+                            target.append(last)
+                        else:
+                            self.put("APPEND", pos, target, list, [last])
+                        pos += 1
+                    elif op == 0x73:  # SETITEM
+                        last = stack.pop()
+                        middle = stack.pop()
+                        target = stack[-1]
+                        if type(target) is Dict and len(target) < keep:
+                            target += (middle, last)
+                        else:
+                            self.put("SETITEM", pos, target, Dict, [middle, last])
                         pos += 1
                     elif op == 0x87:  # TUPLE3
                         last = stack.pop()
@@ -290,12 +302,17 @@ class _Machine:
                 dense += 1
         return dense
 
-    def absorb(self, target: list[Any], items: list[Any]) -> None:
-        """Add to a container that holds ``keep`` items already what could matter to a later call."""
-        if self.keep == self.limits.max_stack:
+    def put(self, opcode: str, pos: int, target: Any, kind: type[list[Any]], items: list[Any]) -> None:
+        """Add items to what is no container of that ``kind``, or holds ``keep`` items already.
+
+        Of what a full container is given only that stays which could matter to a later call.
+        """
+        if type(target) is not kind:
+            self.effects.feed(opcode, pos, target, items)
+        elif self.keep == self.limits.max_stack:
             raise Exhausted(f"more than {self.keep:,} items in one container")
-        if self.effects.imports:
-            target.extend(item for item in items if type(item) not in (int, float))
+        elif self.effects.imports:
+            target += (item for item in items if type(item) not in (int, float))
 
     def marked(self, op: int, stack: list[Any], items: list[Any], pos: int) -> int:
         """The rarer opcodes that take everything above the topmost mark."""
@@ -307,10 +324,10 @@ class _Machine:
         elif op == 0x91:  # FROZENSET
             stack.append(Set(items))
         elif op == 0x90:  # ADDITEMS
-            if type(stack[-1]) is Set:
+            if type(stack[-1]) is Set and len(stack[-1]) < self.keep:
                 stack[-1].extend(items)
             else:
-                effects.feed("ADDITEMS", pos, stack[-1], items)
+                self.put("ADDITEMS", pos, stack[-1], Set, items)
         elif op == 0x6F:  # OBJ
             stack.append(effects.call("call", "OBJ", pos, items[0], tuple(items[1:])))
         elif op == 0x69:  # INST
@@ -351,15 +368,6 @@ class _Machine:
             return end + 1
         elif op == 0x32:  # DUP
             stack.append(stack[-1])
-        elif op in (0x61, 0x73):  # APPEND, SETITEM
-            items = [stack.pop()] if op == 0x61 else [stack.pop(), stack.pop()][::-1]
-            kind, name = (list, "APPEND") if op == 0x61 else (Dict, "SETITEM")
-            if type(stack[-1]) is not kind:
-                effects.feed(name, pos, stack[-1], items)
-            elif len(stack[-1]) < self.keep:
-                stack[-1].extend(items)
-            else:
-                self.absorb(stack[-1], items)
         elif op == 0x81:  # NEWOBJ
             args = stack.pop()
             stack[-1] = effects.call("construct", "NEWOBJ", pos, stack[-1], args)
@@ -385,7 +393,7 @@ class _Machine:
             stack.append(effects.buffer(pos))
         elif op == 0x98:  # READONLY_BUFFER
             if not stack:
-                raise IndexError("empty stack")
+                raise IndexError("empty list")
         else:
             raise ValueError(f"opcode 0x{op:02x} is not known")
         return pos + 1

@@ -19,7 +19,12 @@ def main() -> None:
 @main.command("fit")
 @click.option("--corpus", "root", type=click.Path(path_type=Path), default=corpus.DEFAULT_ROOT, show_default=True,
               help="Folder with manifest.csv and hub_imports.csv.")  # fmt: skip
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), default=DATA, help="Where model, vocabulary and card go.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DATA,
+    help="Where model, vocabulary and card go.",
+)
 @click.option("--seed", default=1, show_default=True, help="Seed of the generated samples and of the trees.")
 @click.option("--hostile", "hostile_count", default=6000, show_default=True, help="Hostile samples to generate.")
 @click.option("--benign", "benign_count", default=4000, show_default=True, help="Benign samples to generate.")

@@ -68,8 +68,15 @@ def of_corpus(root: Path) -> list[Row]:
         found = list(traces(entry.read()))
         events = [event for one in found for event in one.events]
         label = int(entry.label == "malicious")
-        template = Row(file=str(entry.path.relative_to(root)), group=f"{label} {group}", source="corpus", family=entry.label,
-                       known="", label=label, description=())  # fmt: skip
+        template = Row(
+            file=str(entry.path.relative_to(root)),
+            group=f"{label} {group}",
+            source="corpus",
+            family=entry.label,
+            known="",
+            label=label,
+            description=(),
+        )
         made = list(_rows(harmful(events) if label else events, template))
         rows.extend(made or [template])
     return rows
@@ -83,28 +90,32 @@ def harmful(events: list[Event]) -> list[Event]:
 
 def of_hostile(count: int, seed: int, streams: list[bytes]) -> Iterator[Row]:
     """The rows of generated hostile samples; the group is the package of what is called."""
-    made = 0
-    draws = hostile.samples(random.Random(seed), count=count * 4, gadgets=hostile.read_gadgets(), carriers=streams)
+    draws = hostile.samples(
+        random.Random(seed),
+        count=count,
+        gadgets=hostile.read_gadgets(),
+        carriers=streams,
+        containers=("raw",),
+    )
     for number, sample in enumerate(draws):
-        if sample.container != "raw":
-            continue
-        template = Row(file=f"hostile {seed} {number}", group=sample.package, source="generated", family=sample.family,
-                       known="", label=1, description=())  # fmt: skip
-        events = payload(sample)
-        if events:
-            made += 1
-            yield from _rows(events, template)
-        if made == count:
-            return
+        template = Row(
+            file=f"hostile {seed} {number}",
+            group=sample.package,
+            source="generated",
+            family=sample.family,
+            known="",
+            label=1,
+            description=(),
+        )
+        yield from _rows(payload(sample), template)
 
 
 def payload(sample: Sample) -> list[Event]:
     """The events of a generated hostile sample that do the harm: what its gadget is called or handed with."""
     events: list[Event] = []
     for start, found in _streams(sample.data):
-        for event in found.events:
-            if sample.start <= event.offset < sample.end or start >= sample.start:
-                events.append(event)
+        inside = start >= sample.start
+        events.extend(e for e in found.events if inside or sample.start <= e.offset < sample.end)
         events.extend(event for _, inner in found.nested for event in inner.events)
     target = canonical(sample.module, sample.name)
     direct = [

@@ -79,9 +79,10 @@ def matrix(rows: Sequence[Row], names: Names) -> Any:
     """The vectors of the rows, as float32 of shape (rows, features); each row's own group is left out of the names."""
     vocabularies: dict[str, features.Vocabulary] = {}
     known: dict[tuple[str, str], tuple[float, ...]] = {}
-    result = np.zeros((len(rows), len(features.FEATURES)), dtype=np.float32)
+    result: Any = np.zeros((len(rows), len(features.FEATURES)), dtype=np.float32)
     for number, row in enumerate(rows):
         group = hub_group(row.group) if row.source == "hub" else row.group
+        group = group if names.knows(group) else ""
         if group not in vocabularies:
             vocabularies[group] = names.vocabulary((group,))
         key = (group, row.known)
@@ -98,11 +99,15 @@ def weights(rows: Sequence[Row]) -> Any:
     for row in rows:
         per_file[row.file] += 1
         files[row.group].add(row.file)
-    found = np.array([
-        (0.5 if row.source == "generated" and row.label == 0 else 1.0) / (per_file[row.file] ** (0.5 if row.label == 0 else 1.0) * len(files[row.group]) ** (0.5 if row.source == "corpus" else 0.0))
-        for row in rows
-    ])  # fmt: skip
     labels = np.array([row.label for row in rows])
+    found = np.ones(len(rows))
+    for number, row in enumerate(rows):
+        # The events of an honest file are many and alike; of a hostile file all tell of one deed.
+        found[number] /= per_file[row.file] ** (0.5 if row.label == 0 else 1.0)
+        if row.source == "corpus":
+            found[number] /= len(files[row.group]) ** 0.5
+        elif row.source == "generated" and row.label == 0:
+            found[number] /= 2
     for label in (0, 1):
         found[labels == label] *= len(rows) / 2 / max(found[labels == label].sum(), 1e-9)
     return found
@@ -127,7 +132,8 @@ def out_of_fold(material: Material, seed: int) -> Any:
     labels = np.array([row.label for row in rows])
     result = np.zeros(len(rows))
     for fold in range(FOLDS):
-        inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        inside: Any = np.flatnonzero(folds != fold)
+        outside: Any = np.flatnonzero(folds == fold)
         seen = [rows[i] for i in inside]
         names = names_of(
             seen,
@@ -157,7 +163,7 @@ def thresholds(rows: Sequence[Row], scores: Any, vectors: Any) -> dict[str, floa
 
 
 def write(material: Material, folder: Path, seed: int) -> dict[str, Any]:
-    """Fit on everything, calibrate on out-of-fold scores, and write model, vocabulary and card to ``folder``; the card."""
+    """Fit on everything, calibrate out of fold, and write model, vocabulary and card to ``folder``."""
     rows = material.rows
     names = names_of(rows, material.hub, material.gadgets)
     vectors = matrix(rows, names)

@@ -24,9 +24,11 @@ class Names:
         self.roots: dict[str, set[str]] = defaultdict(set)
         self.benign_words: dict[str, set[str]] = defaultdict(set)
         self.hostile_words: dict[str, set[str]] = defaultdict(set)
+        self.users: set[str] = set()
 
     def benign(self, project: str, known: str, *, text: bool) -> None:
         """A benign project uses the callable, ``text`` says whether with strings."""
+        self.users.add(project)
         self.callees[known].add(project)
         if text:
             self.text_callees[known].add(project)
@@ -38,8 +40,13 @@ class Names:
 
     def hostile(self, package: str, known: str) -> None:
         """A callable of the package does harm."""
+        self.users.add(package)
         for word in tokens(known.rpartition(".")[2]):
             self.hostile_words[word].add(package)
+
+    def knows(self, user: str) -> bool:
+        """Whether a project or package has brought any name in."""
+        return user in self.users
 
     def vocabulary(self, without: Iterable[str] = ()) -> Vocabulary:
         """The vocabulary as if the projects and packages ``without`` did not exist."""

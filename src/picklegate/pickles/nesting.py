@@ -1,0 +1,53 @@
+"""Streams in a stream: the loaders that a stream can call, and what they are given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from picklegate.pickles.values import Event, Global
+
+if TYPE_CHECKING:
+    from picklegate.pickles.effects import Effects
+
+
+def _load(effects: Effects, event: Event) -> Any:
+    """A call that loads another stream: trace it and go on with what it results in."""
+    data = event.args[0] if event.args else None
+    if type(data) is Event and data.known in ("io.BytesIO", "io.StringIO") and data.args:
+        data = data.args[0]
+    if isinstance(data, str):
+        data = data.encode("latin-1", "replace")
+    if not isinstance(data, bytes):
+        effects.note("stream.nested-unread", event.offset, f"{event.name} loads a stream that is not in the file")
+        return None
+    if event.known in CONTAINER_LOADERS:
+        effects.blobs.append((event.name, data))
+        return None
+    if effects.depth >= effects.limits.max_depth:
+        effects.note("limit.depth", event.offset, f"streams are nested more than {effects.limits.max_depth} deep")
+        return None
+    inner = effects.trace(data, limits=effects.limits, depth=effects.depth + 1)
+    effects.nested.append((event.name, inner))
+    return inner.result if type(inner.result) in (Global, Event, str, bytes) else None
+
+
+CONTAINER_LOADERS = frozenset((
+    "torch.storage._load_from_bytes", "torch.load", "torch._load", "torch._legacy_load", "torch.jit.load",
+    "joblib.load", "joblib.numpy_pickle.load",
+    "joblib.numpy_pickle_compat.load_compatibility",
+    "numpy.load", "numpy.lib.npyio.load", "numpy.lib.format.read_array",
+    "pandas.read_pickle", "pandas.io.pickle.read_pickle",
+))  # fmt: skip
+"""Callables that load a container; its bytes are opened by ``picklegate.containers``."""
+
+_PICKLE_LOADERS = (
+    "pickle.loads", "pickle.load", "pickle._loads", "pickle._load", "pickle.Unpickler", "pickle._Unpickler",
+    "cloudpickle.loads", "cloudpickle.load", "dill.loads", "dill.load", "numpy.loads", "numpy.compat.py3k.loads",
+    "numpy.core._methods.loads", "torch.package._directory_reader.loads", "multiprocessing.reduction.loads",
+    "multiprocessing.connection._ForkingPickler.loads", "multiprocessing.reduction.ForkingPickler.loads",
+    "pandas.compat.pickle_compat.loads", "pandas.compat.pickle_compat.load", "sklearn.externals.joblib.loads",
+    "django.core.signing.loads", "jsonpickle.unpickler.loadclass", "srsly.pickle_loads", "srsly.cloudpickle.loads",
+)  # fmt: skip
+
+RULES: dict[str, Any] = dict.fromkeys((*CONTAINER_LOADERS, *_PICKLE_LOADERS), _load)
+"""Canonical names of loaders -> the rule, as reflection.py defines them."""
