@@ -64,7 +64,7 @@ _SERIALISERS = re.compile(
         |dtypemeta|typing_tuple|typemap)|load_type|get_attr|import_module|setitems)
     | copyreg\.(_reconstructor|__newobj__|__newobj_ex__)
     | joblib\.numpy_pickle(_compat)?\.(NumpyArrayWrapper|NDArrayWrapper|ZNDArrayWrapper)
-    | torch\._utils\._rebuild_\w+ | torch\.storage\._load_from_bytes | torch\._tensor\._rebuild_from_type(_v2)?
+    | torch\._utils\._rebuild_\w+ | torch\.jit\._pickle\.\w+ | torch\.storage\._load_from_bytes | torch\._tensor\._rebuild_from_type(_v2)?
     | numpy\.(ndarray|dtype) | numpy\._?core\.(multiarray\.(_reconstruct|scalar|_frombuffer)|numeric\._frombuffer|_internal\._reconstruct)
     | types\.(CodeType|FunctionType|LambdaType|CellType|MethodType|SliceType|ClassMethodType|PartialType)
     | numpy\.random\.(_pickle\.)?__\w+_ctor | numpy\.ma\.core\._mareconstruct

@@ -68,6 +68,8 @@ RISING = frozenset(
 _TOKENS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _CLOSED_SET = 5
 """Benign projects that a serialiser's helper or a plain data constructor counts as seen in at least."""
+_WORD_LIST = 50
+"""Texts in one state from which on they are a vocabulary, in which anything occurs."""
 _MOST_TEXTS = 20_000
 """Distinct texts of one event that are looked at; from then on the longest."""
 
@@ -128,7 +130,10 @@ class Contents:
         pending = [value]
         while pending:
             item = pending.pop()
-            if isinstance(item, str):
+            if isinstance(item, str) and "\0" in item:
+                # Neither source code nor a command can hold a NUL: these are bytes as Python 2 wrote them.
+                self.blobs.append(item.encode("latin-1", "replace"))
+            elif isinstance(item, str):
                 self.texts[item] = None
             elif isinstance(item, bytes):
                 self.blobs.append(item)
@@ -192,7 +197,7 @@ def description(event: Event) -> tuple[float, ...]:
         texts = sorted(texts, key=len)[-_MOST_TEXTS:]
     looks = [literals.look(text) for text in texts]
     most = literals.Look(*map(max, zip(*looks, strict=True))) if looks else literals.NOTHING
-    functions = [item for item in found.globals if not _class_like(item.known)]
+    functions = [item for item in found.globals if not _is_type(item.known)]
     longest = max(found.blobs, key=len, default=b"")
     nested = [inner for inner in map(_nested, found.blobs[:64]) if inner is not None]
     made = event.callee if event.name == "unresolved" and isinstance(event.callee, Event) else None
@@ -221,7 +226,7 @@ def description(event: Event) -> tuple[float, ...]:
         "shell": _shell(event, texts, looks),
         "url": most.url,
         "path": most.path,
-        "encoded": most.encoded,
+        "encoded": most.encoded if event.kind != "state" or len(texts) <= _WORD_LIST else 0,
         "dotted": most.dotted,
         "special_methods": most.special,
         "bytes_count": min(len(found.blobs), 20),
@@ -246,6 +251,11 @@ def vector(event: Event, names: Vocabulary) -> tuple[float, ...]:
 
 def _log(number: int) -> float:
     return round(math.log2(1 + number), 4)
+
+
+def _is_type(known: str) -> bool:
+    """Whether what is handed over is a class or a data type, or a function of numpy's or torch's own."""
+    return _class_like(known) or callees.constructs_data(known) or known.rpartition(".")[0] in ("numpy", "torch")
 
 
 def _class_like(known: str) -> bool:

@@ -9,33 +9,74 @@ from collections import Counter
 from functools import lru_cache
 from typing import NamedTuple
 
-_CODE = tuple(
-    re.compile(pattern, re.ASCII)
-    for pattern in (
-        r"\b(import|from)\s{1,9}[A-Za-z_][\w.]{0,80}(\s{1,9}import\b|\s{0,9}[;,\n]|\s{0,9}$)|;\s{0,9}import\b",
-        r"\b(__import__|import_module)\s*\(",
-        r"\b(exec|eval|compile|execfile|getattr|globals|locals|setattr)\s*\(",
-        r"\b(os|sys|subprocess|socket|shutil|pty|builtins|requests|urllib|ctypes|base64|pathlib|platform)\s{0,9}\.\s{0,9}[a-z_]",
-        r"__(class|bases?|subclasses|globals|builtins|mro|dict|getattribute|code|reduce\w*)__",
-        r"\blambda\b[^:\n]{0,60}:|\bdef\s+\w+\s*\(|\bclass\s+\w+\s*[(:]",
-        r"\b(open|print|input|system|popen|Popen|run|call|check_output|write|read|connect|sleep|exit|__init__)\s*\(",
-        r"\)\s{0,9}\.\s{0,9}\w{1,60}\s{0,9}\(",
-        r"^\s*(for|while|if|with|try|raise|assert|return|del|global)\b.*:?",
-        r"\b\w{1,60}\s{0,9}=\s{0,9}([\w\"'\[({][^=\n;]{0,200}[;\n]|\w{1,60}\()",
-    )
+
+class _Sign(NamedTuple):
+    """A pattern, and the substrings one of which a text must have before it is worth a search."""
+
+    needles: tuple[str, ...]
+    pattern: re.Pattern[str]
+
+    def shows(self, text: str) -> bool:
+        """Whether the text has the sign."""
+        return any(needle in text for needle in self.needles) and self.pattern.search(text) is not None
+
+
+def _sign(pattern: str, *needles: str) -> _Sign:
+    return _Sign(needles, re.compile(pattern, re.ASCII))
+
+
+_MODULES = "os|sys|subprocess|socket|shutil|pty|builtins|requests|urllib|ctypes|base64|pathlib|platform"
+_COMMANDS = (
+    "rm|chmod|chown|mkfifo|touch|cat|echo|ls|cp|mv|kill|sudo|id|whoami|uname|env|export|crontab|nohup|mkdir|sleep|tee|dd"
+    "|xargs"
 )
-_SHELL = tuple(
-    re.compile(pattern, re.ASCII)
-    for pattern in (
+_FETCHERS = "curl|wget|nc|ncat|netcat|socat|scp|ssh|ftp|tftp|certutil|bitsadmin|nslookup|dig|ping"
+
+_CODE = (
+    _sign(
+        r"\bimport\s{1,9}[A-Za-z_][\w.]{0,80}(\s{0,9}[;,\n]|\s{0,9}$|\s{1,9}as\b)|\bfrom\s{1,9}[\w.]{1,80}\s{1,9}import\b",
+        "import",
+    ),
+    _sign(r"\b(__import__|import_module)\s*\(", "__import__", "import_module"),
+    _sign(
+        r"\b(exec|eval|compile|execfile|getattr|globals|locals|setattr)\s*\(", "exec", "eval", "compile", "attr", "als"
+    ),
+    _sign(
+        rf"\b({_MODULES})\s{{0,9}}\.\s{{0,9}}[a-z_]",
+        *(f"{name}{dot}" for name in _MODULES.split("|") for dot in (".", " .")),
+    ),
+    _sign(r"__(class|bases?|subclasses|globals|builtins|mro|dict|getattribute|code|reduce\w*)__", "__"),
+    _sign(r"\blambda\b[^:\n]{0,60}:|\bdef\s+\w+\s*\(|\bclass\s+\w+\s*[(:]", "lambda", "def", "class"),
+    _sign(
+        r"\b(open|print|input|system|popen|Popen|run|call|check_output|write|read|connect|sleep|exit|__init__)\s*\(",
+        "(",
+        " (",
+    ),
+    _sign(r"\)\s{0,9}\.\s{0,9}\w{1,60}\s{0,9}\(", ")"),
+    _sign(r"^\s*(for|while|if|with|try|raise|assert|return|del|global)\b.*:?", ""),
+    _sign(r"\b\w{1,60}\s{0,9}=\s{0,9}([\w\"'\[({][^=\n;]{0,200}[;\n]|\w{1,60}\()", "="),
+)
+_SHELL = (
+    _sign(
         r"[|;&]\s*(ba|z|da|k|c|tc)?sh\b|\b(ba|z|da)?sh\s+-[a-z]*[ic]\b|\b(cmd|powershell|pwsh)(\.exe)?\b\s*[/-]",
-        r"\b(curl|wget|nc|ncat|netcat|socat|scp|ssh|ftp|tftp|certutil|bitsadmin|nslookup|dig|ping)\b\s+\S",
+        *("|", ";", "&", "sh -", "sh\t", "cmd", "powershell", "pwsh"),
+    ),
+    _sign(rf"\b({_FETCHERS})\b\s+\S", *_FETCHERS.split("|")),
+    _sign(
         r"\b(python[23]?|perl|ruby|node|php)\s+-[a-z]*[cer]\b|\bpython[23]?\s+\S+\.py\b",
+        "python",
+        "perl",
+        "ruby",
+        "node",
+        "php",
+    ),
+    _sign(
         r"/dev/(tcp|udp|null|shm)|[12]?>&\s*[12]|<&|\$\(|`[^`]+`|>>?\s*[/~\w.]+|\|\s*\w|&&|\|\|",
-        (r"\b(rm|chmod|chown|mkfifo|touch|cat|echo|ls|cp|mv|kill|sudo|id|whoami|uname|env|export|crontab|nohup|mkdir"
-         r"|sleep|tee|dd|xargs)\b(\s+[-/.~$\"'\w]|$)"),
-        r"^\s*(calc|notepad|reboot|shutdown|xcalc|gnome-calculator)(\.exe)?\b",
-        r"(^|\s)(/usr)?/s?bin/\w+|C:\\+Windows|%\w+%|\$\{?[A-Z]\w*",
-    )
+        *("/dev/", ">", "<&", "$(", "`", "|", "&&"),
+    ),
+    _sign(rf"\b({_COMMANDS})\b(\s+[-/.~$\"'\w]|$)", ""),
+    _sign(r"^\s*(calc|notepad|reboot|shutdown|xcalc|gnome-calculator)(\.exe)?\b", ""),
+    _sign(r"(^|\s)(/usr)?/s?bin/\w+|C:\\+Windows|%\w+%|\$\{?[A-Z]\w*", "bin/", "C:\\", "%", "$"),
 )
 _URL = re.compile(
     r"\b(https?|ftps?|wss?|tcp|udp|file|smb|ldaps?|rmi|gopher|dns|s3|gs)://"
@@ -87,11 +128,11 @@ def look(text: str) -> Look:
         return _DULL
     plain = text.isidentifier()
     signs = _SHELL if len(text) < _LONG else _SHELL[:_TELLING]
-    shell = sum(1 for sign in signs if sign.search(text))
+    shell = sum(sign.shows(text) for sign in signs)
     if plain:
         return Look(0, shell, 0, 0, _encoded(text), 0, 1, int(_SPECIAL.fullmatch(text) is not None))
     return Look(
-        code=sum(1 for sign in _CODE if sign.search(text)),
+        code=sum(sign.shows(text) for sign in _CODE),
         shell=shell,
         url=int(_URL.search(text) is not None),
         path=int(_PATH.search(text[:512]) is not None),

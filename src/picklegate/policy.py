@@ -11,7 +11,7 @@ from picklegate import callees, features
 from picklegate.classifier import Classifier, classifier
 from picklegate.errors import PolicyError
 from picklegate.limits import DEFAULT, Limits
-from picklegate.pickles import Dict, Event, Fault, Global, Persistent, Set, Trace, Unresolved, canonical
+from picklegate.pickles import Cut, Dict, Event, Fault, Global, Persistent, Set, Trace, Unresolved, canonical
 from picklegate.report import Call, FileReport, Finding, StreamReport, Verdict
 
 _MOST_CALLS = 500
@@ -162,6 +162,11 @@ def _proofs(name: str, event: Event) -> list[Finding]:
                 "call.made-function", Verdict.MALICIOUS, "loading calls a function that the stream itself makes"
             )
         return finding("call.unresolved", Verdict.SUSPICIOUS, f"loading calls what cannot be told ({event.via})")
+    closed = callees.serialises(event.known) or callees.constructs_data(event.known)
+    if not closed and any(isinstance(text, Cut) for text in features.arguments(event).texts):
+        return finding(
+            "limit.literal", Verdict.UNSCANNABLE, f"a text too long to be read whole is handed to {event.name}"
+        )
     if handed:
         return finding("argument.execution", Verdict.SUSPICIOUS, f"loading hands {handed[0]} to {event.name}")
     return []

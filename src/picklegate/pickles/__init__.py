@@ -2,13 +2,14 @@
 
 from picklegate.pickles.effects import Inline
 from picklegate.pickles.names import canonical
-from picklegate.pickles.opcodes import Buffer
+from picklegate.pickles.opcodes import Buffer, Cut
 from picklegate.pickles.records import Fault, Import, Trace
 from picklegate.pickles.tracer import trace
 from picklegate.pickles.values import Dict, Event, Global, Persistent, Set, Unresolved
 
 __all__ = [
     "Buffer",
+    "Cut",
     "Dict",
     "Event",
     "Fault",

@@ -8,7 +8,7 @@ from typing import Any
 from picklegate.limits import Limits
 from picklegate.pickles import opcodes, reflection
 from picklegate.pickles.names import canonical
-from picklegate.pickles.opcodes import Buffer
+from picklegate.pickles.opcodes import Buffer, Cut
 from picklegate.pickles.records import Fault, Import, Trace
 from picklegate.pickles.values import Dict, Event, Global, Known, Persistent, Set, Unresolved
 
@@ -108,7 +108,8 @@ class Effects:
     def persist(self, pos: int, pid: Any) -> Any:
         """PERSID and BINPERSID: whatever ``persistent_load`` makes of ``pid``.
 
-        In torch's old format ``("module", cls, file, source)`` is ``cls`` (torch/serialization.py, ``_legacy_load``).
+        In torch's old formats ``("module", cls, file, source)`` and ``(cls, file, source)`` are ``cls``
+        (torch/serialization.py, ``_legacy_load``).
         """
         key: Any = (type(pid),)
         if type(pid) is tuple and len(pid) > 1 and type(pid[0]) is int:
@@ -122,6 +123,8 @@ class Effects:
             self.bound()
         if key[:1] == ("module",) and type(pid[1]) is Global:
             return pid[1]
+        if type(pid) is tuple and pid and type(pid[0]) is Global:
+            return pid[0]
         return found
 
     # Calls
@@ -303,7 +306,7 @@ class Effects:
 
 
 _CONTAINERS = frozenset((tuple, list, Dict, Set))
-_OPAQUE = frozenset((Global, Event, Persistent, Unresolved, str, bytes, bool))
+_OPAQUE = frozenset((Global, Event, Persistent, Unresolved, str, Cut, bytes, bool))
 _PLAIN = frozenset((float, type(None), bool))
 
 

@@ -77,6 +77,12 @@ def extent(data: Buffer, pos: int) -> tuple[int, int]:
     return start, start + int.from_bytes(data[pos + 1 : start], "little")
 
 
+class Cut(str):
+    """A text of which only the beginning and the end were read."""
+
+    __slots__ = ()
+
+
 def _cut(data: Buffer, start: int, end: int, most: int) -> bytes:
     if end - start <= most:
         return data[start:end]
@@ -120,10 +126,20 @@ def _quoted(text: bytes) -> bytes:
 
 
 def literal(data: Buffer, pos: int, most: int) -> Any:
-    """The Python value that the literal opcode at ``pos`` pushes; text over ``most`` bytes is read at both ends.
+    """The Python value that the literal opcode at ``pos`` pushes; text over ``most`` bytes is a Cut.
 
     Byte strings of Python 2 come as latin-1 text, BYTEARRAY8 as bytes.
     """
+    value = _literal(data, pos, most)
+    return Cut(value) if type(value) is str and len(value) > most // 4 and _length(data, pos) > most else value
+
+
+def _length(data: Buffer, pos: int) -> int:
+    start, end = extent(data, pos)
+    return end - start
+
+
+def _literal(data: Buffer, pos: int, most: int) -> Any:
     op = data[pos]
     if op in FIXED_NUMBERS:
         raw = data[pos + 1 : pos + FIXED_NUMBERS[op]]

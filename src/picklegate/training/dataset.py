@@ -123,7 +123,16 @@ def payload(sample: Sample) -> list[Event]:
         for e in events
         if features.callee(e) == target or e.name == "unresolved" or any(g.known == target for g in _globals(e))
     ]
-    return direct or [e for e in events if e.kind == "state" or not callees.serialises(e.known)] or events
+    chosen = direct or [e for e in events if e.kind == "state" or not callees.serialises(e.known)] or events
+    return [event for event in chosen if telling(event)]
+
+
+def telling(event: Event) -> bool:
+    """Whether the event shows anything of what it does: bytes handed to a stranger may be anybody's data."""
+    known = features.callee(event)
+    found = features.arguments(event)
+    opaque = bool(found.blobs) and not (found.texts or found.globals or found.results or found.unresolved)
+    return not (opaque and event.name != "unresolved" and known.partition(".")[0] not in callees.STANDARD)
 
 
 def _globals(event: Event) -> list[Global]:
