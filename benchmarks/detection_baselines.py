@@ -6,11 +6,10 @@ import csv
 import pickletools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xgboost
-from detection_files import Outcome
 from detection_tables import share, table
 from sklearn.ensemble import IsolationForest, RandomForestClassifier
 from sklearn.neighbors import LocalOutlierFactor
@@ -20,6 +19,9 @@ from sklearn.svm import OneClassSVM
 
 from picklegate.training import fit
 
+if TYPE_CHECKING:
+    from detection_files import Outcome
+
 OPCODES = tuple(sorted(opcode.name for opcode in pickletools.opcodes))
 MOST_ALARMS = 0.003
 """Share of honest files that the strict threshold may block."""
@@ -28,7 +30,7 @@ Scorer = Callable[[Any], Any]
 
 
 def _forest(x: Any, y: Any, seed: int) -> Scorer:
-    model = RandomForestClassifier(300, class_weight="balanced", random_state=seed, n_jobs=2).fit(x, y)
+    model = RandomForestClassifier(n_estimators=300, class_weight="balanced", random_state=seed, n_jobs=2).fit(x, y)
     return lambda rows: model.predict_proba(rows)[:, 1]
 
 
@@ -52,9 +54,9 @@ def _outliers(make: Callable[[int], Any]) -> Callable[[Any, Any, int], Scorer]:
 MODELS: Mapping[str, Callable[[Any, Any, int], Scorer]] = {
     "random forest": _forest,
     "XGBoost": _boosting,
-    "isolation forest": _outliers(lambda seed: IsolationForest(300, random_state=seed)),
+    "isolation forest": _outliers(lambda seed: IsolationForest(n_estimators=300, random_state=seed)),
     "one-class SVM": _outliers(lambda seed: OneClassSVM(nu=0.05)),
-    "local outlier factor": _outliers(lambda seed: LocalOutlierFactor(20, novelty=True)),
+    "local outlier factor": _outliers(lambda seed: LocalOutlierFactor(n_neighbors=20, novelty=True)),
 }
 
 
@@ -79,7 +81,7 @@ def report(real: Sequence[Outcome], made: Sequence[Outcome], moved: Sequence[Out
     x = frequencies([result.opcodes for result in everything])
     y = np.array([int(result.item.label == "malicious") for result in everything])
     fold = np.array([result.item.fold for result in everything])
-    place = np.repeat([0, 1, 2], [len(real), len(made), len(moved)])
+    place: Any = np.repeat([0, 1, 2], [len(real), len(made), len(moved)])
     hub_x, hub_y, hub_fold = read_hub(hub)
     own, carried = [], []
     for title, most in (("real files", 0), ("real and generated files", 1)):
@@ -105,7 +107,9 @@ def report(real: Sequence[Outcome], made: Sequence[Outcome], moved: Sequence[Out
     head = ("model", "recall, strict", "F1, strict", "recall at 0.5", "honest blocked at 0.5")
     first = table((*head, "generated caught, strict", "injected or padded caught, strict"), own)
     head = ("model", "recall, strict", "honest blocked, strict", "recall at 0.5", "honest blocked at 0.5")
-    return f"{first}\n\nOn the opcode counts of 1,000 honest and 20 hostile models of the Hub:\n\n{table(head, carried)}"
+    return (
+        f"{first}\n\nOn the opcode counts of 1,000 honest and 20 hostile models of the Hub:\n\n{table(head, carried)}"
+    )
 
 
 def _blocked(scores: Any, level: float) -> str:
@@ -126,6 +130,6 @@ def read_hub(path: Path) -> tuple[Any, Any, Any]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     counts = [{name: int(value) for name, value in row.items() if name in OPCODES} for row in rows]
-    owners = [row["name"].partition("__")[0] for row in rows]
+    owners = [row["name"].replace("__", "/").partition("/")[0] for row in rows]
     labels = np.array([int(row["label"] == "malicious") for row in rows])
     return frequencies(counts), labels, np.array([fit.fold_of(owner) for owner in owners])

@@ -25,9 +25,10 @@ from picklegate.training import benign, corpus, fit, hostile
 from picklegate.training.carriers import Sample
 
 FRAMEWORKS = (
-    *("sklearn", "xgboost", "lightgbm", "catboost", "fastai", "spacy", "nltk", "gensim", "stable_baselines3", "transformers"),
-    *("ultralytics", "keras", "tensorflow", "torch", "statsmodels", "dill", "cloudpickle", "pandas", "scipy", "joblib", "numpy"),
-)  # fmt: skip
+    *("sklearn", "xgboost", "lightgbm", "catboost", "fastai", "spacy", "nltk", "gensim", "stable_baselines3"),
+    *("transformers", "ultralytics", "keras", "tensorflow", "torch", "statsmodels", "dill", "cloudpickle"),
+    *("pandas", "scipy", "joblib", "numpy"),
+)
 """What a benign file is counted under: the first of these that it imports from."""
 
 _SUFFIX = {"torch_zip": ".pt", "torch_legacy": ".pt", "npy": ".npy", "joblib_zlib": ".joblib"}

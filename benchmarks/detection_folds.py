@@ -57,8 +57,8 @@ class Judge:
     def presiding(self) -> Iterator[None]:
         """Let the gate's own policy judge with this classifier and vocabulary."""
         with (
-            mock.patch.object(policy, "classifier", lambda: self.classifier),
-            mock.patch.object(features, "vocabulary", lambda: self.vocabulary),
+            mock.patch.object(policy, "classifier", return_value=self.classifier),
+            mock.patch.object(features, "vocabulary", return_value=self.vocabulary),
         ):
             yield
 
@@ -78,12 +78,12 @@ def fit_folds(material: fit.Material, seed: int) -> list[Fold]:
     """One model a fold, and thresholds from the scores that the other folds' rows have out of theirs."""
     rows = material.rows
     labels = np.array([row.label for row in rows])
-    number_of = np.array([fold_of_row(row) for row in rows])
+    number_of: Any = np.array([fold_of_row(row) for row in rows])
     scores = np.zeros(len(rows))
-    vectors = np.zeros((len(rows), len(features.FEATURES)), dtype=np.float32)
+    vectors: Any = np.zeros((len(rows), len(features.FEATURES)), dtype=np.float32)
     fitted = []
     for number in range(fit.FOLDS):
-        inside, outside = np.flatnonzero(number_of != number), np.flatnonzero(number_of == number)
+        inside, outside = (np.flatnonzero(where).tolist() for where in (number_of != number, number_of == number))
         seen = [rows[i] for i in inside]
         names = fit.names_of(
             seen,
@@ -96,7 +96,7 @@ def fit_folds(material: fit.Material, seed: int) -> list[Fold]:
         fitted.append((json.loads(bytes(booster.save_raw("json"))), names.vocabulary().to_dict()))
     made = []
     for number, (model, vocabulary) in enumerate(fitted):
-        others = np.flatnonzero(number_of != number)
+        others = np.flatnonzero(number_of != number).tolist()
         levels = fit.thresholds([rows[i] for i in others], scores[others], vectors[others])
         made.append(Fold(model=model, names=vocabulary, offsets={kind: -level for kind, level in levels.items()}))
     return made

@@ -6,11 +6,14 @@ import pickletools
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from detection_files import Item, Outcome
 from detection_tables import share, table
 
 from picklegate.training.carriers import PLACES, Carrier
+
+if TYPE_CHECKING:
+    from detection_files import Item, Outcome
 
 LARGEST_CARRIER = 50_000
 """Bytes of the largest benign stream that is used as a carrier."""
@@ -30,7 +33,7 @@ def parts(stream: bytes, base: int) -> tuple[bytes, ...] | None:
     So two streams can stand in one and each still means what it meant.
     """
     try:
-        read = [(opcode.name, value, place or 0) for opcode, value, place in pickletools.genops(stream)]
+        read = [(opcode.name, value or 0, place or 0) for opcode, value, place in pickletools.genops(stream)]
     except Exception:  # noqa: BLE001  it raises many kinds for what it cannot read
         return None
     ends = [place for _, _, place in read[1:]] + [read[-1][2] + 1]

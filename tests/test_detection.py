@@ -1,0 +1,122 @@
+"""The benchmark of detection: its folds, its counting and its injections, on a handful of generated files."""
+
+from __future__ import annotations
+
+import pickle
+import pickletools
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import detection
+import detection_baselines
+import detection_files
+import detection_injection
+import detection_tables
+from detection_files import Item
+from detection_folds import Judge
+
+from picklegate import features
+from picklegate.classifier import classifier
+from picklegate.pickles import trace
+from picklegate.training.carriers import PLACES
+
+_SYSTEM = b"cos\nsystem\n(S'echo true'\ntR."
+
+
+@pytest.mark.parametrize(
+    ("hits", "total", "low", "high"),
+    [
+        pytest.param(0, 100, 0.0, 0.0370, id="none"),
+        pytest.param(100, 100, 0.9630, 1.0, id="all"),
+        pytest.param(50, 100, 0.4038, 0.5962, id="half"),
+        pytest.param(0, 0, 0.0, 1.0, id="nothing-counted"),
+    ],
+)
+def test_intervals_are_wilsons(hits: int, total: int, low: float, high: float) -> None:
+    """A share's interval is Wilson's, and none of n has an upper bound."""
+    assert detection_tables.interval(hits, total) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_shape_ignores_what_arguments_hold() -> None:
+    """Files that call alike have one shape, whatever the arguments hold, and another callee is another shape."""
+    shapes = []
+    for source in (_SYSTEM, b"cos\nsystem\n(S'echo'\ntR.", b"cos\npopen\n(S'true'\ntR."):
+        found = trace(source)
+        shapes.append(detection_files.shape(found.events))
+    assert shapes[0] == shapes[1] != shapes[2]
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_moved_memo_keeps_the_value(protocol: int) -> None:
+    """A stream whose memo was moved loads as before, and so do two in one."""
+    shared = ["a", "b"]
+    values = ({"x": shared, "y": shared}, [shared, ("c", shared)])
+    first, second = (
+        detection_injection.parts(pickle.dumps(value, protocol), base)
+        for value, base in zip(values, (0, 20_000), strict=True)
+    )
+    assert first is not None
+    assert second is not None
+    assert pickle.loads(b"\x80\x05" + b"".join((*first, *second)) + b"\x86.") == values
+
+
+def test_parts_refuse_what_is_not_one_whole_stream() -> None:
+    """A broken stream, and a stream with something behind it, are no payloads."""
+    whole = pickle.dumps([1, 2])
+    assert detection_injection.parts(whole[:-1], 0) is None
+    assert detection_injection.parts(whole + whole, 0) is None
+
+
+def test_every_injection_still_calls() -> None:
+    """Wherever a payload is put, and however it is padded, its call stands in the stream."""
+    item = Item(name="a.pkl", label="malicious", unit="u", fold=0, container="raw")
+    [payload] = detection_injection.payloads([(item, _SYSTEM)])
+    benign = detection_injection.carriers([pickle.dumps({"layer": [1.0, 2.0], "name": "x"})])
+    made = list(detection_injection.injected(payload, benign, random.Random(1)))
+    assert {each.family for each in made} == {"alone", *PLACES, f"padded x{detection_injection.PADDING}"}
+    for each in made:
+        streams, start = [], 0
+        while start < len(each.data):
+            streams.append(trace(each.data, start))
+            start = streams[-1].end
+        assert all(found.stopped for found in streams)
+        assert [event.known for found in streams for event in found.events] == ["os.system"]
+
+
+def test_generated_files_are_judged_outside_their_fold(judge: Judge) -> None:
+    """A hostile file is blocked and an honest one is not, each with its shape, its opcodes and its framework."""
+    hostile = Item(name="a.pkl", label="malicious", unit="u", fold=0, container="raw", data=_SYSTEM)
+    honest = Item(name="b.pkl", label="benign", unit="u", fold=0, container="raw", data=pickle.dumps({"a": 1}))
+    caught, passed = (detection_files.judged(item, judge) for item in (hostile, honest))
+    assert caught.gate
+    assert caught.rule
+    assert caught.opcodes == {op.name: 1 for op, _, _ in pickletools.genops(hostile.data)}
+    assert not passed.gate
+    assert not passed.model
+    assert passed.framework == "no imports"
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    """The shipped model and vocabulary, as a fold's."""
+    return Judge(classifier=classifier(), vocabulary=features.vocabulary())
+
+
+def test_strict_threshold_blocks_few() -> None:
+    """The baselines' strict threshold lets at most three honest files in a thousand be blocked."""
+    scores = np.arange(1000.0)
+    assert (scores >= detection_baselines.strict(scores)).sum() == 3
+
+
+def test_only_the_marked_part_of_the_page_changes(tmp_path: Path) -> None:
+    """What stands around the marks of the page is kept."""
+    page = tmp_path / "results.md"
+    page.write_text(f"before\n{detection.BEGIN}\nold\n{detection.END}\nafter\n", "utf-8")
+    detection.put(page, "new")
+    assert page.read_text("utf-8") == f"before\n{detection.BEGIN}\n\nnew\n\n{detection.END}\nafter\n"
