@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-EXECUTION = re.compile(
-    r"""
+EXECUTION = r"""
     builtins\.(eval|exec|execfile|breakpoint)
     | os\.(system|popen[234]?|exec[lv]p?e?|spawn[lv]p?e?|posix_spawnp?|startfile|_execvpe)
     | subprocess\.(?!(CompletedProcess|CalledProcessError|TimeoutExpired|SubprocessError|STARTUPINFO|PIPE|STDOUT|DEVNULL)$)\w.*
@@ -29,9 +28,7 @@ EXECUTION = re.compile(
     | test\.support\.script_helper\.\w+ | uuid\._get_command_stdout | platform\.popen
     | pydoc\.(pipepager|tempfilepager|locate|safeimport|ttypager|help) | webbrowser\.(GenericBrowser|BackgroundBrowser)\b.*
     | nturl2path\.popen | antigravity\.\w+
-    """,
-    re.VERBOSE,
-)
+    """
 """Calls that run code, a command or foreign machine code, and that no honest file makes: the proof of execution."""
 
 MADE = frozenset((
@@ -55,8 +52,7 @@ REFLECTIVE = frozenset((
 CARRIERS = frozenset(("torch.storage._load_from_bytes", "io.BytesIO"))
 """Callables whose bytes are an inner container, which is read and judged as a stream of its own."""
 
-_SERIALISERS = re.compile(
-    r"""
+_SERIALISERS = r"""
     cloudpickle\.(_make_(function|skel_func|skeleton_class|skeleton_enum|cell|empty_cell|typevar|dict_\w+)|_fill_function
         |_function_setstate|_class_setstate|_builtin_type|_lookup_class_or_track|_rehydrate_skeleton_class|_cell_set
         |_empty_cell_value|_get_cell_contents|subimport|dynamic_subimport)
@@ -68,10 +64,8 @@ _SERIALISERS = re.compile(
     | numpy\.(ndarray|dtype) | numpy\._?core\.(multiarray\.(_reconstruct|scalar|_frombuffer)|numeric\._frombuffer|_internal\._reconstruct)
     | types\.(CodeType|FunctionType|LambdaType|CellType|MethodType|SliceType|ClassMethodType|PartialType)
     | numpy\.random\.(_pickle\.)?__\w+_ctor | numpy\.ma\.core\._mareconstruct
-    """,
-    re.VERBOSE,
-)
-_CODE_MAKERS = re.compile(r"types\.(CodeType|FunctionType|LambdaType|CellType)|(cloudpickle|dill)\.(_\w+|subimport)")
+    """
+_CODE_MAKERS = r"types\.(CodeType|FunctionType|LambdaType|CellType)|(cloudpickle|dill)\.(_\w+|subimport)"
 
 STANDARD = frozenset(
     """
@@ -94,8 +88,7 @@ antigravity
 """Top-level modules of the standard library, of Python 2 and 3 alike, whatever the scanning interpreter has."""
 
 
-DATA = re.compile(
-    r"""
+DATA = r"""
     builtins\.(bool|bytearray|bytes|complex|dict|float|frozenset|int|list|memoryview|object|classmethod|staticmethod|property|range|set|slice|str|tuple|xrange
         |long|unicode|\w+(Error|Exception|Warning)|StopIteration|KeyboardInterrupt|SystemExit|type)
     | collections\.(Counter|OrderedDict|defaultdict|deque|UserDict|UserList|ChainMap) | codecs\.encode
@@ -106,27 +99,25 @@ DATA = re.compile(
     | operator\.(attrgetter|itemgetter|methodcaller) | itertools\.(count|cycle|chain|repeat|product|islice) | io\.(BytesIO|StringIO)
     | typing\.\w+ | dataclasses\.\w+ | threading\.(Lock|RLock|Event|local) | _thread\.\w*lock\w*|queue\.\w+ | weakref\.\w+(Dictionary|Set|ref)
     | abc\.\w+ | copyreg\.\w+ | functools\.partial | locale\.\w+ | mmap\.ACCESS_\w+ | struct\.Struct | email\.message\.\w+ | http\.HTTPStatus
-    """,
-    re.VERBOSE,
-)
+    """
 """Constructors of plain data in the standard library; its other callables have no business in a model."""
 
 
 def executes(known: str) -> bool:
     """Whether a call of the callable is a proof of execution."""
-    return EXECUTION.fullmatch(known) is not None
+    return re.fullmatch(EXECUTION, known, re.VERBOSE) is not None
 
 
 def constructs_data(known: str) -> bool:
     """Whether the callable is one of the standard library's constructors of plain data."""
-    return DATA.fullmatch(known) is not None
+    return re.fullmatch(DATA, known, re.VERBOSE) is not None
 
 
 def serialises(known: str) -> bool:
     """Whether the callable belongs to a serialiser's closed set of helpers."""
-    return _SERIALISERS.fullmatch(known) is not None
+    return re.fullmatch(_SERIALISERS, known, re.VERBOSE) is not None
 
 
 def makes_code(known: str) -> bool:
     """Whether the callable's strings are names inside code (``co_names``, ``co_filename``), not its input."""
-    return _CODE_MAKERS.fullmatch(known) is not None and (serialises(known) or known.startswith("types."))
+    return re.fullmatch(_CODE_MAKERS, known) is not None and (serialises(known) or known.startswith("types."))

@@ -68,6 +68,10 @@ RISING = frozenset(
 _TOKENS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _CLOSED_SET = 5
 """Benign projects that a serialiser's helper or a plain data constructor counts as seen in at least."""
+_VECTOR = 8
+"""Words of the longest argument vector that is looked at as a command."""
+_MANY_TEXTS = 12
+"""Texts in one state from which on a single sign of a command says nothing."""
 _WORD_LIST = 50
 """Texts in one state from which on they are a vocabulary, in which anything occurs."""
 _MOST_TEXTS = 20_000
@@ -265,11 +269,14 @@ def _class_like(known: str) -> bool:
 
 def _shell(event: Event, texts: Sequence[str], looks: Sequence[literals.Look]) -> int:
     """Signs of a command; words count only in a short argument vector, for a long list of words is data."""
-    if event.kind == "state" and len(texts) > 12:
-        return 0
     signs = max((look.shell for look in looks if not look.word), default=0)
-    if 0 < len(texts) <= 8:
+    if event.kind == "state" and len(texts) > _MANY_TEXTS:
+        return signs if signs > 1 else 0
+    if 0 < len(texts) <= _VECTOR:
         signs = max(signs, *(look.shell for look in looks))
+    for item in event.args:
+        if isinstance(item, (list, tuple)) and 1 < len(item) <= _VECTOR and all(isinstance(part, str) for part in item):
+            signs = max(signs, literals.look(" ".join(item)).shell)
     return signs
 
 

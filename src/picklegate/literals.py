@@ -14,15 +14,15 @@ class _Sign(NamedTuple):
     """A pattern, and the substrings one of which a text must have before it is worth a search."""
 
     needles: tuple[str, ...]
-    pattern: re.Pattern[str]
+    pattern: str
 
     def shows(self, text: str) -> bool:
         """Whether the text has the sign."""
-        return any(needle in text for needle in self.needles) and self.pattern.search(text) is not None
+        return any(needle in text for needle in self.needles) and re.search(self.pattern, text, re.ASCII) is not None
 
 
 def _sign(pattern: str, *needles: str) -> _Sign:
-    return _Sign(needles, re.compile(pattern, re.ASCII))
+    return _Sign(needles, pattern)
 
 
 _MODULES = "os|sys|subprocess|socket|shutil|pty|builtins|requests|urllib|ctypes|base64|pathlib|platform"
@@ -42,7 +42,7 @@ _CODE = (
         r"\b(exec|eval|compile|execfile|getattr|globals|locals|setattr)\s*\(", "exec", "eval", "compile", "attr", "als"
     ),
     _sign(
-        rf"\b({_MODULES})\s{{0,9}}\.\s{{0,9}}[a-z_]",
+        rf"\b({_MODULES})\s{{0,9}}\.\s{{0,9}}[a-z_][\w.]{{0,60}}\s{{0,9}}\(",
         *(f"{name}{dot}" for name in _MODULES.split("|") for dot in (".", " .")),
     ),
     _sign(r"__(class|bases?|subclasses|globals|builtins|mro|dict|getattribute|code|reduce\w*)__", "__"),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from picklegate.containers import numpy
+from picklegate.containers import numpy, raw
 from picklegate.containers.inflate import Inflated
 from picklegate.containers.raw import PROBE
-from picklegate.containers.sniff import HEAD, READABLE, claims, is_candidate, sniff
+from picklegate.containers.sniff import HEAD, READABLE, claims, sniff
 from picklegate.containers.source import Source
 from picklegate.containers.walk import Walk
 
@@ -22,6 +22,4 @@ def _is_worth(walk: Walk, beginning: bytes, name: str) -> bool:
     kind = sniff(beginning[:HEAD], len(beginning))
     if kind in READABLE:
         return kind != "npy" or not numpy.is_plain(Source(beginning))
-    found = walk.trace(beginning)
-    unfinished = found.fault is not None and found.fault.code == "stream.truncated"
-    return unfinished or is_candidate(beginning, found, claimed=claims(name))
+    return raw.is_worth(walk, beginning, claimed=claims(name))

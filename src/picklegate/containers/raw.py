@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from picklegate.containers import joblib, torch
-from picklegate.containers.sniff import claims, is_candidate
+from picklegate.containers.sniff import HEAD, claims, is_candidate
 from picklegate.containers.source import Buffer, Source
 from picklegate.containers.walk import Walk
 from picklegate.pickles import Trace
+from picklegate.pickles.opcodes import COUNTED
 
 PROBE = 1 << 16
 """Bytes of a beginning that decide whether the rest is read."""
 _RESIDENT_PROBE = 1 << 12
 _GROWTH = 16
+_LENGTHS = {**COUNTED, 0x95: 8}
+"""Opcodes that begin with the length of what follows -> the width of that length, FRAME among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ def read(walk: Walk, source: Source, name: str, depth: int, *, start: int = 0, c
     size = start + (_RESIDENT_PROBE if source.resident else PROBE)
     while True:
         data = source.prefix(size)
-        reading = _Reading(walk, data, start)
+        reading = _Reading(walk, data, start, source.size)
         reading.follow(source, claimed=claimed)
         if not reading.cut or len(data) >= source.size:
             break
@@ -51,12 +55,41 @@ def read(walk: Walk, source: Source, name: str, depth: int, *, start: int = 0, c
     return Pickles(reading.container, reading.end)
 
 
-class _Reading:
-    """The streams that follow one another in ``data``, the beginning of a source."""
+def is_worth(walk: Walk, beginning: bytes, *, claimed: bool) -> bool:
+    """Whether a beginning has pickles, or more bytes could show some; how many follow is not known."""
+    reading = _Reading(walk, beginning, 0, sys.maxsize)
+    reading.follow(Source(beginning), claimed=claimed)
+    return reading.live or reading.cut
 
-    def __init__(self, walk: Walk, data: Buffer, start: int) -> None:
+
+def is_cut(data: Buffer, found: Trace, size: int) -> bool:
+    """Whether a trace of ``data`` could be another with what follows it, up to ``size`` bytes in all.
+
+    A reading that ends well inside has not met the end, except in what it asked of it: an argument that is
+    longer than the data, the length of a frame, and the second reading where an argument lies across a frame.
+    """
+    if found.fault is not None and found.fault.code == "stream.truncated":
+        return _wanted(data, found.fault.offset) <= size
+    notes = {note.code: note.offset for note in found.notes}
+    if "stream.frame" in notes and _wanted(data, notes["stream.frame"]) <= size:
+        return True
+    return "stream.frame-cut" in notes or found.end + HEAD > len(data)
+
+
+def _wanted(data: Buffer, place: int) -> int:
+    """How far the opcode at ``place`` reaches, as far as a length in it tells."""
+    width = _LENGTHS.get(data[place], 0) if place < len(data) else 0
+    length = int.from_bytes(data[place + 1 : place + 1 + width], "little")
+    return place + bool(width) + width + length
+
+
+class _Reading:
+    """The streams that follow one another in ``data``, the beginning of ``size`` bytes."""
+
+    def __init__(self, walk: Walk, data: Buffer, start: int, size: int) -> None:
         self.walk = walk
         self.data = data
+        self.size = size
         self.end = start
         self.traces: list[Trace] = []
         self.labels: list[str] = []
@@ -78,7 +111,8 @@ class _Reading:
         while self.end < len(data) and len(self.traces) <= self.walk.limits.max_streams:
             found = self.walk.trace(data, self.end, self.arrays.hooks)
             live = is_candidate(data, found, claimed=claimed and not self.traces)
-            self.cut = found.end >= len(data) or (found.fault is not None and found.fault.code == "stream.truncated")
+            # An array is read in several ways, any of which may go on behind the others.
+            self.cut = self.cut or self.arrays.used or is_cut(data, found, self.size)
             if self.traces and not live and not found.stopped:
                 return
             if torch.is_magic(data, found):
@@ -92,11 +126,12 @@ class _Reading:
                 return
             if self.labels[-1] == torch.LEGACY[-1] and not self._goes_on():
                 self.end = torch.after_storages(source, self.traces[-2], found.end)
-                self.cut = len(data) <= self.end < source.size
+                self.cut = self.cut or len(data) <= self.end < source.size
 
     def _goes_on(self) -> bool:
         """Whether a stream that imports stands where torch reads storages: for ``pickle.load`` it is the next."""
         found = self.walk.trace(self.data, self.end)
+        self.cut = self.cut or is_cut(self.data, found, self.size)
         return bool(found.imports) and is_candidate(self.data, found, claimed=False)
 
     def report(self, name: str, depth: int) -> None:

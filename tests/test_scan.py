@@ -1,0 +1,120 @@
+"""What scanning promises of a report, whatever the file."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from picklegate import BlockedError, FileReport, Policy, PolicyError, Verdict, scan_bytes, scan_file
+from picklegate.scan import scan_stream
+
+HOSTILE = b"cos\nsystem\n(S'true'\ntR."
+
+
+def test_a_report_says_what_was_scanned(tmp_path: Path) -> None:
+    """Name, size, digest, container, streams, imports and calls of a hostile file."""
+    path = tmp_path / "model.bin"
+    path.write_bytes(HOSTILE)
+    report = scan_file(path)
+    assert (report.name, report.size, report.container) == (str(path), len(HOSTILE), "raw")
+    assert report.sha256 == hashlib.sha256(HOSTILE).hexdigest()
+    assert report.verdict == Verdict.MALICIOUS
+    (stream,) = report.streams
+    assert stream.decided_by == "execution"
+    assert stream.imports == (("os", "system"),)
+    (call,) = stream.calls
+    assert (call.callee, call.arguments, call.opcode, call.offset) == ("os.system", ("'true'",), "REDUCE", 21)
+    assert report.score == stream.score == call.score
+
+
+@pytest.mark.parametrize(
+    ("data", "decided_by", "verdict"),
+    [
+        (pickle.dumps({"a": [1, 2.5, "x"]}), "inert", Verdict.CLEAN),
+        (pickle.dumps(pickle.PickleError("x")), "model", Verdict.CLEAN),
+        (HOSTILE, "execution", Verdict.MALICIOUS),
+        (b"\x80\x04]\x94(K\x01", "fault", Verdict.UNSCANNABLE),
+    ],
+    ids=["inert", "model", "execution", "fault"],
+)
+def test_a_stream_says_what_decided(data: bytes, decided_by: str, verdict: Verdict) -> None:
+    """The two proofs, the model and a fault each leave their name."""
+    report = scan_bytes(data)
+    assert [(stream.decided_by, stream.verdict) for stream in report.streams] == [(decided_by, verdict)]
+    assert report.verdict == verdict
+
+
+def test_a_file_is_as_bad_as_its_worst_stream() -> None:
+    """An archive of harmless members and one hostile one."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("m/data.pkl", pickle.dumps([1]))
+        archive.writestr("m/notes.txt", HOSTILE)
+    report = scan_bytes(packed.getvalue())
+    assert report.verdict == Verdict.MALICIOUS
+    assert {stream.verdict for stream in report.streams} == {Verdict.CLEAN, Verdict.MALICIOUS}
+
+
+def test_without_a_digest_nothing_is_hashed() -> None:
+    """``digest=False`` leaves sha256 empty."""
+    assert scan_stream(io.BytesIO(HOSTILE), name="x", digest=False).sha256 == ""
+
+
+def test_what_is_no_file_is_an_oserror(tmp_path: Path) -> None:
+    """A directory, a FIFO and a missing path are errors with a sentence, not verdicts."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    for path in (tmp_path, fifo, tmp_path / "missing"):
+        with pytest.raises(OSError, match="\\w+"):
+            scan_file(path)
+
+
+def test_a_verdict_is_no_condition() -> None:
+    """Testing a verdict for truth is an error, for what it would mean depends on the policy."""
+    with pytest.raises(TypeError, match="compare"):
+        bool(Verdict.MALICIOUS)
+
+
+def test_trust_is_by_name_and_by_digest() -> None:
+    """An allowed import is not scored, an allowed digest is not blocked, and nothing else changes."""
+    hostile = scan_bytes(HOSTILE)
+    assert Policy().blocks(hostile)
+    assert not Policy(allow_digests=(hostile.sha256,)).blocks(hostile)
+    assert scan_bytes(HOSTILE, policy=Policy(allow_imports=("os.system",))).verdict == Verdict.CLEAN
+    assert scan_bytes(HOSTILE, policy=Policy(allow_imports=("os.popen",))).verdict == Verdict.MALICIOUS
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"block_from": Verdict.CLEAN}, {"allow_imports": ["os.system"]}, {"allow_digests": ("abc",)}],
+    ids=["block-nothing", "list", "no-digest"],
+)
+def test_a_wrong_option_is_named(options: dict[str, object]) -> None:
+    """The message begins with the option."""
+    with pytest.raises(PolicyError, match=next(iter(options))):
+        Policy(**options)  # type: ignore[arg-type]
+
+
+def test_a_blocked_error_carries_its_report() -> None:
+    """``BlockedError.report`` is the report."""
+    report = FileReport(name="x", container="raw", size=0)
+    assert BlockedError(report, "refused").report is report
+
+
+@pytest.mark.parametrize("data", [b"", b"\x80", b"."], ids=["empty", "one-byte", "stop-only"])
+def test_almost_nothing_is_no_crash(data: bytes) -> None:
+    """The smallest files have reports."""
+    assert scan_bytes(data, name="x.txt").size == len(data)
+
+
+def test_a_thousand_equal_calls_are_one(tmp_path: Path) -> None:
+    """Calls of one shape are listed once, and different arguments are not merged."""
+    data = b"\x80\x02]" + b"cdatetime\ndate\nK\x01K\x02K\x03\x87Ra" * 1000 + b"cos\nsystem\nX\x04\0\0\0true\x85Ra."
+    report = scan_bytes(data)
+    assert [call.callee for call in report.streams[0].calls] == ["datetime.date", "os.system"]
