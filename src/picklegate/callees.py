@@ -8,7 +8,7 @@ EXECUTION = r"""
     builtins\.(eval|exec|execfile|breakpoint)
     | os\.(system|popen[234]?|exec[lv]p?e?|spawn[lv]p?e?|posix_spawnp?|startfile|_execvpe)
     | subprocess\.(?!(CompletedProcess|CalledProcessError|TimeoutExpired|SubprocessError|STARTUPINFO|PIPE|STDOUT|DEVNULL)$)\w.*
-    | commands\.\w+ | popen2\.\w+ | _aix_support\._read_cmd_output | _osx_support\._read_output
+    | popen2\.\w+ | _aix_support\._read_cmd_output | _osx_support\._read_output
     | pty\.spawn | runpy\.\w+ | (code|_pyrepl\.console)\.(Interactive\w+(\.\w+)?|interact|compile_command)
     | code\.InteractiveInterpreter\.\w+ | codeop\.\w+
     | (pdb|bdb)\.(run|runeval|runcall|main|set_trace|Pdb\b.*|Bdb\b.*)
@@ -90,7 +90,7 @@ antigravity
 
 DATA = r"""
     builtins\.(bool|bytearray|bytes|complex|dict|float|frozenset|int|list|memoryview|object|classmethod|staticmethod|property|range|set|slice|str|tuple|xrange
-        |long|unicode|\w+(Error|Exception|Warning)|StopIteration|KeyboardInterrupt|SystemExit|type)
+        |long|unicode|StopIteration|KeyboardInterrupt|SystemExit|type)
     | collections\.(Counter|OrderedDict|defaultdict|deque|UserDict|UserList|ChainMap) | codecs\.encode
     | datetime\.\w+ | decimal\.\w+ | fractions\.\w+ | uuid\.\w+ | zoneinfo\.\w+(\._unpickle)? | calendar\.\w+ | time\.struct_time
     | pathlib\.(Pure)?(Posix|Windows)?Path | re\._?compile | sre_\w+\.\w+ | array\.(array|_array_reconstructor)
@@ -98,6 +98,8 @@ DATA = r"""
     | enum\.\w+ | string\.Template | random\.Random | ipaddress\.\w+ | logging\.(getLogger|Logger|RootLogger|_levelToName|Formatter)
     | operator\.(attrgetter|itemgetter|methodcaller) | itertools\.(count|cycle|chain|repeat|product|islice) | io\.(BytesIO|StringIO)
     | typing\.\w+ | dataclasses\.\w+ | threading\.(Lock|RLock|Event|local) | _thread\.\w*lock\w*|queue\.\w+ | weakref\.\w+(Dictionary|Set|ref)
+    | re\.RegexFlag | ast\.[A-Z]\w* | plistlib\.UID | signal\.Signals | inspect\._ParameterKind
+    | socket\.(AddressFamily|SocketKind) | ssl\.(TLSVersion|VerifyMode|_SSLMethod|Options|VerifyFlags)
     | abc\.\w+ | copyreg\.\w+ | functools\.partial | locale\.\w+ | mmap\.ACCESS_\w+ | struct\.Struct | email\.message\.\w+ | http\.HTTPStatus
     """
 """Constructors of plain data in the standard library; its other callables have no business in a model."""
@@ -110,7 +112,8 @@ def executes(known: str) -> bool:
 
 def constructs_data(known: str) -> bool:
     """Whether the callable is one of the standard library's constructors of plain data."""
-    return re.fullmatch(DATA, known, re.VERBOSE) is not None
+    exception = known.endswith(("Error", "Exception", "Warning")) and known.partition(".")[0] in STANDARD
+    return exception or re.fullmatch(DATA, known, re.VERBOSE) is not None
 
 
 def serialises(known: str) -> bool:

@@ -20,6 +20,7 @@ _MODULES = {
     "_socket": "socket",
     "_ctypes": "ctypes",
     "_posixsubprocess": "subprocess",
+    "commands": "subprocess",
     "pathlib._local": "pathlib",
     "itertools.imap": "builtins.map",
     "dill._dill": "dill",

@@ -52,6 +52,8 @@ def _bound(event: Event, function: Any, *args: Any, kwargs: Dict | None = None) 
 
 def item(effects: Effects, event: Event, target: Any, key: Any) -> Any:
     """``target[key]``."""
+    if type(target) is Global and target.known.startswith("typing."):
+        return target
     if type(target) is Global and isinstance(key, str):
         if target.known == "sys.modules":
             return effects.global_(event.offset, key, "", "sys.modules")
