@@ -222,6 +222,44 @@ def standard_zip(name: str, content: bytes) -> bytes:
     return out.getvalue()
 
 
+def mar(pickle: bytes, model: str = "model.pt") -> bytes:
+    """What torch-model-archiver writes: a manifest, the handler's name in it, and the model beside it."""
+    manifest = {
+        "runtime": "python",
+        "model": {"modelName": "m", "serializedFile": model, "handler": "image_classifier", "modelVersion": "1.0"},
+        "archiverVersion": "0.9.0",
+    }
+    return zipped(
+        Member(b"MAR-INF/MANIFEST.json", json.dumps(manifest).encode(), 8),
+        Member(model.encode(), torch_zip(pickle), 8),
+        Member(b"index_to_name.json", b'{"0": "cat"}', 8),
+    )
+
+
+def nemo(pickle: bytes) -> bytes:
+    """What NeMo writes: a tar of the configuration, the tokenizer and a torch checkpoint."""
+    return tarred(
+        **{
+            "./model_config.yaml": b"target: nemo.collections.asr.models.EncDecCTCModel\n",
+            "./model_weights.ckpt": torch_zip(pickle, b"model_weights/data.pkl"),
+            "./tokenizer.model": b"\n\x0e\n\x05<unk>\x15\0\0\0\0\x18\x02",
+        }
+    )
+
+
+def skops(array: bytes) -> bytes:
+    """What skops writes: a schema that names classes, and arrays beside it."""
+    node = {"__class__": "ndarray", "__module__": "numpy", "__loader__": "NdArrayNode", "type": "numpy"}
+    schema = {
+        "__class__": "LogisticRegression",
+        "__module__": "sklearn.linear_model._logistic",
+        "__loader__": "ObjectNode",
+        "content": {"content": {"coef_": {**node, "file": "1.npy"}}},
+        "protocol": 2,
+    }
+    return zipped(Member(b"1.npy", array), Member(b"schema.json", json.dumps(schema).encode()))
+
+
 CONTAINERS: dict[str, Callable[[bytes], bytes]] = {
     "raw": lambda pickle: pickle,
     "torch_zip": torch_zip,
@@ -248,5 +286,10 @@ CONTAINERS: dict[str, Callable[[bytes], bytes]] = {
     "tar": lambda pickle: tarred(weights=pickle),
     "tar-gzip": lambda pickle: gzip.compress(tarred(weights=pickle)),
     "stable_baselines": stable_baselines,
+    "mar": mar,
+    "mar-tgz": lambda pickle: gzip.compress(tarred(**{"MAR-INF/MANIFEST.json": b"{}", "model.pt": torch_zip(pickle)})),
+    "nemo": nemo,
+    "nemo-gzip": lambda pickle: gzip.compress(nemo(pickle)),
+    "skops": lambda pickle: skops(npy(pickle)),
 }
 """Where a pickle can travel, with the standard library alone."""

@@ -26,7 +26,7 @@ from container_samples import (
     zipped,
 )
 
-from picklegate.containers import Contents, inflate, read
+from picklegate.containers import Contents, inflate, raw, read
 from picklegate.pickles.opcodes import NAMES
 
 NEAR, FAR = 1 << 12, 1 << 16
@@ -106,6 +106,13 @@ SNIPPETS: dict[str, bytes] = {
 """Each opcode where it leaves the stack as it was."""
 
 
+@pytest.fixture(autouse=True)
+def _small_beginnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files need not be large to be read in two looks."""
+    monkeypatch.setattr(raw, "_AT_ONCE", NEAR)
+    monkeypatch.setattr(inflate, "_PIECE", FAR)
+
+
 class Remote(io.RawIOBase):
     """Bytes that are no memory: each read is counted."""
 
@@ -158,9 +165,8 @@ CARRIERS: dict[str, tuple[int, Callable[[bytes], Contents]]] = {
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)
-def test_no_opcode_hides_what_follows_a_beginning(carrier: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_opcode_hides_what_follows_a_beginning(carrier: str) -> None:
     """Wherever an opcode is cut by the end of the first look, the payload behind it is seen."""
-    monkeypatch.setattr(inflate, "_PIECE", FAR)
     end, scanned = CARRIERS[carrier]
     missed = [
         (opcode, before)
@@ -224,9 +230,8 @@ def test_items_of_an_array_that_lead_behind_it_as_opcodes_are_followed() -> None
     assert ("os", "system") in imports(scan(data.ljust(behind, b"\xff") + PAYLOAD))
 
 
-def test_many_small_streams_hide_nothing_in_compression(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_small_streams_hide_nothing_in_compression() -> None:
     """A compressed file is read on where its beginning is complete streams that do nothing."""
-    monkeypatch.setattr(inflate, "_PIECE", FAR)
     stream = filled(1000)[:-1] + b"."
     assert ("os", "system") in imports(scan(gzip.compress(stream * 100 + PAYLOAD)))
 

@@ -16,8 +16,10 @@ from container_samples import (
     Member,
     imports,
     joblib_file,
+    mar,
     npy,
     scan,
+    skops,
     torch_legacy,
     torch_tar,
     zipped,
@@ -61,6 +63,22 @@ def test_benign_content_is_clean(container: str) -> None:
 def test_containers_have_names(data: bytes, container: str) -> None:
     """The container's name says which loader's reading it was."""
     assert scan(data).container == container
+
+
+def test_a_skops_file_of_numbers_has_no_stream() -> None:
+    """The schema names classes, but nothing in an ordinary skops file is a pickle."""
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }\n"
+    array = b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + struct.pack("<2d", 0.5, -0.25)
+    contents = scan(skops(array), "model.skops")
+    assert (contents.container, contents.streams, contents.findings) == ("zip", (), ())
+
+
+@pytest.mark.parametrize("model", ["model.pt", "weights.bin", "weights"])
+def test_the_model_of_a_mar_is_opened_by_what_it_is(model: str) -> None:
+    """The manifest may call the model what it likes."""
+    contents = scan(mar(PAYLOAD, model), "m.mar")
+    assert [stream.name for stream in contents.streams] == [f"{model}/archive/data.pkl"]
+    assert ("os", "system") in imports(contents)
 
 
 @pytest.mark.parametrize("part", ["magic", "protocol", "sys_info", "object", "keys"])

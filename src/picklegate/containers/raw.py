@@ -15,6 +15,8 @@ from picklegate.pickles.opcodes import COUNTED
 PROBE = 1 << 16
 """Bytes of a beginning that decide whether the rest is read."""
 _RESIDENT_PROBE = 1 << 12
+_AT_ONCE = 1 << 20
+"""Bytes up to which what is in memory is read as a whole at once."""
 _GROWTH = 16
 _LENGTHS = {**COUNTED, 0x95: 8}
 """Opcodes that begin with the length of what follows -> the width of that length, FRAME among them."""
@@ -37,6 +39,8 @@ def read(walk: Walk, source: Source, name: str, depth: int, *, start: int = 0, c
     claimed = claimed or claims(name)
     most = walk.limits.max_inflated_bytes
     size = start + (_RESIDENT_PROBE if source.resident else PROBE)
+    if source.resident and source.size <= _AT_ONCE:
+        size = source.size
     while True:
         data = source.prefix(size)
         reading = _Reading(walk, data, start, source.size)

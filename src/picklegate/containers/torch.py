@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import struct
+from collections.abc import Iterable
 
 from picklegate.containers.source import Buffer, Source
 from picklegate.pickles import Global, Trace
@@ -25,12 +25,12 @@ _SIZES = {
 }  # fmt: skip
 """Bytes of one element, by the name of the storage class."""
 
-_OBJECT = re.compile(r"(?:.*/)?(?:data|constants)\.pkl", re.IGNORECASE | re.DOTALL)
-_RECORD = re.compile(
-    r"(?:data|constants)/[0-9]+|\.?version|byteorder|\.format_version|\.storage_alignment|\.data/serialization_id",
-    re.IGNORECASE,
-)
-_SCRIPT = re.compile(r"(?:[^/]*/)?(?:code/.*|constants\.pkl)", re.IGNORECASE | re.DOTALL)
+_OBJECTS = (b"data.pkl", b"constants.pkl")
+_WORDS = frozenset((
+    b"version", b".version", b"byteorder", b".format_version", b".storage_alignment", b".data/serialization_id",
+))  # fmt: skip
+"""Members of a root that hold a word."""
+_NUMBERED = (b"data", b"constants")
 
 
 def is_magic(data: Buffer, found: Trace) -> bool:
@@ -74,24 +74,29 @@ def after_storages(source: Source, objects: Trace, position: int) -> int:
     return source.size
 
 
-def is_object(name: str) -> bool:
-    """Whether torch would look for an object under this name, in which it does not tell cases apart."""
-    return _OBJECT.fullmatch(name) is not None
+def is_object(name: bytes) -> bool:
+    """Whether torch would look for an object under this name, in which it does not tell ASCII cases apart."""
+    return name[-14:].lower().rpartition(b"/")[2] in _OBJECTS
 
 
-def roots(names: list[str]) -> frozenset[str]:
-    """The directories of an archive in which torch would find an object to load, as ``"archive/"`` in lower case."""
-    return frozenset(name[: name.rfind("/") + 1].lower() for name in names if is_object(name))
+def roots(names: Iterable[bytes]) -> frozenset[bytes]:
+    """The directories of an archive in which torch would find an object to load, as ``b"archive/"`` in lower case."""
+    return frozenset(name[: name.rfind(b"/") + 1].lower() for name in names if is_object(name))
 
 
-def is_record(name: str, inside: frozenset[str]) -> bool:
+def is_record(name: bytes, inside: frozenset[bytes]) -> bool:
     """Whether torch reads a member as raw numbers or a word, and never as a pickle."""
-    cut = name.find("/") + 1
-    return name[:cut].lower() in inside and _RECORD.fullmatch(name, cut) is not None
+    root, slash, label = name.lower().partition(b"/")
+    if root + slash not in inside:
+        return False
+    folder, _, number = label.rpartition(b"/")
+    return (number.isdigit() and folder in _NUMBERED) or label in _WORDS
 
 
-def zip_container(names: list[str], inside: frozenset[str]) -> str:
-    """``"torch_zip"``, ``"torchscript_zip"``, or ``"zip"`` where torch would load nothing."""
-    if not inside:
-        return "zip"
-    return "torchscript_zip" if any(_SCRIPT.fullmatch(name) for name in names) else "torch_zip"
+def zip_container(names: Iterable[bytes]) -> str:
+    """What an archive in which torch finds an object is, by its members that are no records."""
+    for name in names:
+        root, _, rest = name.lower().partition(b"/")
+        if root == b"code" or rest.startswith(b"code/") or b"constants.pkl" in (root, rest):
+            return "torchscript_zip"
+    return "torch_zip"

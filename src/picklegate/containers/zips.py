@@ -42,14 +42,18 @@ _METHODS = {8: "deflate", 12: "bz2", 14: "zip-lzma", 93: "zstd", 95: "xz"}
 class Entry:
     """A member as the central directory describes it."""
 
-    name: str
-    raw_name: bytes
+    label: bytes
     flags: int
     method: int
     crc: int
     packed: int
     size: int
     offset: int
+
+    @property
+    def name(self) -> str:
+        """The name as text."""
+        return self.label.decode("utf-8" if self.flags & 0x800 else "cp437", "replace")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,8 +142,7 @@ def _entries(data: bytes, limit: int) -> tuple[list[Entry], int]:
         label = data[begin : begin + length]
         if _NARROW in (packed, size, offset):
             size, packed, offset = _widened(data[begin + length : begin + length + extra], size, packed, offset)
-        name = label.decode("utf-8" if flags & 0x800 else "cp437", "replace")
-        entries.append(Entry(name, label, flags, method, crc, packed, size, offset))
+        entries.append(Entry(label, flags, method, crc, packed, size, offset))
         place = begin + length + extra + comment
     return entries, place
 
@@ -175,14 +178,14 @@ def _read_directory(walk: Walk, source: Source, name: str, depth: int, directory
         walk.odd("zip.end-record-mismatch", "its end record does not describe its directory", name)
     if not walk.admits(name, len(directory.entries)):
         return "zip"
-    names = [entry.name for entry in directory.entries]
-    inside = torch.roots(names)
-    container = torch.zip_container(names, inside)
+    entries = directory.entries
+    inside = torch.roots(entry.label for entry in entries)
+    if inside:
+        entries = tuple(entry for entry in entries if not torch.is_record(entry.label, inside))
+    container = torch.zip_container(entry.label for entry in entries) if inside else "zip"
     live: set[str] = set()
     opened: list[str] = []
-    for entry in directory.entries:
-        if inside and torch.is_record(entry.name, inside):
-            continue
+    for entry in entries:
         if entry.packed == 0 == entry.size:
             continue
         before = len(walk.streams)
@@ -193,7 +196,7 @@ def _read_directory(walk: Walk, source: Source, name: str, depth: int, directory
         kinds = [_open_member(walk, source, place, entry, path, depth) for place in places]
         if "stable_baselines" in kinds:
             container = "stable_baselines_zip"
-        opened.append(entry.name.lower() if torch.is_object(entry.name) else entry.name)
+        opened.append(entry.name.lower() if torch.is_object(entry.label) else entry.name)
         if len(walk.streams) > before:
             live.add(opened[-1])
     for label, count in Counter(opened).items():
@@ -209,7 +212,7 @@ def _check_overlap(walk: Walk, name: str, directory: Directory) -> None:
         if entry.offset < free:
             walk.odd("zip.overlap", "members share bytes", f"{name}/{entry.name}" if name else entry.name)
             return
-        free = entry.offset + _LOCAL.size + len(entry.raw_name) + entry.packed
+        free = entry.offset + _LOCAL.size + len(entry.label) + entry.packed
 
 
 def _places(source: Source, entry: Entry, directory: Directory) -> list[int]:
@@ -219,14 +222,14 @@ def _places(source: Source, entry: Entry, directory: Directory) -> list[int]:
 
 
 def _open_member(walk: Walk, source: Source, place: int, entry: Entry, path: str, depth: int) -> str:
-    head = source.read(place, _LOCAL.size + len(entry.raw_name) + _SLACK)
+    head = source.read(place, _LOCAL.size + len(entry.label) + _SLACK)
     if not head.startswith(_LOCAL_MAGIC) or len(head) < _LOCAL.size:
         walk.bound("zip.no-local-header", "the directory points at no member", path)
         return ""
     _, _, flags, method, _, _, crc, packed, size, length, extra = _LOCAL.unpack_from(head)
     begin = _LOCAL.size + length + extra
     unlike = []
-    if head[_LOCAL.size : _LOCAL.size + length] != entry.raw_name:
+    if head[_LOCAL.size : _LOCAL.size + length] != entry.label:
         unlike.append("name")
     if method != entry.method:
         unlike.append("method")
@@ -284,9 +287,9 @@ def _salvaged(source: Source) -> Directory:
         _, _, flags, method, _, _, crc, packed, size, length, extra = _LOCAL.unpack_from(data, place)
         following = data.find(_LOCAL_MAGIC, place + 4)
         begin = place + _LOCAL.size + length + extra
-        raw_name = data[place + _LOCAL.size : place + _LOCAL.size + length]
+        label = data[place + _LOCAL.size : place + _LOCAL.size + length]
         room = (following if following > 0 else source.size) - begin
         packed = packed if 0 < packed <= room else max(room, 0)
-        entries.append(Entry(raw_name.decode("cp437"), raw_name, flags, method, crc, packed, size or packed, place))
+        entries.append(Entry(label, flags, method, crc, packed, size or packed, place))
         place = following
     return Directory(start=0, end=0, shift=0, entries=tuple(entries), fits=True)
