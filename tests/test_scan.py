@@ -118,3 +118,24 @@ def test_a_thousand_equal_calls_are_one(tmp_path: Path) -> None:
     data = b"\x80\x02]" + b"cdatetime\ndate\nK\x01K\x02K\x03\x87Ra" * 1000 + b"cos\nsystem\nX\x04\0\0\0true\x85Ra."
     report = scan_bytes(data)
     assert [call.callee for call in report.streams[0].calls] == ["datetime.date", "os.system"]
+
+
+def test_a_list_that_grows_between_two_calls_is_read_again() -> None:
+    """The same tuple, by the memo, holds more when it is handed over a second time."""
+    first = b"\x80\x02cbuiltins\ntuple\nq\x00(]q\x01K\x01tq\x02\x85R0"
+    grown = b"h\x01X\x25\0\0\0__import__('os').system('echo inert')\0"[:-1] + b"a0"
+    report = scan_bytes(first + grown + b"cm_x\nrun\nh\x02\x85R.")
+    calls = {call.callee: call.arguments for call in report.streams[0].calls}
+    assert "__import__" in calls["m_x.run"][0]
+
+
+def test_equal_ends_do_not_hide_a_middle() -> None:
+    """Two long texts that begin and end alike are two calls."""
+    ends = "x" * 400
+    calls = b"".join(
+        b"cm_x\nrun\nX" + len(text).to_bytes(4, "little") + text.encode() + b"\x85R0"
+        for text in (ends + "harmless" + ends, ends + "; import os; os.system('echo inert');" + ends)
+    )
+    report = scan_bytes(b"\x80\x02" + calls + b"N.")
+    assert len(report.streams[0].calls) == 2
+    assert report.verdict > Verdict.CLEAN

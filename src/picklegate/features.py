@@ -132,6 +132,7 @@ class Contents:
     def add(self, value: Any) -> None:
         """Take in ``value`` and what it holds."""
         pending = [value]
+        seen: set[int] = set()
         while pending:
             item = pending.pop()
             if isinstance(item, str) and "\0" in item:
@@ -142,7 +143,9 @@ class Contents:
             elif isinstance(item, bytes):
                 self.blobs.append(item)
             elif isinstance(item, (tuple, list, Dict, Set)):
-                pending.extend(item)
+                if id(item) not in seen:
+                    seen.add(id(item))
+                    pending.extend(item)
             elif isinstance(item, Global):
                 self.globals.append(item)
             elif isinstance(item, Event):

@@ -41,6 +41,8 @@ _CONTAINERS = {0x28: 4, 0x29: 1, 0x5B: 4, 0x3C: 4, 0x3E: 4, 0x7B: 0, 0x3A: 0}
 
 _HEADER = re.compile(rb"[c\xe3](?:.\0\0\0){3}(?:....){1,4}?[s\xf3]", re.DOTALL)
 _TEXT = re.compile(rb"(?=([zZ\xfa\xda])(.)|([aAtus\xe1\xc1\xf3-\xf5])(..\0\0))", re.DOTALL)
+_QUALIFIED = re.compile(r"[\w.]*(?:<(?:locals|lambda|listcomp|setcomp|dictcomp|genexpr)>[\w.]*)+", re.ASCII)
+"""A qualified name, which is a constant up to 3.10."""
 _MOST_TEXT = 4096
 """Bytes of one string that are looked at where the format is not followed."""
 
@@ -250,7 +252,7 @@ def _facts(roots: Iterable[Any]) -> CodeFacts | None:
         elif isinstance(item, (list, tuple)):
             pending.extend((inner, depth) for inner in item[:left])
         elif isinstance(item, str):
-            texts[item] = None
+            (labels if _QUALIFIED.fullmatch(item) else texts)[item] = None
         elif isinstance(item, bytes):
             blobs[item] = None
             if item.isascii():

@@ -17,12 +17,22 @@ Inline = Callable[[dict[str, Any], int], int]
 
 _DEEP = 200
 """Containers in containers that an argument is read to."""
+_WIDE = 256
+"""Items of a container, and bytes of a text, up to which calls are compared."""
+_FEW = 16
+"""Numbers that are kept of a long run of them."""
+_SHAPED = 4
+"""Containers in containers up to which calls are compared."""
 _MANY = 10_000
 """Events after which those that differ only in one plain word are counted as one."""
 
 
 class Exhausted(Exception):  # noqa: N818  a signal inside this package, never an error that users see
     """A bound was passed."""
+
+
+class Unshaped(Exception):  # noqa: N818
+    """A call is too large to be compared with others."""
 
 
 class Retrace(Exception):  # noqa: N818
@@ -58,7 +68,8 @@ class Effects:
         self.globals: dict[tuple[str, str], Global] = {}
         self.seen: dict[Any, Event] = {}
         self.pids: dict[Any, Persistent] = {}
-        self.resolved: dict[tuple[int, bool], tuple[int, Any, Any]] = {}
+        self.flat: dict[tuple[int, bool], tuple[int, Any, Any]] = {}
+        self.nested_values: dict[tuple[int, bool], tuple[int, Any, Any]] = {}
         self.open: set[int] = set()
         self.nodes = 0
 
@@ -199,31 +210,38 @@ class Effects:
         if len(self.events) + len(self.persistent) > self.limits.max_events:
             raise Exhausted(f"more than {self.limits.max_events:,} distinct events")
 
-    def shape(self, opcode: str, callee: Global, args: tuple[Any, ...]) -> Any:
-        """What calls must share to be counted as one: everything but the numbers in them."""
-        parts: list[Any] = [opcode, callee]
-        for item in args:
+    def shape(self, opcode: str, callee: Global, args: Any) -> Any:
+        """What calls must share to be counted as one, all but the numbers in them; None where that is too much."""
+        try:
+            return (opcode, callee, self.parts(args, 0))
+        except Unshaped:
+            return None
+
+    def parts(self, items: Any, deep: int) -> tuple[Any, ...]:
+        """The shape of each item; raises Unshaped."""
+        if len(items) > _WIDE or deep > _SHAPED:
+            raise Unshaped
+        found: list[Any] = []
+        for item in items:
             kind = type(item)
-            if kind is float:
-                parts.append(kind)
+            if kind is float or kind is Persistent:
+                found.append(kind)
             elif kind is int:
-                parts.append(self.word(item))
-            elif kind is tuple or kind is list or kind is Dict or kind is Set:
-                kinds = tuple(map(type, item)) if len(item) < self.keep else (int,)
-                if not _PLAIN.issuperset(kinds):
-                    return None
-                parts.append((kind, kinds))
-            elif kind is Persistent:
-                parts.append(kind)
-            elif kind is str or kind is bytes or kind is Event or kind is Global or item is None or kind is bool:
-                parts.append(item)
+                found.append(self.word(item))
+            elif kind in _CONTAINERS:
+                found.append((kind, self.parts(item, deep + 1)))
+            elif kind in _OPAQUE or item is None:
+                found.append(item)
             else:
-                return None
-        return tuple(parts)
+                raise Unshaped
+        return tuple(found)
 
     def word(self, pos: int) -> Any:
-        """A literal as part of a shape."""
-        text = opcodes.literal(self.data, pos, 512)
+        """A literal as part of a shape; raises Unshaped for a long one."""
+        start, end = opcodes.extent(self.data, pos)
+        if end - start > _WIDE:
+            raise Unshaped
+        text = opcodes.literal(self.data, pos, _WIDE)
         if len(self.events) > _MANY and type(text) is str and text.isidentifier():
             return str
         return text
@@ -232,24 +250,23 @@ class Effects:
 
     def build(self, pos: int, target: Any, state: Any) -> int:
         """BUILD: ``__setstate__`` or attribute writes; the offset of the next opcode."""
-        event = self.feed("BUILD", pos, target, (state,))
-        if type(target) is Event and type(target.callee) is Global:
+        reader = None
+        if self.inline and type(target) is Event and type(target.callee) is Global:
             reader = self.inline.get((target.callee.module, target.callee.name))
-            if reader is not None and event is not None:
-                return reader(attributes(event.args[0]), pos + 1)
-        return pos + 1
+        self.feed("BUILD", pos, target, (state,))
+        return pos + 1 if reader is None else reader(attributes(self.resolve(state)), pos + 1)
 
-    def feed(self, opcode: str, pos: int, target: Any, items: Any) -> Event | None:
+    def feed(self, opcode: str, pos: int, target: Any, items: Any) -> None:
         """Record a write of ``items`` into what is no plain container."""
         if type(target) is int or type(target) is float or target is None:
-            return None
+            return
         owner = target.callee if type(target) is Event else target
         key = self.shape(opcode, owner, items) if type(owner) is Global and type(target) is Event else None
         if key is not None:
             key = (*key, target.kind)
             if key in self.seen:
                 self.seen[key].count += 1
-                return self.seen[key]
+                return
         via = "global" if type(target) is Global else ""
         kind = reflection.TYPES.get(type(target))
         name = (
@@ -264,7 +281,6 @@ class Effects:
         if key is not None:
             self.seen[key] = event
         reflection.written(self, target, event)
-        return event
 
     # Values
 
@@ -287,21 +303,26 @@ class Effects:
         size = len(value)
         if size >= self.keep and kind is not tuple and self.keep < self.limits.max_stack:
             raise Retrace
-        if size > 16:
-            known = self.resolved.get((id(value), whole))
-            if known is not None and known[0] == size:
-                return known[2]
-            if not whole and _PLAIN.issuperset(map(type, value)):
-                value, size = value[:16], 16
+        if not deep:
+            self.nested_values.clear()
+        key = (id(value), whole)
+        known = self.flat.get(key) or self.nested_values.get(key)
+        if known is not None and known[0] == size:
+            return known[2]
         self.nodes += size
         if self.nodes > self.limits.max_arguments:
             raise Exhausted(f"more than {self.limits.max_arguments:,} values in arguments")
+        items = value
+        if not whole and size > _FEW and _PLAIN.issuperset(map(type, value)):
+            items = value[:_FEW]
+            self.nodes -= size
         self.open.add(id(value))
         resolve = self.resolve
-        result = kind([resolve(item, deep + 1, whole=whole) for item in value])
+        result = kind([resolve(item, deep + 1, whole=whole) for item in items])
         self.open.discard(id(value))
-        if size > 16:
-            self.resolved[id(value), whole] = (size, value, result)
+        # Containers only grow, so one of the same size is the same, unless it holds others that grow.
+        cache = self.flat if size > _FEW and _CONTAINERS.isdisjoint(map(type, items)) else self.nested_values
+        cache[key] = (size, value, result)
         return result
 
 
