@@ -94,6 +94,15 @@ def test_stored_code_of_other_versions_is_read(version: str) -> None:
     assert {"m.py", "f", "<module>"} <= set(found.labels)
 
 
+def test_a_qualified_name_is_a_label() -> None:
+    """The names of functions in functions, which are constants up to Python 3.10, are told from text."""
+    constants = (None, "run.<locals>.<lambda>", "exec('<lambda>')")
+    found = facts_of_arguments(fields(COUNTS["3.8"], constants))
+    assert found is not None
+    assert found.texts == ("exec('<lambda>')",)
+    assert "run.<locals>.<lambda>" in found.labels
+
+
 INTERPRETERS = sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/*/bin/python")))
 
 
