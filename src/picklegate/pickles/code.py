@@ -280,7 +280,7 @@ def _loose(data: bytes, found: CodeFacts | None) -> CodeFacts:
         short = match[1] is not None
         start = match.start() + (2 if short else 5)
         raw = data[start : start + min(int.from_bytes(match[2] if short else match[4], "little"), _MOST_TEXT)]
-        text = _text(raw)
+        text = "" if b"\0" in raw else _text(raw)
         if len(text) > 1 and text.isprintable():
             end = start + len(raw)
             (names if text.isidentifier() else texts)[text] = None
