@@ -78,7 +78,7 @@ def main(root: Path, seed: int, output: Path, cache: Path | None, processes: int
     moved = injections(real, streams, judges, processes, seed, size.injected)
     step("the paper's models")
     counted = [result for result in real if result.item.label != "suspicious"]
-    everything_moved = [result for _, group in moved for result in group]
+    everything_moved = [result for _, group in moved for result in group if result.item.family != "alone"]
     baselines = detection_baselines.report(counted, generated, everything_moved, root / "hub_opcode_counts.csv", seed)
     text = detection_report.report(
         real=real,

@@ -55,8 +55,8 @@ def f1(hostile: Sequence[Outcome], honest: Sequence[Outcome], test: Test) -> str
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A Markdown table, every cell escaped; columns after the first are figures."""
-    out = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
+    """A Markdown table, every cell escaped."""
+    out = [_line(head), _line(["---"] * len(head))]
     return "\n".join([*out, *map(_line, lines)])
 
 
