@@ -236,6 +236,15 @@ def test_many_small_streams_hide_nothing_in_compression() -> None:
     assert ("os", "system") in imports(scan(gzip.compress(stream * 100 + PAYLOAD)))
 
 
+def test_arrays_behind_an_array_of_numbers_are_read_in_compression() -> None:
+    """A compressed file of several arrays is read on behind the first, as numpy would."""
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (%d,), }" % (2 * FAR)
+    numbers = b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + bytes(2 * FAR)
+    assert ("os", "system") in imports(scan(gzip.compress(numbers + npy(PAYLOAD))))
+    assert ("os", "system") in imports(scan(zipped(Member(b"a.npy", numbers + npy(PAYLOAD), 8))))
+    assert scan(zipped(Member(b"a.npy", numbers, 8))).streams == ()
+
+
 def test_an_argument_longer_than_the_file_is_not_waited_for() -> None:
     """Of a large binary file that begins like an opcode no more than a beginning is fetched."""
     file = Remote(b"\x8e" + b"\xf0" * 8 + bytes(1 << 21))

@@ -20,10 +20,10 @@ _LONG = re.compile(r"(\d)L\b")
 """Integers as Python 2 wrote them."""
 
 
-def is_plain(source: Source) -> bool:
-    """Whether the first array is known to hold no objects."""
-    size, count, _ = _header(source, 0)
-    return size is not None and size >= 0 and count is not None
+def is_numbers(source: Source, length: int) -> bool:
+    """Whether the first array is known to hold no objects, and to be all of a file of ``length`` bytes."""
+    size, count, begin = _header(source, 0)
+    return size is not None and size >= 0 and count is not None and begin + size * count == length
 
 
 def read(walk: Walk, source: Source, name: str, depth: int) -> str:

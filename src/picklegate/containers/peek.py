@@ -10,16 +10,19 @@ from picklegate.containers.source import Source
 from picklegate.containers.walk import Walk
 
 
-def inflate(walk: Walk, codec: str, source: Source, name: str) -> Inflated | None:
-    """Decompress a beginning, and all of it where that begins a container or a pickle; None where nothing can be."""
+def inflate(walk: Walk, codec: str, source: Source, name: str, length: int = -1) -> Inflated | None:
+    """Decompress a beginning, and all of it where that begins a container or a pickle; None where nothing can be.
+
+    ``length`` is that of the whole, where it is known.
+    """
     found = walk.inflate(codec, source, name, beginning=PROBE)
-    if found is not None and len(found.data) >= PROBE and not found.bound and _is_worth(walk, found.data, name):
+    if found is not None and len(found.data) >= PROBE and not found.bound and _is_worth(walk, found.data, name, length):
         found = walk.inflate(codec, source, name)
     return found
 
 
-def _is_worth(walk: Walk, beginning: bytes, name: str) -> bool:
+def _is_worth(walk: Walk, beginning: bytes, name: str, length: int) -> bool:
     kind = sniff(beginning[:HEAD], len(beginning))
     if kind in READABLE:
-        return kind != "npy" or not numpy.is_plain(Source(beginning))
+        return kind != "npy" or not numpy.is_numbers(Source(beginning), length)
     return raw.is_worth(walk, beginning, claimed=claims(name))

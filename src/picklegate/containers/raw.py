@@ -10,7 +10,7 @@ from picklegate.containers.sniff import HEAD, claims, is_candidate
 from picklegate.containers.source import Buffer, Source
 from picklegate.containers.walk import Walk
 from picklegate.pickles import Trace
-from picklegate.pickles.opcodes import COUNTED
+from picklegate.pickles.opcodes import COUNTED, NAMES
 
 PROBE = 1 << 16
 """Bytes of a beginning that decide whether the rest is read."""
@@ -113,6 +113,8 @@ class _Reading:
         data = self.data
         expected: list[str] = []
         while self.end < len(data) and len(self.traces) <= self.walk.limits.max_streams:
+            if data[self.end] not in NAMES:
+                return
             found = self.walk.trace(data, self.end, self.arrays.hooks)
             live = is_candidate(data, found, claimed=claimed and not self.traces)
             # An array is read in several ways, any of which may go on behind the others.

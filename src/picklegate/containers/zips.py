@@ -263,7 +263,10 @@ def _open_content(walk: Walk, packed: Source, entry: Entry, method: int, path: s
         return ""
     else:
         codec = _METHODS[method]
-        inflated = walk.inflate(codec, packed, path) if may_be_json else peek.inflate(walk, codec, packed, path)
+        if may_be_json:
+            inflated = walk.inflate(codec, packed, path)
+        else:
+            inflated = peek.inflate(walk, codec, packed, path, entry.size)
         if inflated is None:
             return ""
         if inflated.error and len(inflated.data) != entry.size:
