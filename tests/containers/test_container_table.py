@@ -12,6 +12,7 @@ from container_samples import (
     CONTAINERS,
     HOSTILE,
     PAYLOAD,
+    STATE,
     STORAGES,
     Member,
     imports,
@@ -101,6 +102,20 @@ def test_a_short_storage_before_a_second_file_is_skipped() -> None:
     """Whatever the length of the last storage, the second file's magic number is where it ends."""
     first = torch_legacy().removesuffix(STORAGES) + struct.pack("<q", 0)
     assert [stream.trace.stopped for stream in scan(first + torch_legacy()).streams] == [True] * 10
+
+
+def test_storages_whose_length_cannot_be_told_end_at_the_next_file() -> None:
+    """A storage class that is not known hides no second file."""
+    unknown = torch_legacy(object=STATE.replace(b"FloatStorage", b"OtherStorage"))
+    contents = scan(unknown + torch_legacy(object=PAYLOAD))
+    assert ("os", "system") in imports(contents)
+    assert len(contents.streams) == 10
+
+
+def test_streams_where_storages_should_be_are_read() -> None:
+    """A program that calls ``pickle.load`` again and again comes to the payload behind a stream that does nothing."""
+    contents = scan(torch_legacy().removesuffix(STORAGES) + BENIGN + b"N." + PAYLOAD)
+    assert ("os", "system") in imports(contents)
 
 
 def test_storages_that_look_like_a_pickle_are_none() -> None:

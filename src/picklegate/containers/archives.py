@@ -14,6 +14,7 @@ from picklegate.containers.source import Source
 from picklegate.containers.walk import EXTRA, Walk
 from picklegate.pickles import Global
 
+_TORCH_MEMBERS = frozenset(("sys_info", "pickle", "storages", "tensors"))
 _ZFILE_HEADER = 21
 _TAR_RECORD = 10_240
 _TAR_FAULTS = (tarfile.TarError, OSError, ValueError, EOFError, OverflowError, RecursionError, IndexError, struct.error)
@@ -74,6 +75,8 @@ def read_tar(walk: Walk, source: Source, name: str, depth: int) -> str:
             for member in archive:
                 if not walk.admits(name):
                     break
+                if member.name in _TORCH_MEMBERS and (member.islnk() or member.issym()):
+                    walk.bound("tar.link", "a member that torch loads is a link to another", f"{name}/{member.name}")
                 if not member.isreg() or member.size <= 0:
                     continue
                 names.add(member.name)

@@ -78,6 +78,8 @@ def _run(
                 place -= len(engine.unused_data or b"")  # lz4 says None
                 if place >= source.size:
                     break
+                if codec == "gzip":
+                    place += _zeros(source, place)
                 engine = CODECS[codec]()
     except (zlib.error, lzma.LZMAError, OSError, ValueError, EOFError, RuntimeError, MemoryError) as problem:
         error = str(problem) or type(problem).__name__
@@ -85,6 +87,17 @@ def _run(
     if size == complete:
         return Inflated(data=b"".join(parts)), None
     return Inflated(data=b"".join(parts), error=error), damaged
+
+
+def _zeros(source: Source, place: int) -> int:
+    """How many zeros stand at ``place``, which gzip's readers pass over between members (CPython's Lib/gzip.py)."""
+    count = 0
+    while data := source.read(place + count, _CHUNK):
+        rest = data.lstrip(b"\0")
+        count += len(data) - len(rest)
+        if rest:
+            break
+    return count
 
 
 class _Zlib:
@@ -191,8 +204,9 @@ CODECS: dict[str, Callable[[], Any]] = {
     "zlib": lambda: _Zlib(15),
     "deflate": lambda: _Zlib(-15),
     "bz2": bz2.BZ2Decompressor,
-    "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY),
-    "lzma": lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MEMORY),
+    # Readers tell the format of each stream anew (CPython's Lib/lzma.py).
+    "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_AUTO, memlimit=_MEMORY),
+    "lzma": lambda: lzma.LZMADecompressor(lzma.FORMAT_AUTO, memlimit=_MEMORY),
     "zip-lzma": _ZipLzma,
     "lz4": lambda: _library("lz4.frame").LZ4FrameDecompressor(),
     "zstd": _Zstd,

@@ -135,10 +135,17 @@ class _Reading:
                 self.cut = self.cut or len(data) <= self.end < source.size
 
     def _goes_on(self) -> bool:
-        """Whether a stream that imports stands where torch reads storages: for ``pickle.load`` it is the next."""
-        found = self.walk.trace(self.data, self.end)
-        self.cut = self.cut or is_cut(self.data, found, self.size)
-        return bool(found.imports) and is_candidate(self.data, found, claimed=False)
+        """Whether streams of which one imports stand where torch reads storages: ``pickle.load`` reads on there."""
+        place = self.end
+        for _ in range(self.walk.limits.max_streams):
+            found = self.walk.trace(self.data, place)
+            self.cut = self.cut or is_cut(self.data, found, self.size)
+            if found.imports and is_candidate(self.data, found, claimed=False):
+                return True
+            if not found.stopped:
+                break
+            place = found.end
+        return False
 
     def report(self, name: str, depth: int) -> None:
         """Hand the streams to the walk, and those that ``pickle.load`` would see in joblib's arrays."""

@@ -117,6 +117,7 @@ def is_candidate(data: Buffer, found: Trace, *, claimed: bool) -> bool:
     - A protocol header as pickle writes it (2 to 5), unless the very next opcode is none: the loader ends there.
     - Otherwise an import with STACK_GLOBAL, which no text has, or a call, construction or state write beside
       an import of a name that Python could import. What the loader meets later does not matter.
+    - Otherwise opcodes so many or so deep that a limit ended the reading.
     - Otherwise STOP at the very end of the bytes: a small literal, or imports that nothing uses.
 
     So ``GLOBAL`` alone is none in text that goes on: a word list (``cat``, ``dog``), a source (``class A``)
@@ -124,6 +125,8 @@ def is_candidate(data: Buffer, found: Trace, *, claimed: bool) -> bool:
     artifact claims a pickle (``claimed``) there is no text to spare: any import or STOP counts, and so do opcodes
     that are cut off.
     """
+    if found.fault is not None and found.fault.code == "limit.stream":
+        return True
     head = data[found.start : found.start + 2]
     cut = found.fault is not None and found.fault.code == "stream.truncated"
     if len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5 and (found.opcodes > 2 or found.stopped or cut):

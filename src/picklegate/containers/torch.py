@@ -47,14 +47,14 @@ def after_storages(source: Source, objects: Trace, position: int) -> int:
     """Where the raw storages end that begin at ``position``: each is a count of elements, then the elements.
 
     Storages stand there without their type, so every type that ``objects`` refers to is tried until all lengths
-    meet the end, or another file's magic number. Where none does, the rest of the file counts as storages.
+    meet the end, or another file's magic number. Where none does, they end at the next magic number there is.
     """
     sizes = {
         size
         for one in objects.persistent
         if isinstance(one.pid, tuple) and len(one.pid) > 1 and (size := item_size(one.pid[1])) is not None
     }
-    if not sizes:
+    if not objects.persistent:
         return position
     if not source.resident:
         return source.size
@@ -71,6 +71,18 @@ def after_storages(source: Source, objects: Trace, position: int) -> int:
                 if place < end <= source.size and end not in seen:
                     seen.add(end)
                     waiting.append(end)
+    return _next_file(source, position)
+
+
+def _next_file(source: Source, position: int) -> int:
+    """Where the next magic number's pickle begins; the end where there is none, or where telling takes a copy."""
+    data = source.prefix(source.size) if source.is_buffer else b""
+    found = data.find(_MAGIC_BYTES, position)
+    while found >= 0:
+        for place in (found - back for back in _BEHIND_HEADER):
+            if place >= position and data[place] == 0x80:
+                return place
+        found = data.find(_MAGIC_BYTES, found + 1)
     return source.size
 
 
