@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from detection_folds import Fold, Judge
 
-from picklegate import features
+from picklegate import containers, features
 from picklegate.containers import walk
 from picklegate.pickles import Buffer, Event, Trace, trace
 from picklegate.policy import Policy
@@ -142,16 +143,28 @@ def _judge(item: Item) -> Outcome:
 def judged(item: Item, judge: Judge) -> Outcome:
     """Scan one file under the fold's model, and look at what the gate itself has traced."""
     data = item.data or Path(item.path).read_bytes()
-    seen: list[tuple[Buffer, Trace]] = []
+    traced: list[tuple[Buffer, Trace]] = []
+    streams: set[int] = set()
+    read = containers.read
 
-    def recording(stream: Buffer, start: int = 0, **options: object) -> Trace:
-        found = trace(stream, start, **options)  # type: ignore[arg-type]
-        seen.append((stream, found))
+    def tracing(stream: Buffer, start: int = 0, **options: Any) -> Trace:
+        found = trace(stream, start, **options)
+        traced.append((stream, found))
         return found
 
-    with judge.presiding(), mock.patch.object(walk, "trace", recording):
+    def reading(*where: Any, **options: Any) -> containers.Contents:
+        contents = read(*where, **options)
+        streams.update(id(stream.trace) for stream in contents.streams)
+        return contents
+
+    with (
+        judge.presiding(),
+        mock.patch.object(walk, "trace", tracing),
+        mock.patch.object(containers, "read", reading),
+    ):
         report = scan_bytes(data, name=item.name, policy=_POLICY)
-    kept = [pair for pair in seen if pair[1].stopped or pair[1].imports]
+    # The reader tries more beginnings than it takes for streams.
+    kept = [(stream, found) for stream, found in traced if id(found) in streams]
     events = [event for _, found in kept for event in _events(found)]
     worst = report.reasons[0] if report.reasons else None
     verdicts = {finding.verdict for finding in report.reasons}

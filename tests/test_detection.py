@@ -16,15 +16,19 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import detection
 import detection_baselines
 import detection_files
+import detection_folds
 import detection_injection
 import detection_tables
 from detection_files import Item
 from detection_folds import Judge
 
 from picklegate import features
-from picklegate.classifier import classifier
+from picklegate.classifier import KINDS, Classifier
 from picklegate.pickles import trace
+from picklegate.training import fit
 from picklegate.training.carriers import PLACES
+from picklegate.training.dataset import Row
+from picklegate.training.names import Names
 
 _SYSTEM = b"cos\nsystem\n(S'echo true'\ntR."
 
@@ -89,23 +93,38 @@ def test_every_injection_still_calls() -> None:
         assert [event.known for found in streams for event in found.events] == ["os.system"]
 
 
-def test_generated_files_are_judged_outside_their_fold(judge: Judge) -> None:
-    """A hostile file is blocked and an honest one is not, each with its shape, its opcodes and its framework."""
+def test_a_file_is_judged_by_the_gate_and_by_the_rule(judge: Judge) -> None:
+    """A proof blocks what the model lets pass; an honest file passes everything; opcodes are counted."""
     hostile = Item(name="a.pkl", label="malicious", unit="u", fold=0, container="raw", data=_SYSTEM)
     honest = Item(name="b.pkl", label="benign", unit="u", fold=0, container="raw", data=pickle.dumps({"a": 1}))
     caught, passed = (detection_files.judged(item, judge) for item in (hostile, honest))
-    assert caught.gate
-    assert caught.rule
+    assert (caught.gate, caught.rule, caught.model) == (True, True, False)
     assert caught.opcodes == {op.name: 1 for op, _, _ in pickletools.genops(hostile.data)}
-    assert not passed.gate
-    assert not passed.model
+    assert (passed.gate, passed.rule, passed.model) == (False, False, False)
     assert passed.framework == "no imports"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def judge() -> Judge:
-    """The shipped model and vocabulary, as a fold's."""
-    return Judge(classifier=classifier(), vocabulary=features.vocabulary())
+    """A model that holds everything for harmless, and no names."""
+    offsets = dict.fromkeys(KINDS, 0.0)
+    model = Classifier(trees=(), base=-10.0, offsets=offsets, review=0.5, block=0.9, version="none")
+    return Judge(classifier=model, vocabulary=Names().vocabulary())
+
+
+def test_folds_do_not_know_their_own_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fold's vocabulary holds the names of every other fold's groups, and none of its own."""
+    monkeypatch.setattr(fit, "ROUNDS", 1)
+    rows = [_row(f"{number % 2} {number}", f"lib{number}.load", number % 2) for number in range(60)]
+    folds = detection_folds.fit_folds(fit.Material(rows=rows, hub=(), gadgets=()), seed=1)
+    honest = {row.known: detection_folds.fold_of_row(row) for row in rows if row.label == 0}
+    for number, fold in enumerate(folds):
+        assert set(fold.names["callees"]) == {known for known, home in honest.items() if home != number}
+
+
+def _row(group: str, known: str, label: int) -> Row:
+    description = (0.0,) * len(features.DESCRIPTION)
+    return Row(file=group, group=group, source="corpus", family="", known=known, label=label, description=description)
 
 
 def test_strict_threshold_blocks_few() -> None:
