@@ -25,7 +25,8 @@ EXECUTION = r"""
     | torch\.(_dynamo|_inductor|distributed|testing)\.\w.*(\.run_cmd|\.exec|\.eval|_exec\w*)
     | numpy\.testing\.(_private\.utils|utils)\.(runstring|rundocs|measure) | numpy\.testing\.(runstring|rundocs|measure)
     | dill\._eval_repr | dill\.source\.(importable|_importable|getimportable)
-    | test\.support\.script_helper\.\w+ | uuid\._get_command_stdout | platform\.popen
+    | test\.support\.script_helper\.\w+ | uuid\._get_command_stdout | dataclasses\._create_fn | typing\.(get_type_hints|_eval_type|ForwardRef\._evaluate)
+    | numpy\.f2py\.crackfortran\.(myeval|_eval_\w+|param_eval) | platform\.popen
     | pydoc\.(pipepager|tempfilepager|locate|safeimport|ttypager|help) | webbrowser\.(GenericBrowser|BackgroundBrowser)\b.*
     | nturl2path\.popen | antigravity\.\w+
     """
@@ -67,6 +68,27 @@ _SERIALISERS = r"""
     """
 _CODE_MAKERS = r"types\.(CodeType|FunctionType|LambdaType|CellType)|(cloudpickle|dill)\.(_\w+|subimport)"
 
+REACHING = frozenset("""
+    exec eval execfile compile __import__ import_module __builtins__ builtins globals __subclasses__ __globals__ importlib runpy
+    marshal system popen Popen call check_call check_output getoutput getstatusoutput run_path run_module spawn spawnl spawnle
+    spawnlp spawnv spawnvp spawnve posix_spawn fork execl execle execlp execv execve execvp execvpe startfile os posix nt
+    subprocess pty commands _posixsubprocess ctypes CDLL cffi dlopen socket ssl urllib urllib2 urlopen urlretrieve http requests
+    httpx aiohttp ftplib smtplib telnetlib paramiko connect webbrowser open write unlink rmtree remove removedirs chmod shutil
+    tempfile environ getenv getattr setattr b64decode pickle
+    """.split())  # noqa: SIM905
+"""Names in code objects by which code reaches execution, files, the network or other code."""
+
+WRITING = re.compile(
+    r"""
+    .*\.(tofile|write_text|write_bytes|unlink_file|concurrency_safe_write) | copyreg\.(pickle|add_extension|constructor)
+    | sys\.(path|meta_path|path_hooks)\.\w+ | os\.environ\.\w+ | os\.(remove|unlink|rename|replace|rmdir|removedirs|truncate|chmod|link|symlink|putenv)
+    | shutil\.(rmtree|move|copy\w*) | io\.(FileIO|open|open_code) | builtins\.open | pathlib\.\w+\.(unlink|rename|rmdir|touch|open)
+    """,
+    re.VERBOSE,
+)
+"""Calls that write files or what the whole process uses; no honest file makes them."""
+
+
 STANDARD = frozenset(
     """
 __future__ _thread abc aifc argparse array ast asyncio atexit base64 bdb binascii bisect builtins bz2 cProfile calendar cgi cgitb
@@ -92,21 +114,29 @@ DATA = r"""
     builtins\.(bool|bytearray|bytes|complex|dict|float|frozenset|int|list|memoryview|object|classmethod|staticmethod|property|range|set|slice|str|tuple|xrange
         |long|unicode|StopIteration|KeyboardInterrupt|SystemExit|type)
     | collections\.(Counter|OrderedDict|defaultdict|deque|UserDict|UserList|ChainMap) | codecs\.encode
-    | datetime\.\w+ | decimal\.\w+ | fractions\.\w+ | uuid\.\w+ | zoneinfo\.\w+(\._unpickle)? | calendar\.\w+ | time\.struct_time
+    | datetime\.\w+ | decimal\.(Decimal|Context|\w*[a-z][A-Z]\w*) | fractions\.Fraction | uuid\.(UUID|SafeUUID)
+    | zoneinfo\.ZoneInfo(\._unpickle)? | calendar\.[A-Z]\w* | time\.struct_time | urllib\.parse\.[A-Z]\w*
     | pathlib\.(Pure)?(Posix|Windows)?Path | re\._?compile | sre_\w+\.\w+ | array\.(array|_array_reconstructor)
     | argparse\.Namespace | types\.(SimpleNamespace|MappingProxyType|GenericAlias|NoneType|ModuleType|CellType)
-    | enum\.\w+ | string\.Template | random\.Random | ipaddress\.\w+ | logging\.(getLogger|Logger|RootLogger|_levelToName|Formatter)
+    | enum\.[A-Z]\w* | string\.Template | random\.Random | ipaddress\.\w+ | logging\.(getLogger|Logger|RootLogger|_levelToName|Formatter)
     | operator\.(attrgetter|itemgetter|methodcaller) | itertools\.(count|cycle|chain|repeat|product|islice) | io\.(BytesIO|StringIO)
-    | typing\.\w+ | dataclasses\.\w+ | threading\.(Lock|RLock|Event|local) | _thread\.\w*lock\w*|queue\.\w+ | weakref\.\w+(Dictionary|Set|ref)
+    | typing\.(?!ForwardRef)[A-Z]\w* | dataclasses\.(Field|InitVar|_MISSING_TYPE|_FIELD_BASE|_HAS_DEFAULT_FACTORY_CLASS) | threading\.(Lock|RLock|Event|local) | _thread\.\w*lock\w*|queue\.\w+ | weakref\.\w+(Dictionary|Set|ref)
     | re\.RegexFlag | ast\.[A-Z]\w* | plistlib\.UID | signal\.Signals | inspect\._ParameterKind
     | socket\.(AddressFamily|SocketKind) | ssl\.(TLSVersion|VerifyMode|_SSLMethod|Options|VerifyFlags)
-    | abc\.\w+ | copyreg\.\w+ | functools\.partial | locale\.\w+ | mmap\.ACCESS_\w+ | struct\.Struct | email\.message\.\w+ | http\.HTTPStatus
+    | abc\.ABCMeta | functools\.partial | inspect\.[A-Z]\w* | collections\._tuplegetter | mmap\.ACCESS_\w+ | struct\.Struct | email\.message\.\w+ | http\.HTTPStatus
     """
 """Constructors of plain data in the standard library; its other callables have no business in a model."""
 
 
+_TELLING = frozenset(("exec", "execfile", "system", "popen", "Popen", "__import__"))
+"""Last steps of a dotted name that tell an execution primitive by whatever way it is reached."""
+
+
 def executes(known: str) -> bool:
     """Whether a call of the callable is a proof of execution."""
+    owner, _, last = known.rpartition(".")
+    if last in _TELLING and "." in owner and "()" not in owner:
+        return True
     return re.fullmatch(EXECUTION, known, re.VERBOSE) is not None
 
 
@@ -114,6 +144,11 @@ def constructs_data(known: str) -> bool:
     """Whether the callable is one of the standard library's constructors of plain data."""
     exception = known.endswith(("Error", "Exception", "Warning")) and known.partition(".")[0] in STANDARD
     return exception or re.fullmatch(DATA, known, re.VERBOSE) is not None
+
+
+def is_builtin_error(known: str) -> bool:
+    """Whether the callable is one of Python's own exceptions, whose text is a message."""
+    return known.startswith("builtins.") and known.endswith(("Error", "Exception", "Warning"))
 
 
 def serialises(known: str) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 from picklegate import callees, literals
 from picklegate.errors import ModelDataError
 from picklegate.pickles import Dict, Event, Global, Persistent, Set, Trace, Unresolved, trace
+from picklegate.pickles.code import MAKERS, facts_of_arguments, facts_of_marshal
 
 REPUTATION: tuple[str, ...] = (
     "callee_projects",
@@ -46,7 +47,7 @@ DESCRIPTION: tuple[str, ...] = (
     *("state", "construction", "on_global", "result_called", "made_function_called"),
     *("argument_count", "no_arguments", "texts", "longest_text", "sentences", "words_only"),
     *("code", "shell", "url", "path", "encoded", "dotted", "special_methods"),
-    *("bytes_count", "longest_bytes", "entropy", "nested_pickle", "nested_imports", "code_object"),
+    *("bytes_count", "longest_bytes", "entropy", "nested_pickle", "nested_imports", "code_object", "code_names"),
     *("imported_arguments", "function_arguments", "executing_arguments", "result_arguments", "unresolved_arguments"),
 )
 """What the event itself shows."""
@@ -60,7 +61,7 @@ FALLING = frozenset(REPUTATION[:4])
 RISING = frozenset(
     (
         *("name_weight", "name_worst", "unresolved", "code", "shell", "url", "encoded", "nested_imports"),
-        *("executing_arguments", "special_methods", "made_function_called", "code_object", "on_global"),
+        *("executing_arguments", "special_methods", "made_function_called", "code_object", "code_names", "on_global"),
     )
 )
 """Features of which more never lowers a score."""
@@ -68,6 +69,8 @@ RISING = frozenset(
 _TOKENS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _CLOSED_SET = 5
 """Benign projects that a serialiser's helper or a plain data constructor counts as seen in at least."""
+_MOST_BLOBS = 16
+"""Bytes arguments of one event that are opened."""
 _VECTOR = 8
 """Words of the longest argument vector that is looked at as a command."""
 _MANY_TEXTS = 12
@@ -164,7 +167,7 @@ def contents(value: Any) -> Contents:
 def arguments(event: Event) -> Contents:
     """The contents of the event's arguments, without names inside code objects and streams judged by themselves."""
     found = contents((event.args, event.kwargs))
-    if callees.makes_code(event.known):
+    if callees.makes_code(event.known) or callees.is_builtin_error(event.known):
         found.texts.clear()
     if callees.makes_code(event.known) or event.known in callees.CARRIERS:
         found.blobs.clear()
@@ -206,7 +209,7 @@ def description(event: Event) -> tuple[float, ...]:
     most = literals.Look(*map(max, zip(*looks, strict=True))) if looks else literals.NOTHING
     functions = [item for item in found.globals if not _is_type(item.known)]
     longest = max(found.blobs, key=len, default=b"")
-    nested = [inner for inner in map(_nested, found.blobs[:64]) if inner is not None]
+    nested = [inner for inner in map(_nested, found.blobs[:_MOST_BLOBS]) if inner is not None]
     made = event.callee if event.name == "unresolved" and isinstance(event.callee, Event) else None
     values = {
         "standard_library": parts[0] in callees.STANDARD,
@@ -241,7 +244,8 @@ def description(event: Event) -> tuple[float, ...]:
         "entropy": round(literals.entropy(longest), 1),
         "nested_pickle": len(nested) > 0,
         "nested_imports": min(max((len(inner.imports) for inner in nested), default=0), 20),
-        "code_object": any(blob[:1] in (b"\xe3", b"c") and len(blob) > 40 and b"\xda" in blob for blob in found.blobs),
+        "code_names": min(len(reaching_names(event)), 10),
+        "code_object": any(facts_of_marshal(blob) for blob in found.blobs[:_MOST_BLOBS]),
         "imported_arguments": min(len(found.globals), 20),
         "function_arguments": min(len(functions), 20),
         "executing_arguments": min(sum(callees.executes(item.known) for item in found.globals), 5),
@@ -249,6 +253,14 @@ def description(event: Event) -> tuple[float, ...]:
         "unresolved_arguments": min(found.unresolved, 20),
     }
     return tuple(float(values[name]) for name in DESCRIPTION)
+
+
+def reaching_names(event: Event) -> frozenset[str]:
+    """Names in the code objects that the event makes or is given, by which code reaches outside (callees.REACHING)."""
+    blobs = contents((event.args, event.kwargs)).blobs[:_MOST_BLOBS]
+    facts = [facts_of_arguments(event.args) if event.known in MAKERS else None, *map(facts_of_marshal, blobs)]
+    names = {part for found in facts if found is not None for name in found.names for part in name.split(".")}
+    return callees.REACHING & names
 
 
 def vector(event: Event, names: Vocabulary) -> tuple[float, ...]:
@@ -283,6 +295,7 @@ def _shell(event: Event, texts: Sequence[str], looks: Sequence[literals.Look]) -
     return signs
 
 
+@lru_cache(maxsize=64)
 def _nested(blob: bytes) -> Trace | None:
     """The pickle that some bytes are, where they look like one."""
     if len(blob) < 4 or blob[0] != 0x80 or not 2 <= blob[1] <= 5:

@@ -137,6 +137,23 @@ def _faults(name: str, found: Trace) -> list[Finding]:
     return findings
 
 
+_LONG_INTEGER = 1_000
+
+_CALLED_BY_OPCODES = frozenset(("append", "extend", "add", "update", "__setstate__", "__setitem__", "__reduce_ex__"))
+"""Methods that opcodes call on whatever lies on the stack."""
+
+
+def _plants(event: Event) -> bool:
+    """Whether a state write sets such a method on an instance to something that can be called."""
+    parts = event.args[0] if event.args and isinstance(event.args[0], tuple) else event.args
+    pairs = [pair for part in parts if isinstance(part, Dict) for pair in zip(part[::2], part[1::2], strict=False)]
+    return event.opcode in ("BUILD", "REDUCE") and any(
+        key in _CALLED_BY_OPCODES and isinstance(value, (Global, Event, Unresolved))
+        for key, value in pairs
+        if isinstance(key, str)
+    )
+
+
 def _proofs(name: str, event: Event) -> list[Finding]:
     """The findings that no score is needed for."""
 
@@ -149,6 +166,10 @@ def _proofs(name: str, event: Event) -> list[Finding]:
     handed = [item.dotted for item in features.arguments(event).globals if callees.executes(item.known)]
     if event.kind == "state" and handed:
         return finding("state.execution", Verdict.MALICIOUS, f"loading writes {handed[0]} into {event.name}")
+    if event.kind == "state" and _plants(event):
+        return finding(
+            "state.planted-method", Verdict.SUSPICIOUS, f"loading gives {event.name} a method that loading calls"
+        )
     if event.kind == "state":
         if isinstance(event.callee, Global):
             return finding(
@@ -162,6 +183,8 @@ def _proofs(name: str, event: Event) -> list[Finding]:
                 "call.made-function", Verdict.MALICIOUS, "loading calls a function that the stream itself makes"
             )
         return finding("call.unresolved", Verdict.SUSPICIOUS, f"loading calls what cannot be told ({event.via})")
+    if callees.WRITING.fullmatch(event.known):
+        return finding("call.write", Verdict.SUSPICIOUS, f"loading calls {spelled}, which changes files or the process")
     closed = callees.serialises(event.known) or callees.constructs_data(event.known)
     if not closed and any(isinstance(text, Cut) for text in features.arguments(event).texts):
         return finding(
@@ -172,15 +195,22 @@ def _proofs(name: str, event: Event) -> list[Finding]:
     return []
 
 
-_RUN_ON_LOAD = frozenset(("__new__", "__setstate__"))
-"""Methods of a class that making and filling an instance runs."""
+_RUN_ON_LOAD = frozenset(
+    (
+        *("__new__", "__setstate__", "__hash__", "__eq__", "__set_name__", "__init_subclass__", "__del__"),
+        *("__setitem__", "append", "extend", "add", "__getattr__", "__getattribute__"),
+    )
+)
+"""Methods of a class that making, filling and keeping an instance runs."""
 
 
 def _made_methods(name: str, found: Trace) -> list[Finding]:
-    """Instances of a class that the stream itself brings, where that class has methods that loading runs."""
+    """Instances of a class that the stream itself brings, with methods that loading runs and that reach outside."""
     made = [event for event in found.events if event.kind == "construct" and event.name.endswith("()")]
     bodies = (event for event in found.events if event.known in _CLASS_BODIES and event.kind == "call")
     if not made or all(_RUN_ON_LOAD.isdisjoint(features.contents(event.args).texts) for event in bodies):
+        return []
+    if not any(features.reaching_names(event) for event in found.events):
         return []
     message = "loading runs a method of a class that the stream itself makes"
     return [
@@ -255,4 +285,6 @@ def spell(value: Any, room: int = 200) -> str:
         return "<persistent>"
     if isinstance(value, Unresolved):
         return "<unresolved>"
+    if isinstance(value, int) and value.bit_length() > _LONG_INTEGER:
+        return f"<integer of {value.bit_length()} bits>"
     return repr(value)[:room]

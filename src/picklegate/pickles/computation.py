@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from picklegate.pickles.opcodes import Cut
 from picklegate.pickles.values import Dict, Event, Set, Unresolved
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _MOST = 1 << 20
 """Bytes or characters of input and output of one computation."""
+
+_MOST_COMPUTED = 1 << 25
+"""The same, of all computations of one stream."""
 
 _METHODS = {
     "str": ("join", "lower", "upper", "strip", "lstrip", "rstrip", "replace", "encode", "split", "swapcase", "casefold",
@@ -29,8 +33,7 @@ _METHODS = {
 _CODECS = frozenset((
     "ascii", "latin1", "latin-1", "iso-8859-1", "utf-8", "utf8", "utf-16", "utf-32", "utf-7",
     "rot13", "rot_13", "rot-13", "hex", "hex_codec", "base64", "base64_codec", "unicode_escape", "unicode-escape",
-    "raw_unicode_escape", "escape_decode",
-    "quopri", "punycode", "cp1252", "idna",
+    "raw_unicode_escape", "escape_decode", "quopri", "cp1252",
 ))  # fmt: skip
 
 
@@ -76,18 +79,19 @@ def _known(value: Any) -> bool:
     """Whether the machine knows the whole value."""
     if isinstance(value, (list, tuple)) and type(value) not in (Dict, Set):
         return all(map(_known, value))
-    return value is None or isinstance(value, (str, bytes, int, float, slice))
+    return value is None or (isinstance(value, (str, bytes, int, float, slice)) and type(value) is not Cut)
 
 
 def _computed(function: Callable[..., Any]) -> Any:
-    def rule(_effects: Effects, event: Event) -> Any:
+    def rule(effects: Effects, event: Event) -> Any:
         if event.kwargs or not _known(event.args) or _size(event.args) > _MOST:
             return None
         try:
             result = function(*event.args)
         except Exception:  # noqa: BLE001  whatever the real call would raise, nothing is known of its result
             return Unresolved("computation", event.offset)
-        return result if _size(result) <= _MOST else None
+        effects.computed += _size(result)
+        return result if _size(result) <= _MOST and effects.computed <= _MOST_COMPUTED else None
 
     return rule
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from picklegate.limits import Limits
-from picklegate.pickles import opcodes, reflection
+from picklegate.pickles import nesting, opcodes, reflection
 from picklegate.pickles.names import canonical
 from picklegate.pickles.opcodes import Buffer, Cut
 from picklegate.pickles.records import Fault, Import, Trace
@@ -48,6 +48,7 @@ class Effects:
         limits: Limits,
         inline: Mapping[tuple[str, str], Inline],
         depth: int,
+        shared: nesting.Shared,
         keep: int,
         trace: Callable[..., Trace],
     ) -> None:
@@ -56,6 +57,7 @@ class Effects:
         self.limits = limits
         self.inline = inline
         self.depth = depth
+        self.shared = shared
         self.keep = keep
         self.trace = trace
         self.imports: dict[tuple[str, str], Import] = {}
@@ -71,6 +73,8 @@ class Effects:
         self.flat: dict[tuple[int, bool], tuple[int, Any, Any]] = {}
         self.nested_values: dict[tuple[int, bool], tuple[int, Any, Any]] = {}
         self.open: set[int] = set()
+        self.texts: dict[int, Any] = {}
+        self.computed = 0
         self.nodes = 0
 
     def note(self, code: str, offset: int, message: str) -> None:
@@ -183,7 +187,8 @@ class Effects:
         value = rule(self, event)
         if value is None:
             return event
-        event.reached = type(value) in (str, bytes) or (type(value) is Global and rule in reflection.REACHING)
+        named = rule in reflection.REACHING and type(value) in (Global, Event)
+        event.reached = named or type(value) in (str, bytes)
         return value if type(value) in _OPAQUE or (type(value) in _CONTAINERS and not value) else Known(value)
 
     def record(
@@ -250,11 +255,18 @@ class Effects:
 
     def build(self, pos: int, target: Any, state: Any) -> int:
         """BUILD: ``__setstate__`` or attribute writes; the offset of the next opcode."""
-        reader = None
-        if self.inline and type(target) is Event and type(target.callee) is Global:
-            reader = self.inline.get((target.callee.module, target.callee.name))
+        reader = self.reader(target) if self.inline and type(target) is Event else None
         self.feed("BUILD", pos, target, (state,))
         return pos + 1 if reader is None else reader(attributes(self.resolve(state)), pos + 1)
+
+    def reader(self, target: Event) -> Inline | None:
+        """Who reads behind the BUILD of ``target``, by the class it is of, whatever way that was named or made."""
+        for made in (target.callee, *target.args[:1]):
+            module, _, name = made.known.rpartition(".") if type(made) is Global else ("", "", "")
+            found = self.inline.get((module, name))
+            if found is not None:
+                return found
+        return None
 
     def feed(self, opcode: str, pos: int, target: Any, items: Any) -> None:
         """Record a write of ``items`` into what is no plain container."""
@@ -284,14 +296,25 @@ class Effects:
 
     # Values
 
+    def text(self, pos: int) -> Any:
+        """The text or bytes literal at ``pos``; a long one is decoded once."""
+        value = self.texts.get(pos)
+        if value is None:
+            value = opcodes.literal(self.data, pos, self.limits.max_literal_bytes)
+            if len(value) > _WIDE:
+                self.texts[pos] = value
+        return value
+
     def resolve(self, value: Any, deep: int = 0, *, whole: bool = True) -> Any:
         """``value`` with each literal as its Python value; raises Retrace where items were dropped.
 
         Unless ``whole``, of a container of many numbers only the first are kept.
         """
         kind = type(value)
-        if kind is int or kind is float:
+        if kind is float:
             return opcodes.literal(self.data, int(value), self.limits.max_literal_bytes)
+        if kind is int:
+            return self.text(value)
         if kind is Known:
             return value.value
         if kind not in _CONTAINERS:

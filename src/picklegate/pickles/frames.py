@@ -68,7 +68,7 @@ class Frames:
         """FRAME at ``pos``, whose content ends at ``end``."""
         if end > len(self.data):
             self.effects.note("stream.frame", pos, "a frame reaches past the end of the data")
-        if pos >= self.end:
+        if pos + 9 >= self.end:
             self.leave(pos)
         elif end > self.end:
             self._cut(pos + 9)
@@ -91,7 +91,7 @@ class Frames:
         effects.note("stream.frame-cut", self.frame, "an argument lies across a frame's end, where unpicklers differ")
         if effects.depth < effects.limits.max_depth:
             data = dropped(self.data, self.start, self.frame, read, self.end)
-            inner = effects.trace(data, limits=effects.limits, depth=effects.depth + 1)
+            inner = effects.trace(data, limits=effects.limits, depth=effects.depth + 1, shared=effects.shared)
             effects.nested.append(("dropped frame end", inner))
 
 

@@ -32,11 +32,15 @@ _CLOUDPICKLE = ("cloudpickle.cloudpickle_fast", "cloudpickle.cloudpickle", "clou
 
 
 _REACHED = frozenset(
-    ("builtins", "__builtins__", "os", "posix", "nt", "sys", "subprocess", "importlib", "shutil", "pickle", "_pickle",
+    ("builtins", "os", "posix", "nt", "sys", "subprocess", "importlib", "shutil", "pickle",
      "cPickle", "runpy", "pty", "socket", "ctypes", "marshal", "commands", "tempfile",
      "webbrowser", "urllib", "requests")
 )  # fmt: skip
 """Modules that a dotted name may pass through on its way (``torch`` + ``serialization.os.system``)."""
+
+
+_STEPS = 100
+"""Steps of a dotted name that are looked at, from its end."""
 
 
 def canonical(module: str, name: str) -> str:
@@ -47,10 +51,15 @@ def canonical(module: str, name: str) -> str:
     """
     while name.endswith(".__call__"):
         name = name[: -len(".__call__")]
-    steps = name.split(".")
+    steps = name.split(".")[-_STEPS:]
     for at in range(len(steps) - 2, -1, -1):
-        if steps[at] in _REACHED:
-            module, name = steps[at], ".".join(steps[at + 1 :])
+        if steps[at] == "__self__":
+            # The ``__self__`` of a builtin function is its module.
+            name = ".".join(steps[at + 1 :])
+            break
+        step = "builtins" if steps[at] == "bltns" else steps[at].strip("_")
+        if step in _REACHED:
+            module, name = step, ".".join(steps[at + 1 :])
             break
     module = _MODULES.get(module, module)
     if "cloudpickle" in module:

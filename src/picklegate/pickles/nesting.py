@@ -4,10 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from picklegate.pickles.opcodes import Cut
 from picklegate.pickles.values import Event, Global
 
 if TYPE_CHECKING:
     from picklegate.pickles.effects import Effects
+    from picklegate.pickles.records import Trace
+
+
+class Shared:
+    """What a stream and those nested in it share: which bytes were traced, and how many."""
+
+    def __init__(self) -> None:
+        """Begin with nothing traced."""
+        self.known: dict[bytes, Trace] = {}
+
+    def trace(self, effects: Effects, data: bytes) -> Trace | None:
+        """The trace of a nested stream, once for the same bytes; None where there are too many."""
+        if data not in self.known:
+            if len(self.known) >= _MOST_NESTED:
+                return None
+            self.known[data] = effects.trace(data, limits=effects.limits, depth=effects.depth + 1, shared=self)
+        return self.known[data]
+
+
+_MOST_NESTED = 256
 
 
 def _load(effects: Effects, event: Event) -> Any:
@@ -15,7 +36,7 @@ def _load(effects: Effects, event: Event) -> Any:
     data = event.args[0] if event.args else None
     if type(data) is Event and data.known in ("io.BytesIO", "io.StringIO") and data.args:
         data = data.args[0]
-    if isinstance(data, str):
+    if isinstance(data, str) and type(data) is not Cut:
         data = data.encode("latin-1", "replace")
     if not isinstance(data, bytes):
         effects.note("stream.nested-unread", event.offset, f"{event.name} loads a stream that is not in the file")
@@ -26,7 +47,10 @@ def _load(effects: Effects, event: Event) -> Any:
     if effects.depth >= effects.limits.max_depth:
         effects.note("limit.depth", event.offset, f"streams are nested more than {effects.limits.max_depth} deep")
         return None
-    inner = effects.trace(data, limits=effects.limits, depth=effects.depth + 1)
+    inner = effects.shared.trace(effects, data)
+    if inner is None:
+        effects.note("limit.depth", event.offset, "more streams are nested than the limits allow")
+        return None
     effects.nested.append((event.name, inner))
     return inner.result if type(inner.result) in (Global, Event, str, bytes) else None
 

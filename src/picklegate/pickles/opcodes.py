@@ -83,6 +83,10 @@ class Cut(str):
     __slots__ = ()
 
 
+_MOST_BYTES = 1 << 28
+"""Bytes of one bytes literal that are kept; a loader that is given more is not followed."""
+
+
 def _cut(data: Buffer, start: int, end: int, most: int) -> bytes:
     if end - start <= most:
         return data[start:end]
@@ -147,7 +151,7 @@ def _literal(data: Buffer, pos: int, most: int) -> Any:
             return struct.unpack(">d", raw)[0] if len(raw) == 8 else 0.0
         return int.from_bytes(raw, "little", signed=op == 0x4A)
     start, end = extent(data, pos)
-    raw = _cut(data, start, end, most)
+    raw = _cut(data, start, end, _MOST_BYTES if op in _BYTES else most)
     if op in COUNTED_NUMBERS:
         return int.from_bytes(raw, "little", signed=True)
     if op in _BYTES:

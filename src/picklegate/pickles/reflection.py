@@ -26,6 +26,8 @@ def attribute(effects: Effects, event: Event, target: Any, name: Any) -> Any:
     if not isinstance(name, str):
         return Unresolved("attribute", event.offset)
     via = event.known.rpartition(".")[2] or "getattr"
+    if name.count(".") > _SPREAD:
+        return Unresolved("attribute", event.offset)
     for step in name.split("."):
         if type(target) is Global:
             path = f"{target.name}.{step}" if target.name else step
@@ -145,6 +147,24 @@ def _through(position: int, arguments: int | None) -> Rule:
         return None
 
     return rule
+
+
+def _iter(effects: Effects, event: Event) -> Any:
+    """``iter(callable, sentinel)`` calls it."""
+    return _again(effects, event, event.args[0], ()) if len(event.args) > 1 else None
+
+
+def _same(position: int) -> Rule:
+    """A callable that returns one of its arguments, or what stands for it."""
+
+    def rule(_effects: Effects, event: Event) -> Any:
+        found = event.args[position] if len(event.args) > position else None
+        return found if type(found) in (Global, Event) else None
+
+    return rule
+
+
+_CAST, _UNION = _same(1), _same(0)
 
 
 def _map(effects: Effects, event: Event) -> Any:
@@ -279,7 +299,12 @@ RULES: dict[str, Rule] = {
     "functools.reduce": _reduce,
     "builtins.reduce": _reduce,
     "types.MethodType": _method,
-    "builtins.iter": _through(0, 9),
+    "typing.cast": _CAST,
+    "operator.or_": _UNION,
+    **dict.fromkeys(
+        ("copy.copy", "copy.deepcopy", "typing.final", "typing.no_type_check", "abc.abstractmethod"), _UNION
+    ),
+    "builtins.iter": _iter,
     "atexit.register": _through(0, None),
     "weakref.finalize": _through(1, None),
     "threading.Timer": _through(1, 2),
@@ -320,7 +345,7 @@ APPLIED: dict[str, Rule] = {
 """Callables made by a call -> the rule for calling what was made."""
 
 
-REACHING = frozenset((_type, _getattr, _getitem, _attrgetter, _itemgetter))
+REACHING = frozenset((_type, _CAST, _UNION, _getattr, _getitem, _attrgetter, _itemgetter))
 """Rules whose result is an object reached by name."""
 
 
@@ -347,6 +372,8 @@ _METHODS = {"__getattribute__": attribute, "__getattr__": attribute, "__getitem_
 def written(effects: Effects, target: Any, event: Event) -> None:
     """Follow a state write: names overwritten on a module or class, which later imports find, a partial's function."""
     state = event.args[0] if event.args else None
+    if type(target) is Event and target.known == "io.BytesIO" and type(state) is tuple and state:
+        target.args = state[:1]
     partial = type(target) is Event and target.known == "functools.partial"
     if partial and type(state) is tuple and len(state) > 1 and isinstance(state[1], (tuple, list)):
         target.args = (state[0], *state[1])

@@ -17,6 +17,7 @@ from picklegate.pickles import opcodes
 from picklegate.pickles.effects import Effects, Exhausted, Inline, Retrace
 from picklegate.pickles.frames import Frames
 from picklegate.pickles.memo import EVERY, wanted
+from picklegate.pickles.nesting import Shared
 from picklegate.pickles.opcodes import Buffer
 from picklegate.pickles.records import Fault, Trace
 from picklegate.pickles.values import Dict, Set
@@ -41,16 +42,18 @@ def trace(
     limits: Limits = DEFAULT,
     inline: Mapping[tuple[str, str], Inline] | None = None,
     depth: int = 0,
+    shared: Shared | None = None,
 ) -> Trace:
     """Execute the stream at ``data[start:]`` symbolically; never raises for content.
 
     ``inline`` maps a class (module, name) to a function that is called after BUILD of one of its
     instances: it tells where opcodes go on after the raw bytes that the loader reads there (joblib).
     """
+    context = (limits, inline or {}, depth, shared or Shared())
     try:
-        return _Machine(data, start, limits, inline or {}, depth, _KEEP).run()
+        return _Machine(data, start, *context, _KEEP).run()
     except Retrace:
-        return _Machine(data, start, limits, inline or {}, depth, limits.max_stack).run()
+        return _Machine(data, start, *context, limits.max_stack).run()
 
 
 class _Machine:
@@ -61,24 +64,22 @@ class _Machine:
         limits: Limits,
         inline: Mapping[tuple[str, str], Inline],
         depth: int,
+        shared: Shared,
         keep: int,
     ) -> None:
         self.data = data
         self.start = self.pos = start
         self.limits = limits
         self.keep = keep
-        self.effects = Effects(data, limits, inline, depth, keep, trace)
+        self.effects = Effects(data, limits, inline, depth, shared, keep, trace)
         self.frames = Frames(data, start, self.effects)
         self.meta: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
-        self.dense = 0
         self.sparse: set[int] = set()
-        self.protocol = 0
-        self.opcodes = 0
+        self.protocol = self.opcodes = 0
 
     def run(self) -> Trace:
-        fault: Fault | None = None
-        result: Any = None
+        fault = result = None
         try:
             result = self.loop()
         except IndexError as error:
@@ -87,13 +88,13 @@ class _Machine:
                 fault = Fault(code="stream.underflow", offset=self.pos, message="an opcode finds the stack empty")
             else:
                 fault = Fault(code="stream.truncated", offset=self.pos, message="the stream ends before STOP")
-        except KeyError:
-            fault = Fault(code="stream.memo-missing", offset=self.pos, message="a memo entry is read that was not set")
         except struct.error:
             fault = Fault(code="stream.truncated", offset=self.pos, message="the stream ends inside an argument")
+        except KeyError:
+            fault = Fault(code="stream.memo-missing", offset=self.pos, message="a memo entry is read that was not set")
         except ValueError as error:
             fault = Fault(code="stream.bad-argument", offset=self.pos, message=str(error)[:200])
-        except Exhausted as error:
+        except (Exhausted, RecursionError) as error:
             fault = Fault(code="limit.stream", offset=self.pos, message=str(error))
         effects = self.effects
         self.frames.leave(self.pos)
