@@ -215,6 +215,17 @@ def test_the_other_reading_of_a_frame_may_go_on_behind_the_beginning() -> None:
     assert ("os", "system") in {(one.module, one.name) for trace in found for one in trace.imports}
 
 
+@pytest.mark.parametrize("length", [NEAR - 1, NEAR + 3, 2 * NEAR], ids=["before", "across", "behind"])
+def test_a_reading_that_ends_past_the_file_hides_not_the_other(length: int) -> None:
+    """The straight reading comes to an argument that no file holds, the other one to the payload behind a frame."""
+    inside = b"B" + struct.pack("<L", length) + bytes(3000)
+    frame = b"\x80\x04\x95" + struct.pack("<Q", len(inside)) + inside
+    endless = b"\x8e" + b"\xf0" * 8
+    data = frame + (bytes(length - 3000) + endless).ljust(length, b"0") + PAYLOAD
+    found = [inner for stream in scan(data).streams for _, inner in stream.trace.nested]
+    assert ("os", "system") in {(one.module, one.name) for trace in found for one in trace.imports}
+
+
 def test_records_whose_kind_shows_behind_the_beginning_are_read_again() -> None:
     """Whether records are raw or a pickle is told by all of the pickle, not by what the first look holds."""
     nested = b"\x80\x02B" + struct.pack("<L", NEAR) + b"\0." + bytes(NEAR - 2) + CALL + b"."

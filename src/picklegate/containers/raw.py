@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from picklegate.containers import joblib, torch
@@ -18,8 +19,7 @@ _RESIDENT_PROBE = 1 << 12
 _AT_ONCE = 1 << 20
 """Bytes up to which what is in memory is read as a whole at once."""
 _GROWTH = 16
-_LENGTHS = {**COUNTED, 0x95: 8}
-"""Opcodes that begin with the length of what follows -> the width of that length, FRAME among them."""
+_FRAME = {0x95: 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +72,19 @@ def is_cut(data: Buffer, found: Trace, size: int) -> bool:
     A reading that ends well inside has not met the end, except in what it asked of it: an argument that is
     longer than the data, the length of a frame, and the second reading where an argument lies across a frame.
     """
-    if found.fault is not None and found.fault.code == "stream.truncated":
-        return _wanted(data, found.fault.offset) <= size
     notes = {note.code: note.offset for note in found.notes}
-    if "stream.frame" in notes and _wanted(data, notes["stream.frame"]) <= size:
+    if "stream.frame-cut" in notes:
         return True
-    return "stream.frame-cut" in notes or found.end + HEAD > len(data)
+    if "stream.frame" in notes and _reach(data, notes["stream.frame"], _FRAME) <= size:
+        return True
+    if found.fault is not None and found.fault.code == "stream.truncated":
+        return _reach(data, found.fault.offset, COUNTED) <= size
+    return found.end + HEAD > len(data)
 
 
-def _wanted(data: Buffer, place: int) -> int:
-    """How far the opcode at ``place`` reaches, as far as a length in it tells."""
-    width = _LENGTHS.get(data[place], 0) if place < len(data) else 0
+def _reach(data: Buffer, place: int, lengths: Mapping[int, int]) -> int:
+    """How far the opcode at ``place`` reaches where it is one that begins with a length, of so many bytes."""
+    width = lengths.get(data[place], 0) if place < len(data) else 0
     length = int.from_bytes(data[place + 1 : place + 1 + width], "little")
     return place + bool(width) + width + length
 
