@@ -123,7 +123,7 @@ DATA = r"""
     | typing\.(?!ForwardRef)[A-Z]\w* | dataclasses\.(Field|InitVar|_MISSING_TYPE|_FIELD_BASE|_HAS_DEFAULT_FACTORY_CLASS) | threading\.(Lock|RLock|Event|local) | _thread\.\w*lock\w*|queue\.\w+ | weakref\.\w+(Dictionary|Set|ref)
     | re\.RegexFlag | ast\.[A-Z]\w* | plistlib\.UID | signal\.Signals | inspect\._ParameterKind
     | socket\.(AddressFamily|SocketKind) | ssl\.(TLSVersion|VerifyMode|_SSLMethod|Options|VerifyFlags)
-    | abc\.ABCMeta | functools\.partial | inspect\.[A-Z]\w* | collections\._tuplegetter | mmap\.ACCESS_\w+ | struct\.Struct | email\.message\.\w+ | http\.HTTPStatus
+    | abc\.ABCMeta | functools\.partial | inspect\.[A-Z]\w* | collections\._tuplegetter | mmap\.ACCESS_\w+ | struct\.Struct | email\.message\.\w+ | http\.HTTPStatus | http\.cookies\.[A-Z]\w*
     """
 """Constructors of plain data in the standard library; its other callables have no business in a model."""
 

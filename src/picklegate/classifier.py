@@ -26,6 +26,10 @@ def _float32(number: float) -> float:
     return float(struct.unpack("<f", struct.pack("<f", number))[0])
 
 
+_ROW = struct.Struct(f"<{len(FEATURES)}f")
+"""A vector in single precision."""
+
+
 def _tree(data: Mapping[str, Any]) -> _Tree:
     left, right = data["left_children"], data["right_children"]
     value = [float(number) for number in data["split_conditions"]]
@@ -55,7 +59,7 @@ class Classifier:
 
     def margin(self, vector: Sequence[float]) -> float:
         """The log-odds that XGBoost itself computes for ``vector``, before the offset of its kind."""
-        row = [_float32(number) for number in vector]
+        row = _ROW.unpack(_ROW.pack(*vector))
         total = self.base
         for left, right, feature, threshold, value in self.trees:
             node = 0
@@ -70,7 +74,7 @@ class Classifier:
 
     def contributions(self, vector: Sequence[float]) -> list[tuple[str, float]]:
         """(feature, log-odds it adds along its paths), the largest first."""
-        row = [_float32(number) for number in vector]
+        row = _ROW.unpack(_ROW.pack(*vector))
         parts = dict.fromkeys(FEATURES, 0.0)
         for left, right, feature, threshold, value in self.trees:
             node = 0

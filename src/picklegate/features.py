@@ -75,6 +75,8 @@ _VECTOR = 8
 """Words of the longest argument vector that is looked at as a command."""
 _MANY_TEXTS = 12
 """Texts in one state from which on a single sign of a command says nothing."""
+_CORPUS = 100
+"""Texts in one object from which on they are a collection, in which anything occurs."""
 _WORD_LIST = 50
 """Texts in one state from which on they are a vocabulary, in which anything occurs."""
 _MOST_TEXTS = 20_000
@@ -207,6 +209,11 @@ def description(event: Event) -> tuple[float, ...]:
         texts = sorted(texts, key=len)[-_MOST_TEXTS:]
     looks = [literals.look(text) for text in texts]
     most = literals.Look(*map(max, zip(*looks, strict=True))) if looks else literals.NOTHING
+    if event.kind != "call" and len(texts) > _CORPUS:
+        most = most._replace(code=0, url=0)
+    if callees.constructs_data(known):
+        # Paths, addresses and dotted names are what such constructors are for.
+        most = most._replace(url=0, path=0, dotted=0)
     functions = [item for item in found.globals if not _is_type(item.known)]
     longest = max(found.blobs, key=len, default=b"")
     nested = [inner for inner in map(_nested, found.blobs[:_MOST_BLOBS]) if inner is not None]
@@ -285,6 +292,8 @@ def _class_like(known: str) -> bool:
 def _shell(event: Event, texts: Sequence[str], looks: Sequence[literals.Look]) -> int:
     """Signs of a command; words count only in a short argument vector, for a long list of words is data."""
     signs = max((look.shell for look in looks if not look.word), default=0)
+    if event.kind != "call" and len(texts) > _CORPUS:
+        return 0
     if event.kind == "state" and len(texts) > _MANY_TEXTS:
         return signs if signs > 1 else 0
     if 0 < len(texts) <= _VECTOR:

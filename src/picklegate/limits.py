@@ -32,7 +32,7 @@ class Limits:
     max_total_inflated_bytes: int = 4 << 30
     """Decompressed bytes of one artifact, all members and depths together."""
     max_ratio: int = 1_100
-    """Decompressed to compressed bytes, of more than a megabyte (deflate ends at 1,032)."""
+    """Decompressed to compressed bytes, of more than 64 MB (deflate ends at 1,032, bz2 and xz go further)."""
 
 
 DEFAULT = Limits()

@@ -147,11 +147,12 @@ class Effects:
     def call(self, kind: str, opcode: str, pos: int, callee: Any, args: Any, kwargs: Any = None) -> Any:
         """Record that ``callee`` is applied to ``args``, as they lie on the stack; the value that results."""
         if type(callee) is Global and type(args) is tuple and kwargs is None and (callee.rule is None or not args):
-            key = self.shape(opcode, callee, args)
             if not args and callee.known in reflection.EMPTY:
-                if key not in self.seen:
-                    self.seen[key] = self.record(kind, opcode, pos, callee, callee.dotted, ())
+                empty = (opcode, callee)
+                if empty not in self.seen:
+                    self.seen[empty] = self.record(kind, opcode, pos, callee, callee.dotted, ())
                 return reflection.EMPTY[callee.known]()
+            key = self.shape(opcode, callee, args)
             found = self.seen.get(key) if key is not None else None
             if found is not None:
                 found.count += 1

@@ -9,9 +9,7 @@ from itertools import islice, repeat
 
 from picklegate.pickles.opcodes import Buffer
 
-EVERY: Container[int] = range(1 << 64)
-"""All memo indexes that a loader could use."""
-
+_EVERY = range(1 << 64)
 _GET = re.compile(rb"g\s*\+?([0-9_]{1,20})")
 _U32 = struct.Struct("<I").unpack_from
 
@@ -27,11 +25,11 @@ def wanted(data: Buffer, start: int) -> Container[int]:
             found.add(_U32(data, pos + 1)[0])
         pos = data.find(b"j", pos + 1)
     else:
-        return EVERY
+        return _EVERY
     many = len(data) >> 4
     texts = list(islice(_GET.finditer(data, start), many))
     if len(texts) == many or any(len(match[1]) == 20 for match in texts):
-        return EVERY
+        return _EVERY
     for match in texts:
         try:
             found.add(int(match[1]))

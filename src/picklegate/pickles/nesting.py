@@ -73,5 +73,11 @@ _PICKLE_LOADERS = (
     "django.core.signing.loads", "jsonpickle.unpickler.loadclass", "srsly.pickle_loads", "srsly.cloudpickle.loads",
 )  # fmt: skip
 
+def load_if_pickle(effects: Effects, event: Event) -> Any:
+    """The rule for what is called ``loads`` and is not known: bytes that are a pickle are taken for one."""
+    data = event.args[0] if event.args else None
+    return _load(effects, event) if isinstance(data, bytes) and data[:1] == b"\x80" else None
+
+
 RULES: dict[str, Any] = dict.fromkeys((*CONTAINER_LOADERS, *_PICKLE_LOADERS), _load)
 """Canonical names of loaders -> the rule, as reflection.py defines them."""

@@ -355,6 +355,8 @@ def rule_of(found: Global) -> Rule | None:
     if rule is not None:
         return rule
     owner, _, method = found.name.rpartition(".")
+    if method in ("loads", "load_pickle", "unpickle"):
+        return nesting.load_if_pickle
     if method not in _METHODS or f".{found.name}".startswith((".dict.", ".object.", ".type.", ".list.", ".str.")):
         return None
     reader = _METHODS[method]

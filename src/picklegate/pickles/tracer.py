@@ -8,7 +8,7 @@ of what is seen here. Known differences are listed in docs/loaders.md.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from itertools import repeat
 from typing import Any
 
@@ -16,7 +16,7 @@ from picklegate.limits import DEFAULT, Limits
 from picklegate.pickles import opcodes
 from picklegate.pickles.effects import Effects, Exhausted, Inline, Retrace
 from picklegate.pickles.frames import Frames
-from picklegate.pickles.memo import EVERY, wanted
+from picklegate.pickles.memo import wanted
 from picklegate.pickles.nesting import Shared
 from picklegate.pickles.opcodes import Buffer
 from picklegate.pickles.records import Fault, Trace
@@ -124,16 +124,16 @@ class _Machine:
 
     def loop(self) -> Any:
         data, memo, meta, keep = self.data, self.memo, self.meta, self.keep
-        fixed, kept, sparse = _FIXED, EVERY, self.sparse
+        fixed, sparse, u32 = _FIXED, self.sparse, _U32
         call, rare = self.effects.call, self.rare
-        pos, dense = self.start, 0
-        stack: list[Any] = []
+        pos, dense, stack = self.start, 0, list[Any]()
         push = stack.append
+        kept: Container[int] | None = None
         budget = repeat(None, 0)
         try:
             while True:
                 self.check(stack)
-                if kept is EVERY and len(memo) > _LARGE_MEMO:
+                if kept is None and len(memo) > _LARGE_MEMO:
                     kept = wanted(data, self.start)
                     for slot in [slot for slot in memo if slot not in kept]:
                         del memo[slot]
@@ -141,9 +141,9 @@ class _Machine:
                 budget = repeat(None, _CHUNK)
                 for _ in budget:
                     op = data[pos]
-                    if fixed[op]:
+                    if width := fixed[op]:
                         push(float(pos))
-                        pos += fixed[op]
+                        pos += width
                     elif op == 0x94:  # MEMOIZE
                         slot = dense
                         if sparse:
@@ -151,7 +151,7 @@ class _Machine:
                             dense = self.occupy(slot, dense)
                         else:
                             dense += 1
-                        if slot in kept:
+                        if kept is None or slot in kept:
                             memo[slot] = stack[-1]
                         pos += 1
                     elif op == 0x8C:  # SHORT_BINUNICODE
@@ -166,12 +166,12 @@ class _Machine:
                         memo[slot] = stack[-1]
                         pos += 2
                     elif op == 0x72:  # LONG_BINPUT
-                        slot = _U32(data, pos + 1)[0]
+                        (slot,) = u32(data, pos + 1)
                         if slot == dense and not sparse:
                             dense += 1
                         else:
                             dense = self.occupy(slot, dense)
-                        if slot in kept:
+                        if kept is None or slot in kept:
                             memo[slot] = stack[-1]
                         pos += 5
                     elif op == 0x68:  # BINGET
@@ -183,7 +183,7 @@ class _Machine:
                         pos += 1
                     elif op == 0x58:  # BINUNICODE
                         push(pos)
-                        pos += 5 + _U32(data, pos + 1)[0]
+                        pos += 5 + u32(data, pos + 1)[0]
                     elif op == 0x28:  # MARK
                         meta.append(stack)
                         stack = []
@@ -254,7 +254,7 @@ class _Machine:
                         push(_CONSTANTS[op])
                         pos += 1
                     elif op == 0x6A:  # LONG_BINGET
-                        push(memo[_U32(data, pos + 1)[0]])
+                        push(memo[u32(data, pos + 1)[0]])
                         pos += 5
                     elif op == 0x51:  # BINPERSID
                         stack[-1] = self.effects.persist(pos, stack[-1])
@@ -273,7 +273,7 @@ class _Machine:
                         end = opcodes.line_end(data, pos + 1)
                         slot = opcodes.index(data[pos + 1 : end])
                         dense = self.occupy(slot, dense)
-                        if slot in kept:
+                        if kept is None or slot in kept:
                             memo[slot] = stack[-1]
                         pos = end + 1
                     elif op == 0x2E:  # STOP

@@ -26,8 +26,8 @@ def main() -> None:
     help="Where model, vocabulary and card go.",
 )
 @click.option("--seed", default=1, show_default=True, help="Seed of the generated samples and of the trees.")
-@click.option("--hostile", "hostile_count", default=6000, show_default=True, help="Hostile samples to generate.")
-@click.option("--benign", "benign_count", default=4000, show_default=True, help="Benign samples to generate.")
+@click.option("--hostile", "hostile_count", default=8000, show_default=True, help="Hostile samples to generate.")
+@click.option("--benign", "benign_count", default=5000, show_default=True, help="Benign samples to generate.")
 def fit_command(root: Path, output: Path, seed: int, hostile_count: int, benign_count: int) -> None:
     """Fit, calibrate and write the model; takes some minutes on two cores."""
     try:

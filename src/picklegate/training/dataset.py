@@ -114,7 +114,7 @@ def payload(sample: Sample) -> list[Event]:
     """The events of a generated hostile sample that do the harm: what its gadget is called or handed with."""
     events: list[Event] = []
     for start, found in _streams(sample.data):
-        inside = start >= sample.start
+        inside = sample.start <= start < sample.end
         events.extend(e for e in found.events if inside or sample.start <= e.offset < sample.end)
         events.extend(event for _, inner in found.nested for event in inner.events)
     target = canonical(sample.module, sample.name)

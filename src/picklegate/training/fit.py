@@ -75,14 +75,17 @@ def hub_group(repo: str) -> str:
     return f"hub {zlib.crc32(repo.partition('/')[0].encode()) % 40}"
 
 
-def matrix(rows: Sequence[Row], names: Names) -> Any:
-    """The vectors of the rows, as float32 of shape (rows, features); each row's own group is left out of the names."""
+def matrix(rows: Sequence[Row], names: Names, *, leave_out: bool = True) -> Any:
+    """The vectors of the rows, as float32 of shape (rows, features).
+
+    Each row's own group is left out of the names, or unknown honest names would never occur in training.
+    """
     vocabularies: dict[str, features.Vocabulary] = {}
     known: dict[tuple[str, str], tuple[float, ...]] = {}
     result: Any = np.zeros((len(rows), len(features.FEATURES)), dtype=np.float32)
     for number, row in enumerate(rows):
         group = hub_group(row.group) if row.source == "hub" else row.group
-        group = group if names.knows(group) else ""
+        group = group if leave_out and names.knows(group) else ""
         if group not in vocabularies:
             vocabularies[group] = names.vocabulary((group,))
         key = (group, row.known)
@@ -152,13 +155,14 @@ REVIEW = 0.5
 BLOCK = 0.9
 
 
-def thresholds(rows: Sequence[Row], scores: Any, vectors: Any) -> dict[str, float]:
-    """Kind of event -> the log-odds that no honest real file reaches out of fold, with a margin."""
+def thresholds(rows: Sequence[Row], *scored: tuple[Any, Any]) -> dict[str, float]:
+    """Kind of event -> the log-odds that no honest real file reaches; ``scored`` are (scores, vectors) of the rows."""
     highest = dict.fromkeys(KINDS, -1.0)
-    for row, score, vector in zip(rows, scores, vectors, strict=True):
-        if row.label == 0 and row.source in ("corpus", "hub"):
-            name = kind(vector)
-            highest[name] = max(highest[name], float(score))
+    for scores, vectors in scored:
+        for row, score, vector in zip(rows, scores, vectors, strict=True):
+            if row.label == 0 and row.source in ("corpus", "hub"):
+                name = kind(vector)
+                highest[name] = max(highest[name], float(score))
     return {name: round(score + MARGIN, 3) for name, score in highest.items()}
 
 
@@ -168,9 +172,9 @@ def write(material: Material, folder: Path, seed: int) -> dict[str, Any]:
     names = names_of(rows, material.hub, material.gadgets)
     vectors = matrix(rows, names)
     labels = np.array([row.label for row in rows])
-    levels = thresholds(rows, out_of_fold(material, seed), vectors)
     booster = train(vectors, labels, weights(rows), seed)
-    booster.set_attr(best_iteration=None)
+    shipped = matrix(rows, names, leave_out=False)
+    levels = thresholds(rows, (out_of_fold(material, seed), vectors), (margins(booster, shipped), shipped))
     files = {
         "model.json": bytes(booster.save_raw("json")),
         "vocabulary.json": json.dumps(names.vocabulary().to_dict(), separators=(",", ":")).encode(),
