@@ -353,6 +353,7 @@ STATES = (
         "A function that every model uses, given an expression.",
         ("torch._utils", "_rebuild_tensor_v2"),
         SHADOW,
+        Verdict.SUSPICIOUS,
     ),
     case("among-parameters", {"layer.weight": [0.1, 0.2], "epoch": 3, "payload": PLAIN}, "Beside parameters.", OS),
     case(
