@@ -97,7 +97,7 @@ def fit_folds(material: fit.Material, seed: int) -> list[Fold]:
     made = []
     for number, (model, vocabulary) in enumerate(fitted):
         others = np.flatnonzero(number_of != number).tolist()
-        levels = fit.thresholds([rows[i] for i in others], scores[others], vectors[others])
+        levels = fit.thresholds([rows[i] for i in others], (scores[others], vectors[others]))
         made.append(Fold(model=model, names=vocabulary, offsets={kind: -level for kind, level in levels.items()}))
     return made
 

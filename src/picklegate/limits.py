@@ -17,8 +17,8 @@ class Limits:
     """Nested marks of one stream."""
     max_events: int = 1_000_000
     """Distinct calls, constructions and state writes kept of one stream."""
-    max_arguments: int = 2_000_000
-    """Values in the arguments of one stream's calls, long runs of numbers left out."""
+    max_arguments: int = 1_000_000
+    """Values that one stream's calls are given again, in containers that grow between them."""
     max_literal_bytes: int = 1 << 20
     """Bytes of one string that are looked at; longer ones are read at both ends."""
     max_depth: int = 8

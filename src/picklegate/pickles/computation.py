@@ -84,14 +84,16 @@ def _known(value: Any) -> bool:
 
 def _computed(function: Callable[..., Any]) -> Any:
     def rule(effects: Effects, event: Event) -> Any:
-        if event.kwargs or not _known(event.args) or _size(event.args) > _MOST:
+        spent = effects.computed > _MOST_COMPUTED
+        if spent or event.kwargs or not _known(event.args) or _size(event.args) > _MOST:
             return None
+        effects.computed += _size(event.args)
         try:
             result = function(*event.args)
         except Exception:  # noqa: BLE001  whatever the real call would raise, nothing is known of its result
             return Unresolved("computation", event.offset)
         effects.computed += _size(result)
-        return result if _size(result) <= _MOST and effects.computed <= _MOST_COMPUTED else None
+        return result if _size(result) <= _MOST else None
 
     return rule
 

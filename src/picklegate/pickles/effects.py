@@ -75,7 +75,8 @@ class Effects:
         self.open: set[int] = set()
         self.texts: dict[int, Any] = {}
         self.computed = 0
-        self.nodes = 0
+        self.sizes: dict[int, tuple[int, Any]] = {}
+        self.again = 0
 
     def note(self, code: str, offset: int, message: str) -> None:
         """Record what does not end the reading; the first of each kind."""
@@ -333,13 +334,13 @@ class Effects:
         known = self.flat.get(key) or self.nested_values.get(key)
         if known is not None and known[0] == size:
             return known[2]
-        self.nodes += size
-        if self.nodes > self.limits.max_arguments:
-            raise Exhausted(f"more than {self.limits.max_arguments:,} values in arguments")
+        self.again += self.sizes.get(id(value), (0, value))[0]
+        if self.again > self.limits.max_arguments:
+            raise Exhausted(f"calls are given more than {self.limits.max_arguments:,} values again")
+        self.sizes[id(value)] = (size, value)
         items = value
         if not whole and size > _FEW and _PLAIN.issuperset(map(type, value)):
             items = value[:_FEW]
-            self.nodes -= size
         self.open.add(id(value))
         resolve = self.resolve
         result = kind([resolve(item, deep + 1, whole=whole) for item in items])

@@ -19,12 +19,13 @@ class Shared:
         """Begin with nothing traced."""
         self.known: dict[bytes, Trace] = {}
 
-    def trace(self, effects: Effects, data: bytes) -> Trace | None:
-        """The trace of a nested stream, once for the same bytes; None where there are too many."""
+    def trace(self, effects: Effects, name: str, data: bytes) -> Trace | None:
+        """The trace of a nested stream, recorded once for the same bytes; None where there are too many."""
         if data not in self.known:
             if len(self.known) >= _MOST_NESTED:
                 return None
             self.known[data] = effects.trace(data, limits=effects.limits, depth=effects.depth + 1, shared=self)
+            effects.nested.append((name, self.known[data]))
         return self.known[data]
 
 
@@ -47,11 +48,10 @@ def _load(effects: Effects, event: Event) -> Any:
     if effects.depth >= effects.limits.max_depth:
         effects.note("limit.depth", event.offset, f"streams are nested more than {effects.limits.max_depth} deep")
         return None
-    inner = effects.shared.trace(effects, data)
+    inner = effects.shared.trace(effects, event.name, data)
     if inner is None:
         effects.note("limit.depth", event.offset, "more streams are nested than the limits allow")
         return None
-    effects.nested.append((event.name, inner))
     return inner.result if type(inner.result) in (Global, Event, str, bytes) else None
 
 
