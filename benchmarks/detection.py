@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+
 import detection_baselines
 import detection_injection
 import detection_report
 from detection_files import Item, Outcome, benign_items, hostile_items, of_corpus, outcomes
 from detection_folds import Fold, folds
-
 from picklegate.training import corpus, dataset
 
 BEGIN = "<!-- benchmarks/detection.py writes from here ... -->"

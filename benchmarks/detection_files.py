@@ -15,7 +15,6 @@ from typing import Any
 from unittest import mock
 
 from detection_folds import Fold, Judge
-
 from picklegate import containers, features
 from picklegate.containers import walk
 from picklegate.pickles import Buffer, Event, Trace, trace

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from detection_tables import share, table
-
 from picklegate.training.carriers import PLACES, Carrier
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from detection_tables import Test, f1, files, share, table, units
-
 from picklegate.training import hostile
 from picklegate.training.families import FAMILIES
 

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import peers
-
 import picklegate
 
 HERE = pathlib.Path(__file__).parent

@@ -21,7 +21,6 @@ import detection_injection
 import detection_tables
 from detection_files import Item
 from detection_folds import Judge
-
 from picklegate import features
 from picklegate.classifier import KINDS, Classifier
 from picklegate.pickles import trace

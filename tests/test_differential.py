@@ -46,6 +46,8 @@ class Colour(enum.Enum):
 
     RED = 1
 
+INDEXES = [b"0", b"1", b"2", b"3", b"1_0", b" 4", b"1\0x", b"-1", b"7"]
+
 
 def _line(draw: random.Random) -> bytes:
     return (
@@ -89,7 +91,7 @@ def _index(width: int) -> Callable[[random.Random], bytes]:
 
 ARGUMENTS: dict[bytes, Callable[[random.Random], bytes]] = {
     **dict.fromkeys([b"F", b"I", b"L", b"S", b"V", b"P"], _line),
-    **dict.fromkeys([b"g", b"p"], lambda draw: draw.choice([b"0", b"1", b"2", b"3", b"1_0", b" 4", b"1\0x", b"-1", b"7"]) + b"\n"),
+    **dict.fromkeys([b"g", b"p"], lambda draw: draw.choice(INDEXES) + b"\n"),
     **dict.fromkeys([b"c", b"i"], lambda draw: _line(draw) + _line(draw)),
     **dict.fromkeys([b"U", b"C", b"\x8c", b"\x8a"], _counted(1)),
     **dict.fromkeys([b"T", b"B", b"X", b"\x8b"], _counted(4)),
@@ -135,11 +137,16 @@ def _benign() -> list[bytes]:
     """What the standard library pickles, in each protocol."""
     values = [
         {"a": [1, 2.5, "x", b"y", None, True], "b": (1, (2, 3)), "c": {1, 2}, "d": frozenset("ab")},
-        collections.OrderedDict(a=1), collections.Counter("abc"), collections.deque([1]), collections.defaultdict(list, a=[1]),
-        dt.datetime(2020, 1, 2, tzinfo=dt.timezone.utc), dt.timedelta(1), decimal.Decimal("1.5"), fractions.Fraction(1, 3),
-        pathlib.PurePosixPath("a/b"), uuid.UUID(int=5), re.compile("a+"), Colour.RED, Colour, functools.partial(int, base=2),
-        operator.attrgetter("a.b"), operator.methodcaller("f", 1), array.array("i", [1, 2]), range(3), slice(1, 2), complex(1, 2),
-        ["x" * 300, "ünï", 1 << 70, -5, 70000, 1e300], [[]] * 3, OSError("x"), bytearray(b"abc"), Ellipsis, int, len, os.path.join,
+        collections.OrderedDict(a=1), collections.Counter("abc"), collections.deque([1]),
+        collections.defaultdict(list, a=[1]),
+        dt.datetime(2020, 1, 2, tzinfo=dt.timezone.utc), dt.timedelta(1), decimal.Decimal("1.5"),
+        fractions.Fraction(1, 3),
+        pathlib.PurePosixPath("a/b"), uuid.UUID(int=5), re.compile("a+"), Colour.RED, Colour,
+        functools.partial(int, base=2),
+        operator.attrgetter("a.b"), operator.methodcaller("f", 1), array.array("i", [1, 2]), range(3), slice(1, 2),
+        complex(1, 2),
+        ["x" * 300, "ünï", 1 << 70, -5, 70000, 1e300], [[]] * 3, OSError("x"), bytearray(b"abc"), Ellipsis, int,
+        len, os.path.join,
     ]  # fmt: skip
     return [pickle.dumps(value, protocol) for value in values for protocol in range(6)]
 
@@ -224,6 +231,7 @@ REGRESSIONS: dict[str, bytes] = {
     "line-across-frame-end": b"\x80\x04\x95\x05\0\0\0\0\0\0\0cmathos\nsystem\n.",
     "name-across-frame-end": b"\x80\x04\x95\x07\0\0\0\0\0\0\0\x8c\x02os\x8c\x06xsystem\x93.",
     "frame-in-frame": b"\x80\x04\x95\x0c\0\0\0\0\0\0\0\x95\x09\0\0\0\0\0\0\0N00cos\nsystem\n.",
+    "frame-header-across-frame-end": b"\x80\x04\x95\x0c\0\0\0\0\0\0\0\x95\x09\0\0\0\0\0\0\0N00czqq\nzname\n.",
     "pop-of-a-mark": b"(0cos\nsystem\n.",
     "memo-key-set-twice": b"\x80\x04\x8c\x02os\x94q\x00\x8c\x06system\x940h\x00\x8c\x06system\x93.",
 }

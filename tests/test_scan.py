@@ -71,7 +71,7 @@ def test_what_is_no_file_is_an_oserror(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     for path in (tmp_path, fifo, tmp_path / "missing"):
-        with pytest.raises(OSError, match="\\w+"):
+        with pytest.raises(OSError, match=r"\w+"):
             scan_file(path)
 
 
