@@ -181,7 +181,11 @@ def _read_directory(walk: Walk, source: Source, name: str, depth: int, directory
     entries = directory.entries
     inside = torch.roots(entry.label for entry in entries)
     if inside:
-        entries = tuple(entry for entry in entries if not torch.is_record(entry.label, inside))
+        entries = tuple(
+            entry
+            for entry in entries
+            if not torch.is_record(entry.label, inside) or _is_array(source, entry, directory)
+        )
     container = torch.zip_container(entry.label for entry in entries) if inside else "zip"
     live: set[str] = set()
     opened: list[str] = []
@@ -213,6 +217,16 @@ def _check_overlap(walk: Walk, name: str, directory: Directory) -> None:
             walk.odd("zip.overlap", "members share bytes", f"{name}/{entry.name}" if name else entry.name)
             return
         free = entry.offset + _LOCAL.size + len(entry.label) + entry.packed
+
+
+def _is_array(source: Source, entry: Entry, directory: Directory) -> bool:
+    """Whether what stands where torch keeps numbers is an array to ``numpy.load``, which may unpickle it."""
+    near = entry.offset + directory.shift
+    return source.is_buffer and (entry.method != 0 or b"\x93NUMPY" in source.read(near, _NEAR))
+
+
+_NEAR = 512
+"""Bytes from a member's header on in which its own first bytes stand, torch's padding to 64 bytes included."""
 
 
 def _places(source: Source, entry: Entry, directory: Directory) -> list[int]:
