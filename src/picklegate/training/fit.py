@@ -148,7 +148,7 @@ def out_of_fold(material: Material, seed: int) -> Any:
     return result
 
 
-MARGIN = 0.25
+MARGIN = 0.6
 """Log-odds between the highest score of an honest real file, out of fold, and the threshold of its kind."""
 
 REVIEW = 0.5
