@@ -21,6 +21,8 @@ _WIDE = 256
 """Items of a container, and bytes of a text, up to which calls are compared."""
 _FEW = 16
 """Numbers that are kept of a long run of them."""
+_REMEMBERED = 1 << 16
+"""Texts of any length that are kept as decoded: names of attributes come again and again by the memo."""
 _SHAPED = 4
 """Containers in containers up to which calls are compared."""
 _MANY = 10_000
@@ -245,10 +247,9 @@ class Effects:
 
     def word(self, pos: int) -> Any:
         """A literal as part of a shape; raises Unshaped for a long one."""
-        start, end = opcodes.extent(self.data, pos)
-        if end - start > _WIDE:
+        text = self.text(pos)
+        if len(text) > _WIDE:
             raise Unshaped
-        text = opcodes.literal(self.data, pos, _WIDE)
         if len(self.events) > _MANY and type(text) is str and text.isidentifier():
             return str
         return text
@@ -299,11 +300,11 @@ class Effects:
     # Values
 
     def text(self, pos: int) -> Any:
-        """The text or bytes literal at ``pos``; a long one is decoded once."""
+        """The text or bytes literal at ``pos``; long ones, and the first of the others, are decoded once."""
         value = self.texts.get(pos)
         if value is None:
             value = opcodes.literal(self.data, pos, self.limits.max_literal_bytes)
-            if len(value) > _WIDE:
+            if len(value) > _WIDE or len(self.texts) < _REMEMBERED:
                 self.texts[pos] = value
         return value
 
