@@ -2,8 +2,9 @@
 
 The C unpickler of a file object that cannot ``peek`` (BytesIO, an unbuffered file, most wrappers) reads a frame
 into its buffer. An argument that does not fit in what is left of the buffer is read from the file *behind* the
-frame, and the rest of the frame is dropped (``_Unpickler_ReadImpl`` and ``_Unpickler_Readline`` in Modules/_pickle.c, before
-CPython 3.13.15 and 3.14.7, which refuse). ``pickle.loads`` and buffered files go straight on.
+frame, and the rest of the frame is dropped (``_Unpickler_ReadImpl`` and ``_Unpickler_Readline`` in
+Modules/_pickle.c, before CPython 3.13.15 and 3.14.7, which refuse). ``pickle.loads`` and buffered files go
+straight on.
 """
 
 from __future__ import annotations
