@@ -160,10 +160,10 @@ def _proofs(name: str, event: Event) -> list[Finding]:
     def finding(code: str, verdict: Verdict, message: str) -> list[Finding]:
         return [Finding(code=code, verdict=verdict, message=message, stream=name, offset=event.offset)]
 
-    spelled = f"{event.name}({', '.join(_arguments(event))})"
     if event.kind != "state" and event.name != "unresolved" and callees.executes(event.known):
-        return finding("call.execution", Verdict.MALICIOUS, f"loading runs {spelled}")
-    handed = [item.dotted for item in features.arguments(event).globals if callees.executes(item.known)]
+        return finding("call.execution", Verdict.MALICIOUS, f"loading runs {_spelled(event)}")
+    given = features.arguments(event)
+    handed = [item.dotted for item in given.globals if callees.executes(item.known)]
     if event.kind == "state" and handed:
         return finding("state.execution", Verdict.MALICIOUS, f"loading writes {handed[0]} into {event.name}")
     if event.kind == "state" and _plants(event):
@@ -184,9 +184,10 @@ def _proofs(name: str, event: Event) -> list[Finding]:
             )
         return finding("call.unresolved", Verdict.SUSPICIOUS, f"loading calls what cannot be told ({event.via})")
     if callees.WRITING.fullmatch(event.known):
-        return finding("call.write", Verdict.SUSPICIOUS, f"loading calls {spelled}, which changes files or the process")
+        message = f"loading calls {_spelled(event)}, which changes files or the process"
+        return finding("call.write", Verdict.SUSPICIOUS, message)
     closed = callees.serialises(event.known) or callees.constructs_data(event.known)
-    if not closed and any(isinstance(text, Cut) for text in features.arguments(event).texts):
+    if not closed and any(isinstance(text, Cut) for text in given.texts):
         return finding(
             "limit.literal", Verdict.UNSCANNABLE, f"a text too long to be read whole is handed to {event.name}"
         )
@@ -247,15 +248,18 @@ def _scored(name: str, score: float, event: Event, vector: tuple[float, ...], mo
         if weight > 0.05
     ]
     verdict = Verdict.MALICIOUS if score >= model.block else Verdict.SUSPICIOUS
-    spelled = f"{event.name}({', '.join(_arguments(event))})"
     action = "writes state into" if event.kind == "state" else "calls"
-    message = f"loading {action} {spelled}: score {math.floor(score * 1000) / 1000:.3f} ({', '.join(parts)})"
+    message = f"loading {action} {_spelled(event)}: score {math.floor(score * 1000) / 1000:.3f} ({', '.join(parts)})"
     return Finding(code="call.score", verdict=verdict, message=message, stream=name, offset=event.offset)
 
 
 def _call(event: Event, score: float) -> Call:
     name = event.name if event.name != "unresolved" or not event.via else f"unresolved ({event.via})"
     return Call(callee=name, arguments=_arguments(event), opcode=event.opcode, offset=event.offset, score=score)
+
+
+def _spelled(event: Event) -> str:
+    return f"{event.name}({', '.join(_arguments(event))})"
 
 
 def _arguments(event: Event) -> tuple[str, ...]:

@@ -149,7 +149,7 @@ class Effects:
 
     def call(self, kind: str, opcode: str, pos: int, callee: Any, args: Any, kwargs: Any = None) -> Any:
         """Record that ``callee`` is applied to ``args``, as they lie on the stack; the value that results."""
-        if type(callee) is Global and type(args) is tuple and kwargs is None and (callee.rule is None or not args):
+        if type(callee) is Global and type(args) is tuple and kwargs is None and callee.rule is None:
             if not args and callee.known in reflection.EMPTY:
                 empty = (opcode, callee)
                 if empty not in self.seen:
@@ -160,11 +160,10 @@ class Effects:
             if found is not None:
                 found.count += 1
                 return found
-            if callee.rule is None:
-                event = self.record(kind, opcode, pos, callee, callee.dotted, self.resolve(args, whole=False))
-                if key is not None:
-                    self.seen[key] = event
-                return event
+            event = self.record(kind, opcode, pos, callee, callee.dotted, self.resolve(args, whole=False))
+            if key is not None:
+                self.seen[key] = event
+            return event
         return self.apply(kind, opcode, pos, self.resolve(callee), self.resolve(args), self.resolve(kwargs))
 
     def apply(self, kind: str, opcode: str, pos: int, callee: Any, args: Any, kwargs: Any = None, via: str = "") -> Any:

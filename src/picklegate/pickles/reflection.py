@@ -199,20 +199,20 @@ def _partial(effects: Effects, event: Event) -> Any:
     return _again(effects, event, made.args[0], (*made.args[1:], *event.args), keywords or None)
 
 
-def _attrgetter(effects: Effects, event: Event) -> Any:
-    names = event.callee.args
-    if not event.args or not names:
-        return None
-    found = tuple(attribute(effects, event, event.args[0], name) for name in names)
-    return found[0] if len(found) == 1 else found
+def _getter(read: Callable[[Effects, Event, Any, Any], Any]) -> Rule:
+    """What attrgetter and itemgetter make, called: one thing read for each name or key, a tuple for several."""
+
+    def rule(effects: Effects, event: Event) -> Any:
+        wanted = event.callee.args
+        if not event.args or not wanted:
+            return None
+        found = tuple(read(effects, event, event.args[0], one) for one in wanted)
+        return found[0] if len(found) == 1 else found
+
+    return rule
 
 
-def _itemgetter(effects: Effects, event: Event) -> Any:
-    keys = event.callee.args
-    if not event.args or not keys:
-        return None
-    found = tuple(item(effects, event, event.args[0], key) for key in keys)
-    return found[0] if len(found) == 1 else found
+_attrgetter, _itemgetter = _getter(attribute), _getter(item)
 
 
 def _methodcaller(effects: Effects, event: Event) -> Any:
