@@ -1,0 +1,55 @@
+"""What all commands share: exit codes, words on stderr, reports on stdout or in a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+import click
+
+from picklegate.render.escape import escape
+from picklegate.report import FileReport, Verdict
+
+EXIT_CLEAN = 0
+EXIT_FOUND = 1
+EXIT_UNSCANNABLE = 2
+EXIT_INTERRUPTED = 130
+"""What a shell reports of a program that SIGINT ended."""
+
+
+def status(reports: Iterable[FileReport]) -> int:
+    """The exit code for these verdicts."""
+    verdicts = {report.verdict for report in reports}
+    if verdicts & {Verdict.SUSPICIOUS, Verdict.MALICIOUS}:
+        return EXIT_FOUND
+    return EXIT_UNSCANNABLE if Verdict.UNSCANNABLE in verdicts else EXIT_CLEAN
+
+
+def wants_colour() -> bool:
+    """Whether stdout is a terminal whose user has not declined colours."""
+    return (
+        sys.stdout is not None
+        and sys.stdout.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") != "dumb"
+    )
+
+
+def write(report: str, output: TextIO | None) -> None:
+    """Write data to ``output``, or to stdout; raises OSError, but not for a reader that has gone."""
+    try:
+        click.echo(report, file=output, nl=False)
+    except OSError as error:
+        if output is None:
+            # What is left in the buffer must not fail once more when the interpreter flushes it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # A reader that has seen enough, as `head` has, is no failure.
+        if not isinstance(error, BrokenPipeError):
+            raise
+
+
+def say(message: str) -> None:
+    """Say one sentence on stderr."""
+    click.echo(f"picklegate: {escape(message, 1000)}", err=True)
