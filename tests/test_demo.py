@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import mmap
 import pickletools
 import tempfile
 import zipfile
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from picklegate.demo import models, tour
+from picklegate.demo import faults, models, tour
 from picklegate.demo.hub_server import Hub
 from picklegate.errors import BlockedError
 
@@ -169,3 +171,56 @@ def test_branches(hub: Hub, web: requests.Session) -> None:
     assert len({first, second, other}) == 3
     for revision, body in {first: b"{}", "main": b"[]", second: b"[]", "refs%2Fpr%2F1": b"()"}.items():
         assert web.get(f"{hub.endpoint}/org/model/resolve/{revision}/config.json").content == body
+
+
+@pytest.mark.parametrize(
+    ("fault", "asked", "status", "headers", "body"),
+    [
+        (faults.refuse(403, "GatedRepo"), "", 403, {"X-Error-Code": "GatedRepo"}, b"GatedRepo"),
+        (faults.busy(429, retry_after_s=7), "", 429, {"Retry-After": "7"}, b""),
+        (faults.header("ETag", '"../x"'), "", 200, {"ETag": '"../x"'}, bytes(range(100))),
+        (faults.content(b"abcdef"), "", 200, {"Content-Length": "6"}, b"abcdef"),
+        (faults.content(b"abcdef"), "bytes=1-2", 206, {"Content-Range": "bytes 1-2/6"}, b"bc"),
+        (faults.shifted, "bytes=1-2", 206, {"Content-Range": "bytes 2-3/100"}, b"\1\2"),
+        (faults.unranged, "bytes=1-2", 200, {"Content-Length": "100"}, bytes(range(100))),
+        (faults.unranged, "bytes=100-", 200, {"Content-Length": "100"}, bytes(range(100))),
+        (faults.compressed, "bytes=1-2", 206, {"Content-Encoding": "gzip"}, b"\1\2"),
+    ],
+    ids=["gated", "busy", "etag", "other", "other-range", "shifted", "unranged", "unranged-416", "compressed"],
+)
+def test_faults(
+    hub: Hub, web: requests.Session, fault: faults.Fault, asked: str, status: int, headers: dict[str, str], body: bytes
+) -> None:
+    """Each does its harm to what it is for, and to nothing else."""
+    hub.faults.append(faults.on(r"^/lfs/", fault, method="GET", skip=1, times=1))
+    address = f"{hub.endpoint}/org/model/resolve/main/weights.bin"
+    well, ill, again = (web.get(address, headers={"Range": asked} if asked else {}) for _ in range(3))
+    assert (well.status_code, well.content) == (again.status_code, again.content)
+    assert (ill.status_code, ill.content) == (status, body)
+    assert headers.items() <= ill.headers.items()
+
+
+def test_a_cut_and_a_stalled_answer(hub: Hub, web: requests.Session) -> None:
+    """The client sees a connection that ends too early, or an answer that does not come."""
+    address = f"{hub.endpoint}/org/model/resolve/main/weights.bin"
+    hub.faults[:] = [faults.on("/lfs/", faults.cut(10))]
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        web.get(address)
+    hub.faults[:] = [faults.on("/lfs/", faults.stall(0.5))]
+    with pytest.raises(requests.ConnectionError):
+        web.get(address, timeout=0.1)
+
+
+def test_a_mapped_file_is_served_like_bytes(hub: Hub, web: requests.Session, tmp_path: Path) -> None:
+    """Its digests and ranges are those of its content."""
+    path = tmp_path / "sparse"
+    with path.open("wb") as file:
+        file.truncate(3_000_000)
+    with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        hub.push("org/model", {"sparse.bin": mapped, "sparse.txt": mapped})
+        plain = web.get(f"{hub.endpoint}/org/model/resolve/main/sparse.txt")
+        assert plain.content == bytes(3_000_000)
+        assert plain.headers["ETag"] == f'"{hashlib.sha1(b"blob 3000000" + bytes(3_000_001)).hexdigest()}"'
+        linked = web.get(f"{hub.endpoint}/org/model/resolve/main/sparse.bin", headers={"Range": "bytes=-9"})
+        assert linked.content == bytes(9)
+        assert linked.headers["ETag"] == f'"{hashlib.sha256(bytes(3_000_000)).hexdigest()}"'

@@ -20,7 +20,8 @@ from huggingface_hub import errors
 
 from picklegate import hub as front_door
 from picklegate.demo import models
-from picklegate.demo.hub_server import Blob, Hub
+from picklegate.demo.hub_server import Hub
+from picklegate.demo.repositories import Blob
 from picklegate.errors import BlockedError
 from picklegate.hub import safe_hf_hub_download, safe_snapshot_download
 from picklegate.policy import Policy
@@ -40,7 +41,7 @@ each_kind = pytest.mark.parametrize("hub", [(), (".bin", ".pt")], indirect=True,
 def _hub(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A Hub whose repository has an ordinary model on main and a hostile one on a branch."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-    monkeypatch.setattr("picklegate.demo.hub_server.LFS_SUFFIXES", getattr(request, "param", (".bin", ".pt")))
+    monkeypatch.setattr("picklegate.demo.repositories.LFS_SUFFIXES", getattr(request, "param", (".bin", ".pt")))
     with Hub({REPO: {**ORDINARY, "sub/copy.bin": ORDINARY[WEIGHTS]}}) as hub:
         hub.push(REPO, HOSTILE, branch="hostile")
         yield hub

@@ -1,26 +1,25 @@
 """A Hub on loopback that speaks to the real huggingface_hub client, with repositories held in memory.
 
 It knows files and LFS files (redirected to another origin), ranges, branches and commits, the information, tree
-and paths-info calls of the API, and the error codes that the client tells apart.
+and paths-info calls of the API, and the error codes that the client tells apart. ``Hub.faults`` make it misbehave.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-LFS_SUFFIXES = (".bin", ".ckpt", ".h5", ".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth", ".safetensors")
-_DATE = "2026-01-01T00:00:00.000Z"
+from picklegate.demo.repositories import Blob, Content, Repository, expanded, information, listing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,49 +35,19 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Blob:
-    """The content of one file under its git and, where the Hub would store it so, its LFS identity."""
+class Answer:
+    """What a request gets: of ``body`` the bytes from ``start`` to ``stop``, by default all.
 
-    path: str
-    data: bytes
-    oid: str
-    sha256: str | None
+    The body waits for ``stall_s`` seconds; with ``cut_at`` the connection ends after so many bytes of it.
+    """
 
-    @classmethod
-    def of(cls, path: str, data: bytes) -> Blob:
-        """The blob of a file, LFS by its suffix."""
-        oid = hashlib.sha1(b"blob %d\0%b" % (len(data), data), usedforsecurity=False).hexdigest()
-        sha256 = hashlib.sha256(data).hexdigest() if path.endswith(LFS_SUFFIXES) else None
-        return cls(path=path, data=data, oid=oid, sha256=sha256)
-
-    def entry(self) -> dict[str, Any]:
-        """The file in a listing of the API."""
-        entry: dict[str, Any] = {"type": "file", "path": self.path, "size": len(self.data), "oid": self.oid}
-        if self.sha256:
-            entry["lfs"] = {"oid": self.sha256, "size": len(self.data), "pointerSize": 134}
-        return entry
-
-
-@dataclass(slots=True)
-class Repository:
-    """Commits by their hash, and the branches that name them."""
-
-    commits: dict[str, dict[str, Blob]] = field(default_factory=dict)
-    branches: dict[str, str] = field(default_factory=dict)
-
-    def push(self, files: Mapping[str, bytes], branch: str) -> str:
-        """Add a commit of exactly these files, and let the branch name it."""
-        blobs = {path: Blob.of(path, data) for path, data in sorted(files.items())}
-        listing = "".join(f"{blob.oid} {path}\n" for path, blob in blobs.items())
-        parent = self.branches.get(branch, "")
-        commit = hashlib.sha1(f"{parent}\n{listing}".encode(), usedforsecurity=False).hexdigest()
-        self.commits[commit] = blobs
-        self.branches[branch] = commit
-        return commit
-
-    def resolve(self, revision: str) -> str | None:
-        """The commit that a branch or a hash names."""
-        return self.branches.get(revision, revision if revision in self.commits else None)
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Content = b""
+    start: int = 0
+    stop: int | None = None
+    stall_s: float = 0
+    cut_at: int | None = None
 
 
 class Hub:
@@ -87,17 +56,18 @@ class Hub:
     The names of data sets begin with ``datasets/``, those of spaces with ``spaces/``, as in their addresses.
     """
 
-    def __init__(self, repositories: Mapping[str, Mapping[str, bytes]], *, page_size: int = 1000) -> None:
+    def __init__(self, repositories: Mapping[str, Mapping[str, Content]], *, page_size: int = 1000) -> None:
         """``repositories`` map repository names to paths to contents; ``page_size`` is that of listings."""
         self.page_size = page_size
         self.requests: list[Request] = []
+        self.faults: list[Callable[[Request, Answer], Answer]] = []
         self.endpoint = self.cdn = ""
         self._repositories: dict[str, Repository] = {}
         self._servers = ExitStack()
         for name, files in repositories.items():
             self.push(name, files)
 
-    def push(self, name: str, files: Mapping[str, bytes], *, branch: str = "main") -> str:
+    def push(self, name: str, files: Mapping[str, Content], *, branch: str = "main") -> str:
         """Replace the files of a branch; the new commit's hash."""
         return self._repositories.setdefault(name, Repository()).push(files, branch)
 
@@ -154,6 +124,7 @@ _API = re.compile(
     r"/api/(?P<kind>models|datasets|spaces)/(?P<name>[^/]+(?:/[^/]+)?)"
     r"(?:/(?P<call>revision|tree|paths-info)/(?P<revision>[^/]+)(?:/(?P<path>.+))?)?"
 )
+_CHUNK = 1 << 20
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -221,18 +192,18 @@ class _Handler(BaseHTTPRequestHandler):
             return
         commit, blobs = found
         if match["call"] in (None, "revision"):
-            self._json(_information(match["name"], commit, blobs))
+            self._json(information(match["name"], commit, blobs))
             return
         expand = query.get("expand", ["false"])[0].lower() in ("1", "true")
         if match["call"] == "paths-info":
             wanted = [blobs[path].entry() for path in query.get("paths", []) if path in blobs]
-            self._json([_expanded(entry, commit) if expand else entry for entry in wanted])
+            self._json([expanded(entry, commit) if expand else entry for entry in wanted])
             return
         recursive = query.get("recursive", ["false"])[0].lower() in ("1", "true")
-        entries = _listing(blobs, unquote(match["path"] or ""), recursive=recursive)
+        entries = listing(blobs, unquote(match["path"] or ""), recursive=recursive)
         start = int(query.get("cursor", ["0"])[0])
         stop = start + self.hub.page_size
-        page = [_expanded(entry, commit) if expand else entry for entry in entries[start:stop]]
+        page = [expanded(entry, commit) if expand else entry for entry in entries[start:stop]]
         following = f"{self.hub.endpoint}{urlsplit(self.path).path}?recursive={recursive}&expand={expand}&cursor={stop}"
         self._json(page, {"Link": f'<{following}>; rel="next"'} if stop < len(entries) else {})
 
@@ -265,71 +236,41 @@ class _Handler(BaseHTTPRequestHandler):
         start = int(first) if first else max(0, size - int(last))
         stop = min(size, int(last) + 1) if first and last else size
         if start >= stop:
-            self._answer(416, b"", {**headers, "Content-Range": f"bytes */{size}"})
+            beyond = {**headers, "Content-Range": f"bytes */{size}"}
+            self._send(Answer(status=416, headers=beyond, body=blob.data, stop=0))
         else:
-            self._answer(206, blob.data[start:stop], {**headers, "Content-Range": f"bytes {start}-{stop - 1}/{size}"})
+            ranged = {**headers, "Content-Range": f"bytes {start}-{stop - 1}/{size}"}
+            self._send(Answer(status=206, headers=ranged, body=blob.data, start=start, stop=stop))
 
-    def _answer(self, status: int, body: bytes, headers: Mapping[str, str] = {}) -> None:
-        self.hub.requests.append(
-            Request(
-                origin=self.origin,
-                method=self.command,
-                path=self.path,
-                range=self.headers.get("Range", ""),
-                authorized="Authorization" in self.headers,
-                status=status,
-            )
+    def _answer(self, status: int, body: Content, headers: Mapping[str, str] = {}) -> None:
+        self._send(Answer(status=status, headers=headers, body=body))
+
+    def _send(self, answer: Answer) -> None:
+        request = Request(
+            origin=self.origin,
+            method=self.command,
+            path=self.path,
+            range=self.headers.get("Range", ""),
+            authorized="Authorization" in self.headers,
+            status=answer.status,
         )
-        self.send_response(status)
-        for name, value in headers.items():
+        for fault in self.hub.faults:
+            answer = fault(request, answer)
+        self.hub.requests.append(replace(request, status=answer.status))
+        start, stop = answer.start, len(answer.body) if answer.stop is None else answer.stop
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(stop - start))
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        time.sleep(answer.stall_s)
+        if self.command == "HEAD":
+            return
+        if answer.cut_at is not None:
+            stop = min(stop, start + answer.cut_at)
+            self.close_connection = True
+        for position in range(start, stop, _CHUNK):
+            self.wfile.write(answer.body[position : min(stop, position + _CHUNK)])
 
     def log_message(self, *args: object) -> None:
         """Keep the terminal to the caller; the requests are in ``hub.requests``."""
-
-
-def _information(name: str, commit: str, blobs: Mapping[str, Blob]) -> dict[str, Any]:
-    return {
-        "_id": commit[:24],
-        "id": name,
-        "modelId": name,
-        "author": name.partition("/")[0],
-        "sha": commit,
-        "private": False,
-        "gated": False,
-        "disabled": False,
-        "tags": [],
-        "downloads": 0,
-        "likes": 0,
-        "createdAt": _DATE,
-        "lastModified": _DATE,
-        "siblings": [{"rfilename": path} for path in blobs],
-    }
-
-
-def _listing(blobs: Mapping[str, Blob], folder: str, *, recursive: bool) -> list[dict[str, Any]]:
-    """The entries below a folder, its own folders first as git sorts them among the files."""
-    prefix = f"{folder}/" if folder else ""
-    entries: dict[str, dict[str, Any]] = {}
-    for path, blob in blobs.items():
-        if not path.startswith(prefix):
-            continue
-        parts = path[len(prefix) :].split("/")
-        for depth in range(1, len(parts) if recursive else min(len(parts), 2)):
-            parent = prefix + "/".join(parts[:depth])
-            oid = hashlib.sha1(parent.encode(), usedforsecurity=False).hexdigest()
-            entries.setdefault(parent, {"type": "directory", "path": parent, "size": 0, "oid": oid})
-        if recursive or len(parts) == 1:
-            entries[path] = blob.entry()
-    return [entries[path] for path in sorted(entries)]
-
-
-def _expanded(entry: dict[str, Any], commit: str) -> dict[str, Any]:
-    """The entry with the commit and the scanners' answers that ``expand`` asks for."""
-    status = {"status": "unscanned", "avScan": {"virusFound": False}, "pickleImportScan": {"pickleImports": []}}
-    last = {"id": commit, "title": "Add files", "date": _DATE}
-    return {**entry, "lastCommit": last, "securityFileStatus": status}
