@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from picklegate.limits import Limits
-from picklegate.pickles import nesting, opcodes, reflection
+from picklegate.pickles import nesting, opcodes, reflection, uses
 from picklegate.pickles.names import canonical
 from picklegate.pickles.opcodes import Buffer, Cut
 from picklegate.pickles.records import Fault, Import, Trace
@@ -218,6 +218,11 @@ class Effects:
         if len(self.events) + len(self.persistent) > self.limits.max_events:
             raise Exhausted(f"more than {self.limits.max_events:,} distinct events")
 
+    def settled(self, result: Any) -> tuple[Event, ...]:
+        """The events of the whole stream, with what became of their results; ``result`` is what the load returns."""
+        uses.settle(self.events, result)
+        return tuple(self.events)
+
     def shape(self, opcode: str, callee: Global, args: Any) -> Any:
         """What calls must share to be counted as one, all but the numbers in them; None where that is too much."""
         try:
@@ -274,7 +279,10 @@ class Effects:
         """Record a write of ``items`` into what is no plain container."""
         if type(target) is int or type(target) is float or target is None:
             return
-        owner = target.callee if type(target) is Event else target
+        owner = target
+        if type(target) is Event:
+            owner = target.callee
+            target.written = True
         key = self.shape(opcode, owner, items) if type(owner) is Global and type(target) is Event else None
         if key is not None:
             key = (*key, target.kind)

@@ -243,6 +243,8 @@ def _setattr(effects: Effects, event: Event) -> Any:
         event.kind, event.callee, event.args = "state", target, (Dict((name, value)),)
         event.name = target.dotted if type(target) is Global else getattr(target, "name", "unresolved")
         event.known = getattr(target, "known", "")
+        if type(target) is Event:
+            target.written = True
         written(effects, target, event)
     return None
 

@@ -107,7 +107,7 @@ class _Machine:
             fault=fault,
             notes=tuple(effects.notes.values()),
             imports=tuple(effects.imports.values()),
-            events=tuple(effects.events),
+            events=effects.settled(result),
             persistent=tuple(effects.persistent),
             nested=tuple(effects.nested),
             blobs=tuple(effects.blobs),

@@ -78,6 +78,12 @@ class Event:
     ``kind`` is ``"call"`` (REDUCE, INST, OBJ of a function), ``"construct"`` (NEWOBJ ...) or ``"state"``
     (BUILD, and items fed to what is no plain container); ``callee`` is what is called or
     written to, ``name`` its dotted name or ``"unresolved"``.
+
+    What becomes of the result (``called``, ``given``, ``stored``, ``written``, ``kept``; none of them: it is dropped)
+    is that of all events counted as this one. Whoever writes the stream chooses it freely: a use says nothing for
+    an event. ``depth`` is of the event itself, nothing beside it or after it changes it. Where the machine knows
+    the result (``reached``, or a value computed) that goes on instead of the event: it has no uses, and counts
+    for no depth.
     """
 
     kind: str
@@ -95,5 +101,15 @@ class Event:
     """Whether the stream goes on to call the result."""
     reached: bool = False
     """Whether the machine knows its whole result: an object reached by name, or a text computed."""
+    given: bool = False
+    """Whether the result is handed to another call or construction, alone or in containers."""
+    stored: bool = False
+    """Whether the result is part of a state, or of items, that the stream writes into an object."""
+    written: bool = False
+    """Whether the stream writes state or items into the result."""
+    kept: bool = False
+    """Whether the result is what the load returns, alone or in containers."""
+    depth: int = 1
+    """How many events lie in one another: 1 for one whose callee and arguments no other event made."""
     count: int = 1
     """How many events of this shape the stream has."""
