@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from picklegate import callees, features
 from picklegate.classifier import Classifier, classifier
@@ -13,6 +13,9 @@ from picklegate.errors import PolicyError
 from picklegate.limits import DEFAULT, Limits
 from picklegate.pickles import Cut, Dict, Event, Fault, Global, Persistent, Set, Trace, Unresolved, canonical
 from picklegate.report import Call, FileReport, Finding, StreamReport, Verdict
+
+OnBlock = Literal["raise", "quarantine", "skip"]
+"""What a front door does with a blocked file."""
 
 _MOST_CALLS = 500
 _MOST_FINDINGS = 50
@@ -23,18 +26,23 @@ class Policy:
     """What users decide: from which verdict on files are blocked, and what they trust by name or digest.
 
     ``allow_imports`` are dotted names as the report spells them; ``allow_digests`` are
-    hexadecimal SHA-256 digests of whole files. Raises PolicyError for an option that is wrong.
+    hexadecimal SHA-256 digests of whole files. With ``on_block``, a download that is blocked raises BlockedError
+    and keeps nothing; ``"quarantine"`` raises and keeps what had arrived out of reach; ``"skip"`` leaves the
+    blocked files of a snapshot out of it, with a warning. Raises PolicyError for an option that is wrong.
     """
 
     block_from: Verdict = Verdict.SUSPICIOUS
     allow_imports: tuple[str, ...] = ()
     allow_digests: tuple[str, ...] = ()
+    on_block: OnBlock = "raise"
     limits: Limits = field(default=DEFAULT)
 
     def __post_init__(self) -> None:
         """Check each option."""
         if not isinstance(self.block_from, Verdict) or self.block_from == Verdict.CLEAN:
             raise PolicyError("block_from: must be Verdict.SUSPICIOUS, UNSCANNABLE or MALICIOUS")
+        if self.on_block not in get_args(OnBlock):
+            raise PolicyError("on_block: must be 'raise', 'quarantine' or 'skip'")
         for option in ("allow_imports", "allow_digests"):
             value = getattr(self, option)
             if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):

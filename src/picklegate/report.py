@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,17 @@ class Finding:
             "offset": self.offset,
         }
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Finding:
+        """The finding of a JSON form; raises KeyError or TypeError for anything else, as all of these do."""
+        return cls(
+            code=data["code"],
+            verdict=Verdict[data["verdict"]],
+            message=data["message"],
+            stream=data["stream"],
+            offset=data["offset"],
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
@@ -75,6 +87,17 @@ class Call:
             "offset": self.offset,
             "score": round(self.score, 6),
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Call:
+        """The call of a JSON form."""
+        return cls(
+            callee=data["callee"],
+            arguments=tuple(data["arguments"]),
+            opcode=data["opcode"],
+            offset=data["offset"],
+            score=data["score"],
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +127,19 @@ class StreamReport:
             "calls": [call.to_dict() for call in self.calls],
             "findings": [finding.to_dict() for finding in self.findings],
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> StreamReport:
+        """The report of a JSON form."""
+        return cls(
+            name=data["name"],
+            verdict=Verdict[data["verdict"]],
+            score=data["score"],
+            decided_by=data["decided_by"],
+            imports=tuple((module, name) for module, name in data["imports"]),
+            calls=tuple(map(Call.from_dict, data["calls"])),
+            findings=tuple(map(Finding.from_dict, data["findings"])),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,3 +188,15 @@ class FileReport:
             "findings": [finding.to_dict() for finding in self.findings],
             "streams": [stream.to_dict() for stream in self.streams],
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> FileReport:
+        """The report of a JSON form, of which the verdict and the score are computed anew."""
+        return cls(
+            name=data["path"],
+            container=data["container"],
+            size=data["size"],
+            sha256=data["sha256"],
+            streams=tuple(map(StreamReport.from_dict, data["streams"])),
+            findings=tuple(map(Finding.from_dict, data["findings"])),
+        )

@@ -1,0 +1,182 @@
+"""Verdicts kept by content: a file that was judged once is not judged again.
+
+The store is a convenience. Where it cannot be read or written, work goes on without it, after one warning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+import picklegate
+from picklegate import places
+from picklegate.classifier import classifier
+from picklegate.containers.sniff import claims
+from picklegate.policy import Policy
+from picklegate.report import SCHEMA, FileReport
+
+NAME = "verdicts.sqlite3"
+_KEPT_DAYS = 90
+_WAIT_S = 5.0
+_SETTLED_NS = 100_000_000
+"""A file changed within this time may change again without showing a new time: its digest is not remembered."""
+_TABLES = """
+CREATE TABLE IF NOT EXISTS reports (
+    sha256 TEXT, judge TEXT, report TEXT, day INTEGER, PRIMARY KEY (sha256, judge)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS digests (path TEXT PRIMARY KEY, stamp TEXT, sha256 TEXT, day INTEGER) WITHOUT ROWID;
+"""
+_log = logging.getLogger(__name__)
+_Answer = TypeVar("_Answer")
+
+
+class Store:
+    """Reports by the SHA-256 of the bytes they are about, and digests of files that have not changed since.
+
+    A report is found again only by the same engine, model, limits and allowed imports. Whether a digest belongs to
+    some bytes is for the caller to know: one that a server claims says nothing about what the server will send.
+    Threads and processes may share a store; methods never raise for its state.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Keep it at ``path``, by default in the user's cache directory; nothing is opened yet."""
+        self._path = path or places.cache() / NAME
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._process = 0
+        self._broken = False
+
+    def report(self, sha256: str, *, name: str, policy: Policy) -> FileReport | None:
+        """The report on these bytes under ``name``, if they were judged in the same way before."""
+        question = "SELECT report FROM reports WHERE sha256 = ? AND judge = ?"
+        row = self._do(lambda tables: tables.execute(question, (sha256, _judge(policy, claims(name)))).fetchone())
+        if row is None:
+            return None
+        try:
+            found = FileReport.from_dict(json.loads(row[0]))
+        except (ValueError, KeyError, TypeError):
+            return None
+        return replace(found, name=name) if found.sha256 == sha256 else None
+
+    def keep(self, report: FileReport, *, policy: Policy) -> None:
+        """Keep a report whose ``sha256`` was computed from the bytes that were judged."""
+        if not report.sha256:
+            raise ValueError("a report without a digest cannot be kept")
+        row = (report.sha256, _judge(policy, claims(report.name)), json.dumps(report.to_dict()), _today())
+        self._do(lambda tables: tables.execute("INSERT OR REPLACE INTO reports VALUES (?, ?, ?, ?)", row))
+
+    def known_digest(self, path: str | os.PathLike[str]) -> str:
+        """The digest remembered of the regular file at ``path``, or ``""``; raises OSError if it cannot be looked at.
+
+        This trusts the file system: the same device, inode, size and times of change, to the nanosecond, are the
+        same content. Who can forge those can write to the cache directory of the store as well.
+        """
+        place = os.path.realpath(path)
+        stamp = _stamp(os.stat(place))
+        question = "SELECT sha256 FROM digests WHERE path = ? AND stamp = ?"
+        row = self._do(lambda tables: tables.execute(question, (place, stamp)).fetchone())
+        return str(row[0]) if row else ""
+
+    def digest(self, path: str | os.PathLike[str]) -> str:
+        """The SHA-256 of the regular file at ``path``, computed if it is not remembered; raises OSError."""
+        known = self.known_digest(path)
+        if known:
+            return known
+        with open(path, "rb") as file:
+            before = os.fstat(file.fileno())
+            hashed = hashlib.sha256()
+            while chunk := file.read(1 << 20):
+                hashed.update(chunk)
+            after = os.fstat(file.fileno())
+        if _stamp(before) == _stamp(after) and time.time_ns() - after.st_ctime_ns > _SETTLED_NS:
+            self._remember(os.path.realpath(path), after, hashed.hexdigest())
+        return hashed.hexdigest()
+
+    def remember(self, path: str | os.PathLike[str], sha256: str) -> None:
+        """Remember the digest of a file that nobody else could have written to since it was hashed."""
+        place = os.path.realpath(path)
+        self._remember(place, os.stat(place), sha256)
+
+    def _remember(self, place: str, entry: os.stat_result, sha256: str) -> None:
+        row = (place, _stamp(entry), sha256, _today())
+        self._do(lambda tables: tables.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)", row))
+
+    def _do(self, work: Callable[[sqlite3.Connection], _Answer]) -> _Answer | None:
+        """The answer of the tables; None where there is none, and from the first fault on."""
+        with self._lock:
+            if self._broken:
+                return None
+            try:
+                return work(self._tables())
+            except (sqlite3.Error, OSError) as error:
+                self._broken = True
+                _log.warning(
+                    "the verdict store %s cannot be used (%s): going on without it; delete it if it is damaged",
+                    self._path,
+                    error,
+                )
+                return None
+
+    def _tables(self) -> sqlite3.Connection:
+        """The connection, opened by the first use in each process: SQLite's do not survive a fork."""
+        if self._connection is None or self._process != os.getpid():
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            connection = sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.executescript(_TABLES)
+            for table in ("reports", "digests"):
+                connection.execute(f"DELETE FROM {table} WHERE day < ?", (_today() - _KEPT_DAYS,))  # noqa: S608 (a constant)
+            self._connection, self._process = connection, os.getpid()
+        return self._connection
+
+
+def default() -> Store:
+    """The store that the front doors share."""
+    return _shared(places.cache() / NAME)
+
+
+@lru_cache(maxsize=4)
+def _shared(path: Path) -> Store:
+    return Store(path)
+
+
+@lru_cache(maxsize=64)
+def _judge(policy: Policy, claimed: bool) -> str:  # noqa: FBT001 (one of the key's parts)
+    """What besides the bytes a report depends on, as one short text."""
+    parts = [
+        SCHEMA,
+        _engine(),
+        classifier().version,
+        claimed,
+        asdict(policy.limits),
+        sorted(policy.allow_imports),
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+@lru_cache(maxsize=1)
+def _engine() -> str:
+    """The version of the code, and what the file system says of its files: edited, it is another engine."""
+    home = Path(picklegate.__file__).parent
+    files = [path for part in ("*.py", "pickles/*.py", "containers/*.py", "data/*.json") for path in home.glob(part)]
+    stamps = [(path.name, entry.st_size, entry.st_mtime_ns) for path in sorted(files) for entry in (path.stat(),)]
+    return f"{picklegate.__version__} {stamps}"
+
+
+def _stamp(entry: os.stat_result) -> str:
+    return f"{entry.st_dev} {entry.st_ino} {entry.st_size} {entry.st_mtime_ns} {entry.st_ctime_ns}"
+
+
+def _today() -> int:
+    return int(time.time() // 86_400)

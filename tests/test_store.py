@@ -1,0 +1,213 @@
+"""The verdict store: what it finds again, what it does not, and how work goes on without it."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import hostile
+from hostile_parts import Hostile
+from picklegate import store as stores
+from picklegate.limits import Limits
+from picklegate.policy import Policy
+from picklegate.report import FileReport, Verdict
+from picklegate.scan import scan_bytes
+from picklegate.store import Store
+
+HOSTILE = scan_bytes(b"cos\nsystem\n(S'echo'\ntR.", name="model.pkl")
+PLAIN = Policy()
+
+
+@pytest.fixture(name="store")
+def _store(tmp_path: Path) -> Store:
+    """An empty store."""
+    return Store(tmp_path / "new" / "store.sqlite3")
+
+
+def found(store: Store, *, name: str = "model.pkl", policy: Policy = PLAIN) -> FileReport | None:
+    """The hostile report as the store has it."""
+    return store.report(HOSTILE.sha256, name=name, policy=policy)
+
+
+def test_a_report_comes_back_as_it_was(store: Store) -> None:
+    """Verdict, findings, calls and streams survive, and the name is the one asked for."""
+    store.keep(HOSTILE, policy=PLAIN)
+    again = found(store, name="other.pkl")
+    assert again is not None
+    assert again.verdict == Verdict.MALICIOUS
+    assert again.to_dict() == {**HOSTILE.to_dict(), "path": "other.pkl"}
+
+
+@pytest.mark.parametrize("sample", hostile.HOSTILE[::7], ids=lambda sample: sample.id)
+def test_every_report_has_one_json_form(sample: Hostile) -> None:
+    """What from_dict makes of a report's JSON form has that form again."""
+    report = scan_bytes(sample.data, name="x")
+    assert FileReport.from_dict(report.to_dict()).to_dict() == report.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [
+        ("model.txt", PLAIN),
+        ("model.pkl", Policy(allow_imports=("os.system",))),
+        ("model.pkl", Policy(limits=Limits(max_opcodes=5))),
+    ],
+    ids=["name-that-claims-nothing", "allowed-import", "limits"],
+)
+def test_another_judgement_is_not_found(store: Store, name: str, policy: Policy) -> None:
+    """What can change a report is part of its key."""
+    store.keep(HOSTILE, policy=PLAIN)
+    assert found(store, name=name, policy=policy) is None
+    assert found(store, policy=Policy(block_from=Verdict.MALICIOUS, on_block="skip")) is not None
+
+
+def test_another_engine_is_not_found(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report of an older engine is none."""
+    store.keep(HOSTILE, policy=PLAIN)
+    stores._judge.cache_clear()
+    monkeypatch.setattr(stores, "_engine", lambda: "another")
+    try:
+        assert found(store) is None
+    finally:
+        stores._judge.cache_clear()
+
+
+def test_a_report_without_a_digest_is_refused(store: Store) -> None:
+    """It would be kept for bytes that nobody has hashed."""
+    with pytest.raises(ValueError, match="digest"):
+        store.keep(replace(HOSTILE, sha256=""), policy=PLAIN)
+
+
+@pytest.mark.parametrize("damage", ["[]", "{", '{"path": 1}'], ids=["no-object", "no-json", "no-report"])
+def test_a_damaged_row_is_no_report(store: Store, tmp_path: Path, damage: str) -> None:
+    """What is no report was never kept."""
+    store.keep(HOSTILE, policy=PLAIN)
+    with sqlite3.connect(tmp_path / "new" / "store.sqlite3") as tables:
+        tables.execute("UPDATE reports SET report = ?", (damage,))
+    assert found(store) is None
+
+
+def test_a_report_under_another_digest_is_none(store: Store, tmp_path: Path) -> None:
+    """A row that was moved does not speak for other bytes."""
+    store.keep(HOSTILE, policy=PLAIN)
+    with sqlite3.connect(tmp_path / "new" / "store.sqlite3") as tables:
+        tables.execute("UPDATE reports SET sha256 = ?", ("0" * 64,))
+    assert store.report("0" * 64, name="model.pkl", policy=PLAIN) is None
+
+
+def corrupt(path: Path) -> None:
+    """Puts something else in the store's place."""
+    path.write_bytes(b"no database at all" * 100)
+
+
+def directory(path: Path) -> None:
+    """Puts a directory there."""
+    path.mkdir()
+
+
+def blocked(path: Path) -> None:
+    """Makes its parent a file."""
+    path.parent.rmdir()
+    path.parent.write_bytes(b"")
+
+
+@pytest.mark.parametrize("harm", [corrupt, directory, blocked], ids=lambda harm: harm.__name__)
+def test_without_a_store_work_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: object) -> None:
+    """One warning names the file and what to do; then everything is simply unknown."""
+    path = tmp_path / "kept" / "store.sqlite3"
+    path.parent.mkdir()
+    harm(path)  # type: ignore[operator]
+    store = Store(path)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            store.keep(HOSTILE, policy=PLAIN)
+            assert found(store) is None
+            assert store.known_digest(__file__) == ""
+    assert [str(path) in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_a_full_disk_costs_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """When nothing more can be written the file at hand is judged all the same."""
+    path = tmp_path / "store.sqlite3"
+    store = Store(path)
+    store.keep(HOSTILE, policy=PLAIN)
+    pages = store._tables().execute("PRAGMA page_count").fetchone()[0]
+    store._tables().execute(f"PRAGMA max_page_count = {pages}")
+    with caplog.at_level(logging.WARNING):
+        for count in range(200):
+            store.keep(replace(HOSTILE, sha256=f"{count:064x}"), policy=PLAIN)
+    assert [record.getMessage().count("disk is full") for record in caplog.records] == [1]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
+def test_a_read_only_store_costs_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """So where the directory cannot be written."""
+    tmp_path.chmod(0o500)
+    Store(tmp_path / "store.sqlite3").keep(HOSTILE, policy=PLAIN)
+    assert len(caplog.records) == 1
+
+
+def test_a_digest_is_remembered_until_the_file_changes(store: Store, tmp_path: Path) -> None:
+    """The same size is not the same file."""
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    store.remember(path, store.digest(path))
+    first = store.known_digest(path)
+    assert first == store.digest(path) != ""
+    time.sleep(0.02)
+    path.write_bytes(b"two")
+    assert store.known_digest(path) == ""
+    assert store.digest(path) != first
+
+
+def test_a_file_that_just_changed_is_not_remembered(store: Store, tmp_path: Path) -> None:
+    """It may change again within the clock's resolution."""
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    assert store.digest(path)
+    assert store.known_digest(path) == ""
+
+
+def test_a_missing_file_is_the_callers_matter(store: Store, tmp_path: Path) -> None:
+    """OSError passes through and breaks nothing."""
+    with pytest.raises(FileNotFoundError):
+        store.digest(tmp_path / "none")
+    store.keep(HOSTILE, policy=PLAIN)
+    assert found(store) is not None
+
+
+def _write(path: Path, first: int) -> int:
+    """Keeps fifty reports and reads them again, in a process of its own."""
+    store = Store(path)
+    kept = [replace(HOSTILE, sha256=f"{first + count:064x}") for count in range(50)]
+    for report in kept:
+        store.keep(report, policy=PLAIN)
+    return sum(store.report(report.sha256, name="model.pkl", policy=PLAIN) is not None for report in kept)
+
+
+def test_processes_and_threads_share_a_store(tmp_path: Path) -> None:
+    """Nothing is lost when eight threads and two processes write at once."""
+    path = tmp_path / "store.sqlite3"
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        others = pool.starmap_async(_write, [(path, 10_000), (path, 20_000)])
+        with ThreadPoolExecutor(8) as threads:
+            mine = list(threads.map(lambda first: _write(path, first), range(0, 800, 100)))
+        assert mine == [50] * 8
+        assert others.get(30) == [50, 50]
+
+
+def test_old_reports_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store does not grow for ever."""
+    path = tmp_path / "store.sqlite3"
+    with monkeypatch.context() as patch:
+        patch.setattr(stores, "_today", lambda: 1)
+        Store(path).keep(HOSTILE, policy=PLAIN)
+    assert found(Store(path)) is None
