@@ -101,11 +101,28 @@ class Call:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Instruction:
+    """One opcode of a stream; an empty ``opcode`` stands for bytes that the loader reads as no opcodes.
+
+    ``offset`` counts as in ``Call``; ``argument`` is short text.
+    """
+
+    offset: int
+    opcode: str
+    argument: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {"offset": self.offset, "opcode": self.opcode, "argument": self.argument}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StreamReport:
     """What was seen in one pickle stream, and what was decided.
 
     ``decided_by`` is ``"model"``, ``"inert"``, ``"execution"`` or ``"fault"``.
-    ``imports`` are (module, name) pairs in the order of first use.
+    ``imports`` are (module, name) pairs in the order of first use. ``disassembly`` are the opcodes around the
+    worst finding's, where the verdict is above CLEAN and the bytes were at hand.
     """
 
     name: str
@@ -115,6 +132,7 @@ class StreamReport:
     imports: tuple[tuple[str, str], ...] = ()
     calls: tuple[Call, ...] = ()
     findings: tuple[Finding, ...] = ()
+    disassembly: tuple[Instruction, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -126,6 +144,7 @@ class StreamReport:
             "imports": [list(pair) for pair in self.imports],
             "calls": [call.to_dict() for call in self.calls],
             "findings": [finding.to_dict() for finding in self.findings],
+            "disassembly": [instruction.to_dict() for instruction in self.disassembly],
         }
 
     @classmethod

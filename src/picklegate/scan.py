@@ -7,14 +7,16 @@ import io
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from picklegate import containers
 from picklegate.containers import Stream
 from picklegate.pickles import Trace
+from picklegate.pickles.listing import around
 from picklegate.policy import Policy, judge
-from picklegate.report import FileReport
+from picklegate.report import FileReport, StreamReport, Verdict
 
 
 def scan_file(path: str | os.PathLike[str], *, policy: Policy | None = None, digest: bool = True) -> FileReport:
@@ -50,9 +52,19 @@ def scan_stream(file: BinaryIO, *, name: str, policy: Policy | None = None, dige
         container=contents.container,
         size=size,
         sha256=sha256,
-        streams=tuple(judge(label, found, policy) for stream in contents.streams for label, found in _flat(stream)),
+        streams=tuple(_judged(label, found, policy) for stream in contents.streams for label, found in _flat(stream)),
         findings=contents.findings,
     )
+
+
+def _judged(name: str, found: Trace, policy: Policy) -> StreamReport:
+    """The stream's report, with the opcodes around the worst of its findings."""
+    report = judge(name, found, policy)
+    if report.verdict == Verdict.CLEAN:
+        return report
+    worst = max(report.findings, key=lambda finding: finding.verdict)
+    place = found.end if worst.offset is None else worst.offset
+    return replace(report, disassembly=around(found, place))
 
 
 def _flat(stream: Stream) -> Iterator[tuple[str, Trace]]:

@@ -16,6 +16,8 @@ from picklegate.report import Finding, Verdict
 
 EXTRA = "picklegate[archives]"
 _MOST_FINDINGS = 1_000
+_HELD = 1 << 26
+"""Bytes of an artifact's streams that stay in memory, for a listing of their opcodes."""
 
 
 class Walk(ABC):
@@ -28,7 +30,7 @@ class Walk(ABC):
         self.findings: list[Finding] = []
         self.inflated = 0
         self._opcodes = 0
-        self._members = 0
+        self._members = self._held = 0
         self._worst = Verdict.CLEAN
 
     @abstractmethod
@@ -40,7 +42,9 @@ class Walk(ABC):
         if len(self.streams) >= self.limits.max_streams:
             self.bound("limit.streams", f"there are more than {self.limits.max_streams:,} streams", name)
             return
-        self.streams.append(Stream(name=name, trace=found))
+        self._held += len(found.data) if isinstance(found.data, bytes) else 0
+        kept = found if self._held <= _HELD else replace(found, data=b"")
+        self.streams.append(Stream(name=name, trace=kept))
         self._blobs(name, found, depth)
 
     def trace(self, data: Buffer, start: int = 0, inline: Mapping[tuple[str, str], Inline] | None = None) -> Trace:

@@ -58,6 +58,7 @@ class Effects:
         self.data = data
         self.limits = limits
         self.inline = inline
+        self.skips: list[tuple[int, int]] = []
         self.depth = depth
         self.shared = shared
         self.keep = keep
@@ -264,7 +265,11 @@ class Effects:
         """BUILD: ``__setstate__`` or attribute writes; the offset of the next opcode."""
         reader = self.reader(target) if self.inline and type(target) is Event else None
         self.feed("BUILD", pos, target, (state,))
-        return pos + 1 if reader is None else reader(attributes(self.resolve(state)), pos + 1)
+        if reader is None:
+            return pos + 1
+        end = reader(attributes(self.resolve(state)), pos + 1)
+        self.skips.append((pos + 1, end))
+        return end
 
     def reader(self, target: Event) -> Inline | None:
         """Who reads behind the BUILD of ``target``, by the class it is of, whatever way that was named or made."""

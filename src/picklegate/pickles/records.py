@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from picklegate.pickles.opcodes import Buffer
 from picklegate.pickles.values import Event, Persistent
 
 
@@ -37,7 +38,8 @@ class Trace:
     ``end`` is just after STOP, or where reading ended. ``fault`` ended the reading before STOP;
     ``notes`` did not. ``nested`` are the streams that its own calls would load, with the
     loader's name; ``blobs`` are bytes that its calls hand to a loader of containers.
-    ``result`` is the abstract value that the load would return.
+    ``result`` is the abstract value that the load would return. ``data`` is the buffer, empty where
+    nobody may want it back; ``skips`` are the (start, end) of what the loader reads there as no opcodes.
     """
 
     start: int
@@ -53,3 +55,5 @@ class Trace:
     nested: tuple[tuple[str, Trace], ...] = ()
     blobs: tuple[tuple[str, bytes], ...] = ()
     result: Any = None
+    data: Buffer = field(default=b"", repr=False, compare=False)
+    skips: tuple[tuple[int, int], ...] = ()

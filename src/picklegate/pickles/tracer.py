@@ -99,7 +99,7 @@ class _Machine:
         effects = self.effects
         self.frames.leave(self.pos)
         return Trace(
-            start=self.start,
+            data=self.data, start=self.start, skips=tuple(effects.skips),
             end=min(self.pos, len(self.data)),
             stopped=fault is None,
             protocol=self.protocol,
