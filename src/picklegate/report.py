@@ -115,6 +115,11 @@ class Instruction:
         """The JSON form."""
         return {"offset": self.offset, "opcode": self.opcode, "argument": self.argument}
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Instruction:
+        """The instruction of a JSON form."""
+        return cls(offset=data["offset"], opcode=data["opcode"], argument=data["argument"])
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StreamReport:
@@ -158,6 +163,7 @@ class StreamReport:
             imports=tuple((module, name) for module, name in data["imports"]),
             calls=tuple(map(Call.from_dict, data["calls"])),
             findings=tuple(map(Finding.from_dict, data["findings"])),
+            disassembly=tuple(map(Instruction.from_dict, data["disassembly"])),
         )
 
 
