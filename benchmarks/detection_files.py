@@ -198,8 +198,10 @@ def _events(found: Trace) -> Iterator[Event]:
 
 def breaks_rule(event: Event, names: features.Vocabulary) -> bool:
     """The two-line rule: a dangerous-looking string goes to a callee that takes none in any benign project."""
-    described = features.description(event) if not names.text_callees.get(features.callee(event)) else ()
-    return any(described[index] for index in _DANGEROUS if described)
+    if names.text_callees.get(features.callee(event)):
+        return False
+    described = features.description(event, features.arguments(event))
+    return any(described[index] for index in _DANGEROUS)
 
 
 def shape(events: Iterable[Event]) -> str:

@@ -31,7 +31,7 @@ def one_input(data: bytes) -> None:
     contents = containers.read(io.BytesIO(data), name="model.pkl", limits=LIMITS)
     for trace in (found, *(stream.trace for stream in contents.streams)):
         for event in trace.events:
-            features.description(event)
+            features.description(event, features.arguments(event))
 
 
 if __name__ == "__main__":

@@ -20,9 +20,12 @@ def _vectors(count: int) -> list[tuple[float, ...]]:
     """Random vectors that lie on and around every threshold of the model."""
     draw = random.Random(7)
     edges: list[list[float]] = [[0.0, 1.0] for _ in features.FEATURES]
-    for _, _, feature, threshold, _ in classifier.classifier().trees:
-        for name, edge in zip(feature, threshold, strict=True):
+    pending = list(classifier.classifier().trees)
+    while pending:
+        _, name, edge, *children = pending.pop()
+        if name >= 0:
             edges[name] += [edge, math.nextafter(edge, math.inf), math.nextafter(edge, -math.inf)]
+            pending += children
     return [tuple(draw.choice(options) for options in edges) for _ in range(count)]
 
 
@@ -42,7 +45,7 @@ def test_scores_agree_with_xgboost() -> None:
 def test_contributions_add_up_to_the_margin() -> None:
     """What each feature adds, and what the roots start from, is the margin."""
     model = classifier.classifier()
-    start = model.base + sum(tree[4][0] for tree in model.trees)
+    start = model.base + sum(tree[0] for tree in model.trees)
     for row in _vectors(50):
         assert start + sum(part for _, part in model.contributions(row)) == pytest.approx(model.margin(row), abs=1e-9)
 

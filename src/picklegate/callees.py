@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 EXECUTION = r"""
     builtins\.(eval|exec|execfile|breakpoint)
@@ -132,6 +133,7 @@ _TELLING = frozenset(("exec", "execfile", "system", "popen", "Popen", "__import_
 """Last steps of a dotted name that tell an execution primitive by whatever way it is reached."""
 
 
+@lru_cache(maxsize=8192)
 def executes(known: str) -> bool:
     """Whether a call of the callable is a proof of execution."""
     owner, _, last = known.rpartition(".")
@@ -140,6 +142,7 @@ def executes(known: str) -> bool:
     return re.fullmatch(EXECUTION, known, re.VERBOSE) is not None
 
 
+@lru_cache(maxsize=8192)
 def constructs_data(known: str) -> bool:
     """Whether the callable is one of the standard library's constructors of plain data."""
     exception = known.endswith(("Error", "Exception", "Warning")) and known.partition(".")[0] in STANDARD
@@ -151,11 +154,13 @@ def is_builtin_error(known: str) -> bool:
     return known.startswith("builtins.") and known.endswith(("Error", "Exception", "Warning"))
 
 
+@lru_cache(maxsize=8192)
 def serialises(known: str) -> bool:
     """Whether the callable belongs to a serialiser's closed set of helpers."""
     return re.fullmatch(_SERIALISERS, known, re.VERBOSE) is not None
 
 
+@lru_cache(maxsize=8192)
 def makes_code(known: str) -> bool:
     """Whether the callable's strings are names inside code (``co_names``, ``co_filename``), not its input."""
     return re.fullmatch(_CODE_MAKERS, known) is not None and (serialises(known) or known.startswith("types."))

@@ -17,8 +17,8 @@ from picklegate.features import FEATURES
 
 SCHEMA = "picklegate.model/1"
 
-_Tree = tuple[list[int], list[int], list[int], list[float], list[float]]
-"""Left child, right child, feature, threshold, and expected value of each node, in log-odds."""
+_Node = tuple[float, int, float, Any, Any]
+"""Expected value in log-odds, feature (-1 in a leaf), threshold, the node below it, and the node from it on."""
 
 
 def _float32(number: float) -> float:
@@ -30,27 +30,28 @@ _ROW = struct.Struct(f"<{len(FEATURES)}f")
 """A vector in single precision."""
 
 
-def _tree(data: Mapping[str, Any]) -> _Tree:
-    left, right = data["left_children"], data["right_children"]
-    value = [float(number) for number in data["split_conditions"]]
-    weight = data["sum_hessian"]
+def _tree(data: Mapping[str, Any]) -> _Node:
+    """The root of a tree in XGBoost's JSON form."""
+    left, right, weight = data["left_children"], data["right_children"], data["sum_hessian"]
+    nodes: list[_Node] = [(float(number), -1, 0.0, None, None) for number in data["split_conditions"]]
     # Children have higher numbers than their parent, so one backward pass sees them first.
     for node in range(len(left) - 1, -1, -1):
         if left[node] >= 0:
-            a, b = left[node], right[node]
-            total = weight[a] + weight[b] or 1.0
-            value[node] = (value[a] * weight[a] + value[b] * weight[b]) / total
-    return left, right, data["split_indices"], [_float32(float(n)) for n in data["split_conditions"]], value
+            low, high = nodes[left[node]], nodes[right[node]]
+            a, b = weight[left[node]], weight[right[node]]
+            value = (low[0] * a + high[0] * b) / (a + b or 1.0)
+            nodes[node] = (value, data["split_indices"][node], _float32(nodes[node][0]), low, high)
+    return nodes[0]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Classifier:
     """A calibrated tree ensemble; ``offsets`` shift the log-odds by kind of event.
 
     A score of ``review`` or more is SUSPICIOUS, of ``block`` or more MALICIOUS.
     """
 
-    trees: tuple[_Tree, ...]
+    trees: tuple[_Node, ...]
     base: float
     offsets: Mapping[str, float]
     review: float
@@ -59,14 +60,7 @@ class Classifier:
 
     def margin(self, vector: Sequence[float]) -> float:
         """The log-odds that XGBoost itself computes for ``vector``, before the offset of its kind."""
-        row = _ROW.unpack(_ROW.pack(*vector))
-        total = self.base
-        for left, right, feature, threshold, value in self.trees:
-            node = 0
-            while left[node] >= 0:
-                node = left[node] if row[feature[node]] < threshold[node] else right[node]
-            total += value[node]
-        return total
+        return _margin(self, tuple(vector))
 
     def score(self, vector: Sequence[float]) -> float:
         """The calibrated score in [0, 1]."""
@@ -76,14 +70,25 @@ class Classifier:
         """(feature, log-odds it adds along its paths), the largest first."""
         row = _ROW.unpack(_ROW.pack(*vector))
         parts = dict.fromkeys(FEATURES, 0.0)
-        for left, right, feature, threshold, value in self.trees:
-            node = 0
-            while left[node] >= 0:
-                name = feature[node]
-                child = left[node] if row[name] < threshold[node] else right[node]
-                parts[FEATURES[name]] += value[child] - value[node]
-                node = child
+        for tree in self.trees:
+            value, feature, threshold, low, high = tree
+            while feature >= 0:
+                child = low if row[feature] < threshold else high
+                parts[FEATURES[feature]] += child[0] - value
+                value, feature, threshold, low, high = child
         return sorted(parts.items(), key=lambda part: -part[1])
+
+
+@lru_cache(maxsize=16_384)
+def _margin(model: Classifier, vector: tuple[float, ...]) -> float:
+    """The sum of the leaves that the vector comes to; files are full of like events, hence the cache."""
+    row = _ROW.unpack(_ROW.pack(*vector))
+    total = model.base
+    for value, feature, threshold, low, high in model.trees:
+        while feature >= 0:
+            value, feature, threshold, low, high = low if row[feature] < threshold else high  # noqa: PLW2901
+        total += value
+    return total
 
 
 def sigmoid(margin: float) -> float:

@@ -88,7 +88,7 @@ def tokens(name: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in _TOKENS.findall(name))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Vocabulary:
     """The reputation of names: in how many benign projects each occurs, and what name words weigh.
 
@@ -126,13 +126,17 @@ def vocabulary() -> Vocabulary:
 
 @dataclass(slots=True)
 class Contents:
-    """The texts, bytes and objects in a value; ``results`` and ``unresolved`` are counts."""
+    """The texts, bytes and objects in a value; ``results`` and ``unresolved`` are counts.
+
+    ``carried`` are bytes that the callee makes code of, or that are judged as a stream of their own.
+    """
 
     texts: dict[str, None] = field(default_factory=dict)
     blobs: list[bytes] = field(default_factory=list)
     globals: list[Global] = field(default_factory=list)
     results: int = 0
     unresolved: int = 0
+    carried: list[bytes] = field(default_factory=list)
 
     def add(self, value: Any) -> None:
         """Take in ``value`` and what it holds."""
@@ -140,23 +144,31 @@ class Contents:
         seen: set[int] = set()
         while pending:
             item = pending.pop()
-            if isinstance(item, str) and "\0" in item:
-                # Neither source code nor a command can hold a NUL: these are bytes as Python 2 wrote them.
-                self.blobs.append(item.encode("latin-1", "replace"))
-            elif isinstance(item, str):
-                self.texts[item] = None
-            elif isinstance(item, bytes):
-                self.blobs.append(item)
-            elif isinstance(item, (tuple, list, Dict, Set)):
+            kind = type(item)
+            if kind in _NUMBERS:
+                continue
+            if kind in _CONTAINERS:
                 if id(item) not in seen:
                     seen.add(id(item))
                     pending.extend(item)
-            elif isinstance(item, Global):
+            elif isinstance(item, str):
+                if "\0" in item:
+                    # Neither source code nor a command can hold a NUL: these are bytes as Python 2 wrote them.
+                    self.blobs.append(item.encode("latin-1", "replace"))
+                else:
+                    self.texts[item] = None
+            elif isinstance(item, bytes):
+                self.blobs.append(item)
+            elif kind is Global:
                 self.globals.append(item)
-            elif isinstance(item, Event):
+            elif kind is Event:
                 self.results += 1
-            elif isinstance(item, Unresolved):
+            elif kind is Unresolved:
                 self.unresolved += 1
+
+
+_NUMBERS = frozenset((int, float, bool, type(None)))
+_CONTAINERS = frozenset((tuple, list, Dict, Set))
 
 
 def contents(value: Any) -> Contents:
@@ -167,15 +179,17 @@ def contents(value: Any) -> Contents:
 
 
 def arguments(event: Event) -> Contents:
-    """The contents of the event's arguments, without names inside code objects and streams judged by themselves."""
+    """The contents of the event's arguments, without names inside code objects."""
     found = contents((event.args, event.kwargs))
-    if callees.makes_code(event.known) or callees.is_builtin_error(event.known):
+    makes_code = callees.makes_code(event.known)
+    if makes_code or callees.is_builtin_error(event.known):
         found.texts.clear()
-    if callees.makes_code(event.known) or event.known in callees.CARRIERS:
-        found.blobs.clear()
+    if makes_code or event.known in callees.CARRIERS:
+        found.blobs, found.carried = [], found.blobs
     return found
 
 
+@lru_cache(maxsize=8192)
 def reputation(known: str, names: Vocabulary) -> tuple[float, ...]:
     """The features REPUTATION of a callee's canonical name."""
     owner, _, last = known.rpartition(".")
@@ -199,80 +213,104 @@ def callee(event: Event) -> str:
     return event.known if event.name != "unresolved" else ""
 
 
-def description(event: Event) -> tuple[float, ...]:
-    """The features DESCRIPTION of ``event``."""
-    known = callee(event)
+@lru_cache(maxsize=8192)
+def _named(known: str) -> tuple[float, ...]:
+    """What a callee's canonical name shows by itself: the features from standard_library to serialiser."""
     parts = known.split(".")
-    found = arguments(event)
-    texts = list(found.texts)
+    return (
+        parts[0] in callees.STANDARD,
+        callees.constructs_data(known),
+        any(part.startswith("_") and not part.startswith("__") for part in parts),
+        any(part.startswith("__") and part.endswith("__") for part in parts),
+        _class_like(known),
+        known in callees.REFLECTIVE,
+        callees.serialises(known),
+    )
+
+
+def description(event: Event, given: Contents) -> tuple[float, ...]:
+    """The features DESCRIPTION of ``event``, whose arguments hold ``given``."""
+    made = event.callee if event.name == "unresolved" and isinstance(event.callee, Event) else None
+    values: tuple[float, ...] = (
+        *_named(callee(event)),
+        event.name == "unresolved",
+        bool(event.via),
+        event.kind == "state",
+        event.kind == "construct",
+        event.kind == "state" and isinstance(event.callee, Global),
+        event.called,
+        made is not None and made.known in callees.MADE,
+        min(len(event.args) + len(event.kwargs) // 2, 20),
+        not event.args and not event.kwargs,
+        *(_texts(event, list(given.texts)) if given.texts else _NO_TEXTS),
+        *_blobs(event, given),
+        min(len(given.globals), 20),
+        min(sum(not _is_type(item.known) for item in given.globals), 20),
+        min(sum(callees.executes(item.known) for item in given.globals), 5),
+        min(given.results, 20),
+        min(given.unresolved, 20),
+    )
+    return tuple(map(float, values))
+
+
+_NO_TEXTS = (0.0,) * 11
+
+
+def _texts(event: Event, texts: list[str]) -> tuple[float, ...]:
+    """What the texts given to an event show: the features from texts to special_methods."""
     if len(texts) > _MOST_TEXTS:
         texts = sorted(texts, key=len)[-_MOST_TEXTS:]
     looks = [literals.look(text) for text in texts]
-    most = literals.Look(*map(max, zip(*looks, strict=True))) if looks else literals.NOTHING
+    most = literals.Look(*map(max, zip(*looks, strict=True)))
     if event.kind != "call" and len(texts) > _CORPUS:
         most = most._replace(code=0, url=0)
-    if callees.constructs_data(known):
+    if callees.constructs_data(callee(event)):
         # Paths, addresses and dotted names are what such constructors are for.
         most = most._replace(url=0, path=0, dotted=0)
-    functions = [item for item in found.globals if not _is_type(item.known)]
-    longest = max(found.blobs, key=len, default=b"")
-    nested = [inner for inner in map(_nested, found.blobs[:_MOST_BLOBS]) if inner is not None]
-    made = event.callee if event.name == "unresolved" and isinstance(event.callee, Event) else None
-    values = {
-        "standard_library": parts[0] in callees.STANDARD,
-        "data_constructor": callees.constructs_data(known),
-        "private": any(part.startswith("_") and not part.startswith("__") for part in parts),
-        "dunder": any(part.startswith("__") and part.endswith("__") for part in parts),
-        "class_like": _class_like(known),
-        "reflective": known in callees.REFLECTIVE,
-        "serialiser": callees.serialises(known),
-        "unresolved": event.name == "unresolved",
-        "detour": bool(event.via),
-        "state": event.kind == "state",
-        "construction": event.kind == "construct",
-        "on_global": event.kind == "state" and isinstance(event.callee, Global),
-        "result_called": event.called,
-        "made_function_called": made is not None and made.known in callees.MADE,
-        "argument_count": min(len(event.args) + len(event.kwargs) // 2, 20),
-        "no_arguments": not event.args and not event.kwargs,
-        "texts": _log(len(texts)),
-        "longest_text": _log(max(map(len, texts), default=0)),
-        "sentences": any(not look.word for look in looks),
-        "words_only": bool(looks) and all(look.word for look in looks),
-        "code": most.code,
-        "shell": _shell(event, texts, looks),
-        "url": most.url,
-        "path": most.path,
-        "encoded": most.encoded if event.kind != "state" or len(texts) <= _WORD_LIST else 0,
-        "dotted": most.dotted,
-        "special_methods": most.special,
-        "bytes_count": min(len(found.blobs), 20),
-        "longest_bytes": _log(len(longest)),
-        "entropy": round(literals.entropy(longest), 1),
-        "nested_pickle": len(nested) > 0,
-        "nested_imports": min(max((len(inner.imports) for inner in nested), default=0), 20),
-        "code_names": min(len(reaching_names(event)), 10),
-        "code_object": any(facts_of_marshal(blob) for blob in found.blobs[:_MOST_BLOBS]),
-        "imported_arguments": min(len(found.globals), 20),
-        "function_arguments": min(len(functions), 20),
-        "executing_arguments": min(sum(callees.executes(item.known) for item in found.globals), 5),
-        "result_arguments": min(found.results, 20),
-        "unresolved_arguments": min(found.unresolved, 20),
-    }
-    return tuple(float(values[name]) for name in DESCRIPTION)
+    return (
+        _log(len(texts)),
+        _log(max(map(len, texts))),
+        any(not look.word for look in looks),
+        all(look.word for look in looks),
+        most.code,
+        _shell(event, texts, looks),
+        most.url,
+        most.path,
+        most.encoded if event.kind != "state" or len(texts) <= _WORD_LIST else 0,
+        most.dotted,
+        most.special,
+    )
 
 
-def reaching_names(event: Event) -> frozenset[str]:
+def _blobs(event: Event, given: Contents) -> tuple[float, ...]:
+    """What the bytes given to an event show: the features from bytes_count to code_names."""
+    blobs = given.blobs
+    longest = max(blobs, key=len, default=b"")
+    nested = [inner for inner in map(_nested, blobs[:_MOST_BLOBS]) if inner is not None]
+    return (
+        min(len(blobs), 20),
+        _log(len(longest)),
+        round(literals.entropy(longest), 1),
+        len(nested) > 0,
+        min(max((len(inner.imports) for inner in nested), default=0), 20),
+        any(facts_of_marshal(blob) for blob in blobs[:_MOST_BLOBS]),
+        min(len(reaching_names(event, given)), 10),
+    )
+
+
+def reaching_names(event: Event, given: Contents) -> frozenset[str]:
     """Names in the code objects that the event makes or is given, by which code reaches outside (callees.REACHING)."""
-    blobs = contents((event.args, event.kwargs)).blobs[:_MOST_BLOBS]
+    blobs = (given.carried or given.blobs)[:_MOST_BLOBS]
+    if not blobs and event.known not in MAKERS:
+        return frozenset()
     facts = [facts_of_arguments(event.args) if event.known in MAKERS else None, *map(facts_of_marshal, blobs)]
     names = {part for found in facts if found is not None for name in found.names for part in name.split(".")}
     return callees.REACHING & names
 
 
-def vector(event: Event, names: Vocabulary) -> tuple[float, ...]:
-    """The features of ``event``, in the order of FEATURES."""
-    return reputation(callee(event), names) + description(event)
+def vector(event: Event, given: Contents, names: Vocabulary) -> tuple[float, ...]:
+    """The features of ``event``, whose arguments hold ``given``, in the order of FEATURES."""
+    return reputation(callee(event), names) + description(event, given)
 
 
 def _log(number: int) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -60,14 +59,18 @@ def judge(name: str, found: Trace, policy: Policy) -> StreamReport:
     """The report of one traced stream."""
     model = classifier()
     allowed = frozenset(policy.allow_imports)
+    names = features.vocabulary()
     findings = _faults(name, found)
-    scored = []
-    for event, vector, score in _scores(found, model):
+    scored: list[tuple[float, Event, tuple[float, ...]]] = []
+    for event in found.events:
+        given = features.arguments(event)
         if event.name in allowed or event.known in allowed:
-            scored.append((0.0, event, vector))
-        else:
-            scored.append((score, event, vector))
-            findings.extend(_proofs(name, event))
+            scored.append((0.0, event, ()))
+            continue
+        findings.extend(_proofs(name, event, given))
+        # An event whose result is known is judged by what is done with that.
+        vector = () if event.reached else features.vector(event, given, names)
+        scored.append((model.score(vector) if vector else 0.0, event, vector))
     findings.extend(_executing_imports(name, found, allowed))
     findings.extend(_made_methods(name, found))
     inert = not found.imports and not features.foreign_persistent(found)
@@ -88,27 +91,15 @@ def judge(name: str, found: Trace, policy: Policy) -> StreamReport:
     )
 
 
-def _scores(found: Trace, model: Classifier) -> Iterator[tuple[Event, tuple[float, ...], float]]:
-    """Each event with its vector and score; one whose result is known is judged by what is done with that."""
-    known: dict[tuple[float, ...], float] = {}
-    names = features.vocabulary()
-    for event in found.events:
-        if event.reached:
-            yield event, (), 0.0
-            continue
-        vector = features.vector(event, names)
-        if vector not in known:
-            known[vector] = model.score(vector)
-        yield event, vector, known[vector]
-
-
 def _decided_by(findings: list[Finding], verdict: Verdict, *, inert: bool) -> str:
     if verdict == Verdict.CLEAN:
         return "inert" if inert else "model"
     deciding = {finding.code for finding in findings if finding.verdict == verdict}
     if deciding & _PROOFS:
         return "execution"
-    return "model" if "call.score" in deciding else "fault"
+    if "call.score" in deciding:
+        return "model"
+    return "rule" if any(code.startswith(_RULES) for code in deciding) else "fault"
 
 
 _PROOFS = frozenset(
@@ -121,6 +112,9 @@ _PROOFS = frozenset(
         "state.on-global",
     )
 )
+
+_RULES = ("call.", "state.", "argument.", "import.")
+"""How the codes of findings about what loading does begin; the others are about the reading."""
 
 _NOTES = {
     "import.unresolved": Verdict.SUSPICIOUS,
@@ -162,7 +156,7 @@ def _plants(event: Event) -> bool:
     )
 
 
-def _proofs(name: str, event: Event) -> list[Finding]:
+def _proofs(name: str, event: Event, given: features.Contents) -> list[Finding]:
     """The findings that no score is needed for."""
 
     def finding(code: str, verdict: Verdict, message: str) -> list[Finding]:
@@ -170,7 +164,6 @@ def _proofs(name: str, event: Event) -> list[Finding]:
 
     if event.kind != "state" and event.name != "unresolved" and callees.executes(event.known):
         return finding("call.execution", Verdict.MALICIOUS, f"loading runs {_spelled(event)}")
-    given = features.arguments(event)
     handed = [item.dotted for item in given.globals if callees.executes(item.known)]
     if event.kind == "state" and handed:
         return finding("state.execution", Verdict.MALICIOUS, f"loading writes {handed[0]} into {event.name}")
@@ -219,7 +212,7 @@ def _made_methods(name: str, found: Trace) -> list[Finding]:
     bodies = (event for event in found.events if event.known in _CLASS_BODIES and event.kind == "call")
     if not made or all(_RUN_ON_LOAD.isdisjoint(features.contents(event.args).texts) for event in bodies):
         return []
-    if not any(features.reaching_names(event) for event in found.events):
+    if not any(features.reaching_names(event, features.arguments(event)) for event in found.events):
         return []
     message = "loading runs a method of a class that the stream itself makes"
     return [
@@ -250,15 +243,14 @@ def _executing_imports(name: str, found: Trace, allowed: frozenset[str]) -> list
 
 def _scored(name: str, score: float, event: Event, vector: tuple[float, ...], model: Classifier) -> Finding:
     """The finding of an event that the model holds for hostile, with what moved its score most."""
-    parts = [
-        f"{feature.replace('_', ' ')} +{weight:.1f}"
-        for feature, weight in model.contributions(vector)[:4]
-        if weight > 0.05
-    ]
+    parts = tuple((feature, round(weight, 4)) for feature, weight in model.contributions(vector)[:4] if weight > 0.05)
+    moved = ", ".join(f"{feature.replace('_', ' ')} +{weight:.1f}" for feature, weight in parts)
     verdict = Verdict.MALICIOUS if score >= model.block else Verdict.SUSPICIOUS
     action = "writes state into" if event.kind == "state" else "calls"
-    message = f"loading {action} {_spelled(event)}: score {math.floor(score * 1000) / 1000:.3f} ({', '.join(parts)})"
-    return Finding(code="call.score", verdict=verdict, message=message, stream=name, offset=event.offset)
+    message = f"loading {action} {_spelled(event)}: score {math.floor(score * 1000) / 1000:.3f} ({moved})"
+    return Finding(
+        code="call.score", verdict=verdict, message=message, stream=name, offset=event.offset, contributions=parts
+    )
 
 
 def _call(event: Event, score: float) -> Call:

@@ -33,13 +33,18 @@ class Verdict(enum.IntEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One reason for a verdict; ``code`` is stable, dotted, and documented in docs/findings.md."""
+    """One reason for a verdict; ``code`` is stable, dotted, and documented in docs/findings.md.
+
+    ``contributions`` are the (feature, log-odds) that raised a score most, the largest first, as the message has
+    them in words; other findings have none.
+    """
 
     code: str
     verdict: Verdict
     message: str
     stream: str = ""
     offset: int | None = None
+    contributions: tuple[tuple[str, float], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -49,6 +54,7 @@ class Finding:
             "message": self.message,
             "stream": self.stream,
             "offset": self.offset,
+            "contributions": [list(part) for part in self.contributions],
         }
 
     @classmethod
@@ -125,7 +131,7 @@ class Instruction:
 class StreamReport:
     """What was seen in one pickle stream, and what was decided.
 
-    ``decided_by`` is ``"model"``, ``"inert"``, ``"execution"`` or ``"fault"``.
+    ``decided_by`` is ``"model"``, ``"inert"``, ``"execution"``, ``"rule"`` or ``"fault"``.
     ``imports`` are (module, name) pairs in the order of first use. ``disassembly`` are the opcodes around the
     worst finding's, where the verdict is above CLEAN and the bytes were at hand.
     """

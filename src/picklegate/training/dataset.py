@@ -52,7 +52,7 @@ def _rows(events: Iterable[Event], template: Row) -> Iterator[Row]:
     for event in events:
         if event.reached:
             continue
-        key = (features.callee(event), features.description(event))
+        key = (features.callee(event), features.description(event, features.arguments(event)))
         if key not in seen:
             seen.add(key)
             yield replace(template, known=key[0], description=key[1])
