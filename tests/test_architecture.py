@@ -12,7 +12,8 @@ SRC = Path(__file__).parent.parent / "src"
 MODULES = sorted(SRC.rglob("*.py"))
 LAYERS = """
     report limits errors places render.escape -> pickles -> containers -> callees literals -> features -> classifier
-    -> policy -> scan -> training -> store -> quarantine -> hub guard audit -> render -> demo -> cli -> __main__
+    -> policy -> scan -> training -> store -> staging -> quarantine -> hub guard audit -> render -> demo -> cli
+    -> __main__
 """
 RANKS = {f"picklegate.{unit}": rank for rank, layer in enumerate(LAYERS.split("->")) for unit in layer.split()}
 LOADERS = {"pickle", "_pickle", "marshal", "dill", "cloudpickle", "joblib", "shelve"}

@@ -16,10 +16,11 @@ from typing import Any
 
 from picklegate.errors import BlockedError
 from picklegate.policy import Policy
-from picklegate.quarantine import StagedCache, StagedFolder, StandIn, explain, staging, turn
+from picklegate.quarantine import explain
 from picklegate.render.escape import escape
 from picklegate.report import FileReport
 from picklegate.scan import scan_stream
+from picklegate.staging import StagedCache, StagedFolder, StandIn, staging, turn
 
 __all__ = ["hf_hub_download", "safe_hf_hub_download", "safe_snapshot_download", "snapshot_download"]
 

@@ -1,232 +1,133 @@
-"""Staging: where a download waits for its verdict, out of reach of the cache and of ``local_dir``.
+"""Quarantine: what a gate refused, kept where no loader looks, with the report that says why.
 
-The client of huggingface_hub is pointed at a *stand-in* of the place it would write to. What that place holds
-already shows through, so the client asks and fetches exactly what it would have; what is new stays in the
-stand-in until it is promoted, by renames on one volume. A file that is refused is never promoted.
+An entry is a record ``<id>.json`` and, where bytes were at hand, their copy ``<id>.blocked``, in a directory that
+only its owner may enter. The record comes first and goes last, so that a killed process leaves either an entry
+without content or a fragment, which the next one to write removes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import filecmp
+import hashlib
+import json
 import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Any
 
+from picklegate import places
+from picklegate.errors import GateError
 from picklegate.render.escape import escape
+from picklegate.report import FileReport
+from picklegate.staging import turn
 
-if TYPE_CHECKING:
-    from picklegate.report import FileReport
-
-HOME = ".picklegate"
-"""The directory of the stagings, beside the directory that they stand in for."""
-
-
-class StandIn(Protocol):
-    """A directory that the client writes to in the place of another one."""
-
-    root: Path
-
-    def show(self, filename: str | None) -> None:
-        """Let what is there of ``filename`` (of every file, if None) be seen through the stand-in."""
-
-    def arrived(self) -> tuple[Path, ...]:
-        """The files that are new here."""
-
-    def found(self, result: Path) -> tuple[Path, ...]:
-        """The files that the client's result gives access to, new or shown."""
-
-    def name(self, path: Path) -> str:
-        """The name in the repository of a file here."""
-
-    def commit(self, path: Path) -> str | None:
-        """The commit that a file or a snapshot here belongs to, where it is recorded."""
-
-    def promote(self, judged: Iterable[Path]) -> None:
-        """Rename these files, and no others, to the real place; then what the client noted about them."""
-
-    def evict(self, path: Path) -> bool:
-        """Remove from the real place the same file of the same commit; whether it was there."""
+SCHEMA = "picklegate.quarantine/1"
+_FRAGMENT = ".part"
+_SHORTEST_ID = 4
+_CHUNK = 1 << 20
 
 
-@contextlib.contextmanager
-def staging(target: Path, *, inside: str) -> Iterator[Path]:
-    """A private directory on the volume of ``target``, removed with all it holds on leaving.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One content in quarantine; where its record cannot be read, only ``id`` and ``kept_at`` tell anything.
 
-    It lies beside ``target`` where the volume and the permissions allow, at ``target/inside`` otherwise, and
-    where nothing can be written there in the system's temporary directory. What killed processes left is removed.
+    ``id`` is the content's SHA-256, or that of its name where no bytes were at hand; ``names`` are the addresses
+    that it was refused under; ``content`` is the file, or None.
     """
-    place = _reserve(target, inside)
-    lock = place.with_suffix(".lock")
-    _sweep(place.parent)
-    try:
-        with turn(lock):
-            try:
-                place.mkdir(mode=0o700)
-                yield place
-            finally:
-                shutil.rmtree(place, ignore_errors=True)
-    finally:
-        with contextlib.suppress(OSError):
-            lock.unlink(missing_ok=True)
-            place.parent.rmdir()
+
+    id: str
+    kept_at: datetime
+    names: tuple[str, ...] = ()
+    size: int = 0
+    report: FileReport | None = None
+    content: Path | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "schema": SCHEMA,
+            "id": self.id,
+            "kept_at": self.kept_at.isoformat(),
+            "names": list(self.names),
+            "size": self.size,
+            "content": self.content is not None,
+            "report": self.report and self.report.to_dict(),
+        }
 
 
-@contextlib.contextmanager
-def turn(lock: Path) -> Iterator[None]:
-    """Wait until no other thread or process has the turn; where the lock cannot be made there is nothing to write."""
-    from huggingface_hub.utils._fixes import WeakFileLock
-
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(WeakFileLock(lock))
-        yield
+def home() -> Path:
+    """The directory of the quarantine."""
+    return places.data() / "quarantine"
 
 
-class StagedCache:
-    """The stand-in for a Hugging Face cache, for one repository and one revision."""
+def keep(path: Path | None, report: FileReport) -> Entry:
+    """Copy a refused file into quarantine, with its report; without a path only the report is kept.
 
-    def __init__(self, stage: Path, cache: Path, repo: str, revision: str) -> None:
-        """``repo`` is the repository's folder name in the cache."""
-        self.root = stage / "cache"
-        self._cache, self._real, self._staged = cache, cache / repo, self.root / repo
-        self._ref = Path("refs", revision)
-        self._commit: bytes | None = None
-        self.root.mkdir()
-
-    def show(self, filename: str | None) -> None:
-        """Copy the one reference, repeat the snapshots' own links, and link the listings and the blobs behind them."""
-        if _within(self._ref) and (self._real / self._ref).is_file():
-            _copy(self._real / self._ref, self._staged / self._ref)
-            self._commit = (self._staged / self._ref).read_bytes()
-        pointers = [path for snapshot in _entries(self._real / "snapshots") for path in _named(snapshot, filename)]
-        for pointer in pointers:
-            _repeat(pointer, self._staged / pointer.relative_to(self._real))
-        blobs = {_step(pointer) for pointer in pointers if pointer.is_symlink() and pointer.exists()}
-        for entry in (*blobs, *_entries(self._real / "trees")):
-            if self._real in entry.parents:
-                _link(entry, self._staged / entry.relative_to(self._real))
-
-    def arrived(self) -> tuple[Path, ...]:
-        """The pointers whose content is in the stand-in."""
-        pointers = _tree(self._staged / "snapshots")
-        return tuple(path for path in pointers if path.is_file() and self.root in path.resolve().parents)
-
-    def found(self, result: Path) -> tuple[Path, ...]:
-        """The pointers of the snapshot, or the one."""
-        return tuple(path for path in _tree(result) if path.is_file()) if result.is_dir() else (result,)
-
-    def name(self, path: Path) -> str:
-        """The path below the snapshot."""
-        return Path(*path.relative_to(self._staged / "snapshots").parts[1:]).as_posix()
-
-    def commit(self, path: Path) -> str | None:
-        """The name of the snapshot."""
-        return path.relative_to(self._staged / "snapshots").parts[0]
-
-    def promote(self, judged: Iterable[Path]) -> None:
-        """Contents, pointers, notes, and last the reference that makes them current."""
-        for pointer in judged:
-            if pointer.is_symlink():
-                blob = _step(pointer)
-                # A blob that the client shares between repositories becomes this repository's own.
-                content = blob.resolve()
-                if self.root in content.parents and content.exists():
-                    _move(content, self._real / "blobs" / blob.name)
-            _move(pointer, self._real / pointer.relative_to(self._staged))
-        for section in ("trees", ".no_exist"):
-            for note in _tree(self._staged / section):
-                _move(note, self._real / note.relative_to(self._staged))
-        ref = self._staged / self._ref
-        if _within(self._ref) and ref.is_file() and ref.read_bytes() != self._commit:
-            _move(ref, self._real / self._ref)
-        tag = self.root / "CACHEDIR.TAG"
-        if self._real.exists() and tag.exists() and not (self._cache / tag.name).exists():
-            _move(tag, self._cache / tag.name)
-
-    def evict(self, path: Path) -> bool:
-        """Remove the content, every link on the way to it, and every pointer that it leaves dangling."""
-        chain = [self._real / path.relative_to(self._staged)]
-        found = os.path.lexists(chain[0])
-        while chain[-1].is_symlink():
-            chain.append(_step(chain[-1]))
-        for link in reversed(chain):
-            if self._cache in link.parents:
-                link.unlink(missing_ok=True)
-        # What the client shares between repositories (<cache>/blobs) other ones point at too.
-        for repo in [self._real] if self._real in chain[-1].parents else _entries(self._cache):
-            for link in (*_tree(repo / "blobs"), *_tree(repo / "snapshots")):
-                if link.is_symlink() and not link.exists():
-                    link.unlink(missing_ok=True)
-        return found
+    The original stays where it is: removing it is up to the caller. Raises OSError if it cannot be kept.
+    """
+    with _writing() as folder:
+        fragment = None if path is None else folder / f"{secrets.token_hex(8)}{_FRAGMENT}"
+        identity = hashlib.sha256(report.name.encode("utf-8", "surrogatepass")).hexdigest()
+        if path is not None and fragment is not None:
+            identity = _copy(path, fragment)
+        before = _read(folder / f"{identity}.json") if (folder / f"{identity}.json").exists() else None
+        entry = Entry(
+            id=identity,
+            kept_at=datetime.now(timezone.utc).replace(microsecond=0),
+            names=tuple(dict.fromkeys((*(before.names if before else ()), report.name))),
+            size=fragment.stat().st_size if fragment else report.size,
+            report=report,
+            content=folder / f"{identity}.blocked" if fragment else None,
+        )
+        record = folder / f"{secrets.token_hex(8)}{_FRAGMENT}"
+        record.write_text(json.dumps(entry.to_dict(), indent=1), encoding="ascii")
+        record.chmod(0o600)
+        record.replace(folder / f"{identity}.json")
+        if fragment and entry.content:
+            fragment.replace(entry.content)
+    return entry
 
 
-class StagedFolder:
-    """The stand-in for a ``local_dir``."""
+def entries() -> tuple[Entry, ...]:
+    """What is in quarantine, the latest first."""
+    found = (_read(record) for record in home().glob("*.json"))
+    return tuple(sorted(found, key=lambda entry: (entry.kept_at, entry.id), reverse=True))
 
-    def __init__(self, stage: Path, folder: Path) -> None:
-        """``folder`` is the real ``local_dir``."""
-        self.root = stage / "folder"
-        self._real = folder
-        self.root.mkdir()
 
-    def show(self, filename: str | None) -> None:
-        """Link the files that the client knows, and copy what it has noted about them."""
-        for note in _named(self._real / _NOTES, filename and f"{filename}.metadata"):
-            if note.suffix == ".metadata":
-                _copy(note, self.root / note.relative_to(self._real))
-        for listing in _entries(self._real / _LISTINGS):
-            _link(listing, self.root / _LISTINGS / listing.name)
-        for name in [filename] if filename else self._noted():
-            if _within(Path(name)) and (self._real / name).is_file():
-                _link(self._real / name, self.root / name)
+def find(identity: str) -> Entry:
+    """The entry with this id, or whose id alone begins so; raises GateError where there is not just one."""
+    matching = [entry for entry in entries() if entry.id.startswith(identity.lower())]
+    if len(identity) < _SHORTEST_ID or not matching:
+        raise GateError(f"{identity!r} is no entry in quarantine: `picklegate quarantine list` shows the ids")
+    if len(matching) > 1:
+        raise GateError(f"{identity!r} is the beginning of {len(matching)} ids in quarantine: give more of it")
+    return matching[0]
 
-    def shown(self) -> bool:
-        """Whether a file of the real folder is seen through this one."""
-        return len(self.arrived()) < len(self.found(self.root))
 
-    def arrived(self) -> tuple[Path, ...]:
-        """The files that are no links to the real folder, the client's notes among them."""
-        return tuple(path for path in self.found(self.root) if self.root in path.resolve().parents)
+def release(entry: Entry, output: Path) -> None:
+    """Copy the content of an entry to a new file, which only its owner can read; the entry stays.
 
-    def found(self, result: Path) -> tuple[Path, ...]:  # noqa: ARG002 (the stage holds nothing else)
-        """All there is but locks and fragments, as a repository can have files where the client has its notes."""
-        notes = self.root / _CLIENT
-        passing = (".lock", ".incomplete")
-        return tuple(path for path in _tree(self.root) if notes not in path.parents or path.suffix not in passing)
+    Raises GateError if nothing of it was kept or it is no longer what was refused, FileExistsError if ``output``
+    is there already.
+    """
+    if entry.content is None:
+        raise GateError(f"{entry.id[:12]} has no content: the file was refused before any of it was kept")
+    if output.exists():
+        raise FileExistsError(f"{output} exists: name a file that does not")
+    if _copy(entry.content, output) != entry.id:
+        output.unlink()
+        raise GateError(f"{entry.id[:12]} has been changed since it was refused: it is not released")
 
-    def name(self, path: Path) -> str:
-        """The path below the folder."""
-        return path.relative_to(self.root).as_posix()
 
-    def commit(self, path: Path) -> str | None:
-        """What the client noted beside the file."""
-        note = self.root / _NOTES / f"{self.name(path)}.metadata"
-        return note.read_text(encoding="utf-8").partition("\n")[0] if note.is_file() else None
-
-    def promote(self, judged: Iterable[Path]) -> None:
-        """The files, then the notes about them."""
-        for path in sorted(judged, key=lambda path: self.root / _CLIENT in path.parents):
-            if not path.is_symlink():
-                _move(path, self._real / path.relative_to(self.root))
-
-    def evict(self, path: Path) -> bool:
-        """Remove the entry and its note, if its content is that of ``path``; a link of the user's loses no more."""
-        real = self._real / path.relative_to(self.root)
-        found = real.is_file() and filecmp.cmp(path, real, shallow=False)
-        if found:
-            real.unlink()
-            (self._real / _NOTES / f"{self.name(path)}.metadata").unlink(missing_ok=True)
-        return found
-
-    def _noted(self) -> list[str]:
-        notes = self.root / _NOTES
-        return [note.relative_to(notes).as_posix().removesuffix(".metadata") for note in _tree(notes)]
+def purge(doomed: Iterable[Entry]) -> None:
+    """Remove these entries for good."""
+    with _writing() as folder:
+        for entry in doomed:
+            (folder / f"{entry.id}.blocked").unlink(missing_ok=True)
+            (folder / f"{entry.id}.json").unlink(missing_ok=True)
 
 
 def explain(report: FileReport) -> tuple[str, str]:
@@ -239,97 +140,45 @@ def explain(report: FileReport) -> tuple[str, str]:
     return f"{escape(worst.message).rstrip('.')}.", escape(where)
 
 
-_CLIENT = Path(".cache", "huggingface")
-_NOTES = _CLIENT / "download"
-_LISTINGS = _CLIENT / "trees"
+@contextlib.contextmanager
+def _writing() -> Iterator[Path]:
+    """The directory, for one process or thread at a time, without the fragments of those that were killed."""
+    folder = home()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)
+    with turn(folder / ".lock"):
+        for fragment in folder.glob(f"*{_FRAGMENT}"):
+            fragment.unlink(missing_ok=True)
+        yield folder
 
 
-def _reserve(target: Path, inside: str) -> Path:
-    """The path of a staging to be made, beside which its lock file is."""
-    same_volume = not target.exists() or target.stat().st_dev == target.parent.stat().st_dev
-    homes = ([target.parent / HOME] if same_volume else []) + [target / inside / HOME]
-    # Another process may remove the home, empty as it is, before the lock is in it: then once more.
-    for home in [home for home in homes for _ in range(10)]:
-        place = home / secrets.token_hex(8)
+def _copy(source: Path, target: Path) -> str:
+    """Copy the bytes to a new file without permissions for others; their SHA-256."""
+    hashed = hashlib.sha256()
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    with source.open("rb") as file, open(descriptor, "wb") as copy:
+        while chunk := file.read(_CHUNK):
+            hashed.update(chunk)
+            copy.write(chunk)
+    return hashed.hexdigest()
+
+
+def _read(record: Path) -> Entry:
+    """The entry of a record, as much of it as can be read."""
+    content = record.with_suffix(".blocked")
+    known = content if content.exists() else None
+    try:
+        told = json.loads(record.read_text(encoding="ascii"))
+        return Entry(
+            id=record.stem,
+            kept_at=datetime.fromisoformat(told["kept_at"]).astimezone(timezone.utc),
+            names=tuple(map(str, told["names"])),
+            size=int(told["size"]),
+            report=FileReport.from_dict(told["report"]),
+            content=known,
+        )
+    except (OSError, ValueError, KeyError, TypeError):
         with contextlib.suppress(OSError):
-            home.mkdir(parents=True, exist_ok=True)
-            place.with_suffix(".lock").touch()
-            return place.resolve()
-    return Path(tempfile.mkdtemp(prefix=HOME)).resolve() / secrets.token_hex(8)
-
-
-def _sweep(home: Path) -> None:
-    """Remove the stagings whose lock nobody holds: a process makes its directory only after it has the lock."""
-    from filelock import FileLock
-
-    for place in _entries(home):
-        lock = place.with_suffix(".lock")
-        if place.is_dir():
-            # A lock that is held raises a TimeoutError; a volume without locks NotImplementedError.
-            with contextlib.suppress(OSError, NotImplementedError), FileLock(lock, timeout=0):
-                shutil.rmtree(place, ignore_errors=True)
-                lock.unlink(missing_ok=True)
-
-
-def _within(relative: Path) -> bool:
-    """Whether a name that came from outside stays below what it is joined to."""
-    return not relative.is_absolute() and ".." not in relative.parts
-
-
-def _entries(folder: Path) -> Iterable[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError:
-        return ()
-
-
-def _tree(folder: Path) -> Iterator[Path]:
-    """The files and links below ``folder``; directories that are links are not entered."""
-    for entry in _entries(folder):
-        if entry.is_dir() and not entry.is_symlink():
-            yield from _tree(entry)
-        else:
-            yield entry
-
-
-def _named(folder: Path, filename: str | None) -> Iterable[Path]:
-    """The one file of that name below ``folder``, or all."""
-    if filename is None:
-        return _tree(folder)
-    path = folder / filename
-    return (path,) if _within(Path(filename)) and os.path.lexists(path) and not path.is_dir() else ()
-
-
-def _step(link: Path) -> Path:
-    """What a symbolic link points at, one step on."""
-    return Path(os.path.normpath(link.parent / os.readlink(link)))
-
-
-def _copy(source: Path, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(source, place)
-
-
-def _link(source: Path, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        place.symlink_to(source)
-    except OSError:
-        os.link(source, place)  # Windows asks for a privilege for symbolic links, for hard links it does not
-
-
-def _repeat(pointer: Path, place: Path) -> None:
-    if pointer.is_symlink():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to(os.readlink(pointer))
-    else:
-        _link(pointer, place)
-
-
-def _move(source: Path, place: Path) -> None:
-    """Rename a new file or link to its place; what only shows through is there already."""
-    with contextlib.suppress(OSError):
-        if source.samefile(place):
-            return
-    place.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(source, place)
+            modified = datetime.fromtimestamp(record.stat().st_mtime, timezone.utc)
+            return Entry(id=record.stem, kept_at=modified, content=known)
+        return Entry(id=record.stem, kept_at=datetime.now(timezone.utc), content=known)
