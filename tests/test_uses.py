@@ -81,3 +81,8 @@ def test_long_chains_cycles_and_sharing_cost_no_recursion_and_little_time() -> N
     found = trace(shared % tuple(range(3000)) + b"N.").events
     assert [event.given for event in found] == [True] + [False] * 3000
     assert trace(b"(lp0\ng0\na" + OPCODES + b"a.").events[0].kept
+
+
+def test_an_empty_text_may_be_called() -> None:
+    """A call of a value that holds nothing, with no arguments, is an event of depth 1."""
+    assert [event.depth for event in trace(b"V\n)R.").events] == [1]

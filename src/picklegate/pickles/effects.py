@@ -132,7 +132,7 @@ class Effects:
         """
         key: Any = (type(pid),)
         if type(pid) is tuple and len(pid) > 1 and type(pid[0]) is int:
-            key = (opcodes.literal(self.data, pid[0], 64), pid[1] if type(pid[1]) is Global else type(pid[1]), len(pid))
+            key = (self.text(pid[0]), pid[1] if type(pid[1]) is Global else type(pid[1]), len(pid))
         elif type(pid) is str:
             key = (pid,)
         found = self.pids.get(key)
@@ -243,7 +243,8 @@ class Effects:
             elif kind is int:
                 found.append(self.word(item))
             elif kind in _CONTAINERS:
-                found.append((kind, self.parts(item, deep + 1)))
+                plain = len(item) <= _WIDE and _NUMBERS.issuperset(map(type, item))
+                found.append((kind, len(item) if plain else self.parts(item, deep + 1)))
             elif kind in _OPAQUE or item is None:
                 found.append(item)
             else:
@@ -366,6 +367,7 @@ class Effects:
 
 _CONTAINERS = frozenset((tuple, list, Dict, Set))
 _OPAQUE = frozenset((Global, Event, Persistent, Unresolved, str, Cut, bytes, bool))
+_NUMBERS = frozenset((float,))
 _PLAIN = frozenset((float, type(None), bool))
 
 

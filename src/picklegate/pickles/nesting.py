@@ -73,6 +73,7 @@ _PICKLE_LOADERS = (
     "django.core.signing.loads", "jsonpickle.unpickler.loadclass", "srsly.pickle_loads", "srsly.cloudpickle.loads",
 )  # fmt: skip
 
+
 def load_if_pickle(effects: Effects, event: Event) -> Any:
     """The rule for what is called ``loads`` and is not known: bytes that are a pickle are taken for one."""
     data = event.args[0] if event.args else None

@@ -61,6 +61,8 @@ def line_end(data: Buffer, start: int) -> int:
 
 def index(text: bytes) -> int:
     """A memo index in text (PUT, GET): decimal, NUL-cut; raises ValueError as the unpickler does."""
+    if text.isdigit():
+        return int(text)
     number = int(text.partition(b"\0")[0])
     if number < 0:
         raise ValueError("negative memo index")
