@@ -19,6 +19,7 @@ import pytest
 from huggingface_hub import errors
 
 from picklegate import hub as front_door
+from picklegate import quarantine
 from picklegate.demo import models
 from picklegate.demo.hub_server import Hub
 from picklegate.demo.repositories import Blob
@@ -208,6 +209,38 @@ def test_a_hostile_file_that_was_there_is_removed(
     if place == "cache_dir":
         client.plain("config.json", revision="hostile")
         assert not huggingface_hub.scan_cache_dir(tmp_path / "place").warnings
+
+
+@pytest.mark.parametrize("place", ["cache_dir", "local_dir"])
+@pytest.mark.parametrize("fetched", [(), (WEIGHTS,)], ids=["new", "there-before"])
+def test_a_policy_keeps_what_it_blocks_in_quarantine(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, fetched: tuple[str, ...]
+) -> None:
+    """The file is out of reach and in quarantine, and the message says how to find it there."""
+    monkeypatch.setenv("PICKLEGATE_HOME", str(tmp_path / "home"))
+    client = Client(hub, **{"cache_dir": tmp_path / "unused", place: tmp_path / "place", "revision": "hostile"})
+    for name in fetched:
+        client.plain(name)
+    with pytest.raises(BlockedError, match="picklegate quarantine show") as caught:
+        client.gated(WEIGHTS, policy=Policy(on_block="quarantine"))
+    assert ("has been removed" in str(caught.value)) == bool(fetched)
+    (entry,) = quarantine.entries()
+    assert entry.content is not None
+    assert entry.content.read_bytes() == HOSTILE[WEIGHTS]
+    assert entry.id == caught.value.report.sha256
+    assert entry.names == (caught.value.report.name,)
+    assert not holds(tmp_path / "place", HOSTILE[WEIGHTS])
+
+
+def test_a_failing_quarantine_lets_nothing_through(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be kept is refused and removed all the same, and the message says so."""
+    (tmp_path / "home").touch()
+    monkeypatch.setenv("PICKLEGATE_HOME", str(tmp_path / "home"))
+    client = Client(hub, cache_dir=tmp_path / "place", revision="hostile")
+    client.plain(WEIGHTS)
+    with pytest.raises(BlockedError, match="could not be kept"):
+        client.gated(WEIGHTS, policy=Policy(on_block="quarantine"))
+    assert not holds(tmp_path, HOSTILE[WEIGHTS])
 
 
 def test_a_hostile_blob_is_removed_under_every_name(hub: Hub, tmp_path: Path) -> None:

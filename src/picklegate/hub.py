@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from picklegate.errors import BlockedError
 from picklegate.policy import Policy
-from picklegate.quarantine import explain
+from picklegate.quarantine import explain, keep
 from picklegate.render.escape import escape
 from picklegate.report import FileReport
 from picklegate.scan import scan_stream
@@ -101,9 +101,11 @@ def _download(client: Callable[..., Any], arguments: dict[str, Any], policy: Pol
             result = Path(client(**{**arguments, **staged}))
         except Exception:
             # What arrived before the fault is worth keeping, as the client itself would keep it.
-            new = view.arrived()
-            judged = [_judge(path, _address(arguments, view, path), policy) for path in new]
-            view.promote(path for path, report in zip(new, judged, strict=True) if not policy.blocks(report))
+            judged = {path: _judge(path, _address(arguments, view, path), policy) for path in view.arrived()}
+            view.promote(path for path, report in judged.items() if not policy.blocks(report))
+            for path, report in judged.items():
+                if policy.blocks(report):
+                    _withhold(view, path, report, policy)
             raise
         found = view.found(result)
         _admit(view, {path: _judge(path, _address(arguments, view, path), policy) for path in found}, policy)
@@ -124,25 +126,34 @@ def _judge(path: Path, name: str, policy: Policy) -> FileReport:
 
 
 def _admit(view: StandIn, reports: dict[Path, FileReport], policy: Policy) -> None:
-    """Raise BlockedError if the policy blocks a file, after removing it from where it stood before."""
+    """Raise BlockedError if the policy blocks a file, after taking it from where it stood before."""
     blocked = {path: report for path, report in reports.items() if policy.blocks(report)}
     if not blocked:
         return
-    removed = [path for path in blocked if view.evict(path)]
-    kept = "It was already in place, and has been removed." if removed else "Nothing of it was kept."
-    raise BlockedError(max(blocked.values(), key=lambda report: report.verdict), _refusal(blocked.values(), kept))
-
-
-def _refusal(reports: Iterable[FileReport], kept: str) -> str:
+    fates = {path: _withhold(view, path, report, policy) for path, report in blocked.items()}
     lines = []
-    for report in reports:
+    for path, report in blocked.items():
         what, where = explain(report)
-        lines += [f"{escape(report.name)} is refused ({report.verdict}): {what}", f"{where} {kept}"]
+        lines += [f"{escape(report.name)} is refused ({report.verdict}): {what}", f"{where} {fates[path]}"]
     advice = (
         "Ask the publisher for safetensors weights, or, if you know what the file runs, pass a Policy "
         "with its imports (allow_imports) or its digest (allow_digests)."
     )
-    return "\n".join([*lines, advice])
+    worst = max(blocked.values(), key=lambda report: report.verdict)
+    raise BlockedError(worst, "\n".join([*lines, advice]))
+
+
+def _withhold(view: StandIn, path: Path, report: FileReport, policy: Policy) -> str:
+    """Take a blocked file out of reach, into quarantine where the policy asks for that; what became of it."""
+    held = ""
+    if policy.on_block == "quarantine":
+        try:
+            held = f"`picklegate quarantine show {keep(path, report).id[:12]}` tells more."
+        except OSError as error:
+            held = f"It could not be kept in quarantine: {escape(str(error))}."
+    if view.evict(path):
+        return f"It was already in place, and has been removed. {held}".strip()
+    return held or "Nothing of it was kept."
 
 
 def _address(arguments: dict[str, Any], view: StandIn, path: Path) -> str:
