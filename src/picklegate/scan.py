@@ -39,13 +39,22 @@ def scan_bytes(data: bytes, *, name: str = "<bytes>", policy: Policy | None = No
     return scan_stream(io.BytesIO(data), name=name, policy=policy)
 
 
-def scan_stream(file: BinaryIO, *, name: str, policy: Policy | None = None, digest: bool = True) -> FileReport:
-    """Scan a seekable binary file from its start; its position afterwards is the start again."""
+def scan_stream(
+    file: BinaryIO, *, name: str, policy: Policy | None = None, digest: bool = True, briefly: bool = False
+) -> FileReport:
+    """Scan a seekable binary file from its start; its position afterwards is the start again.
+
+    With ``briefly``, where reading costs requests it ends as soon as the file is known to be MALICIOUS.
+    """
     policy = policy or Policy()
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     sha256 = _digest(file) if digest else ""
-    contents = containers.read(file, name=name, limits=policy.limits)
+
+    def enough(found: Trace) -> bool:
+        return judge("", found, policy).verdict == Verdict.MALICIOUS
+
+    contents = containers.read(file, name=name, limits=policy.limits, enough=enough if briefly else None)
     file.seek(0)
     return FileReport(
         name=name,

@@ -13,6 +13,7 @@ from typing import Any
 from picklegate.containers.dtypes import item_size, items
 from picklegate.containers.sniff import is_importable
 from picklegate.containers.source import Buffer
+from picklegate.containers.sparse import AT_ONCE, Sparse
 from picklegate.containers.walk import Walk
 from picklegate.pickles import Event, Trace
 from picklegate.pickles.effects import Inline
@@ -34,8 +35,8 @@ class _Read:
 class Arrays:
     """The raw and the nested arrays of one buffer; ``hooks`` is what ``trace`` wants as ``inline``."""
 
-    def __init__(self, walk: Walk, data: Buffer) -> None:
-        """Begin with no array seen."""
+    def __init__(self, walk: Walk, data: Buffer, sparse: Sparse | None = None) -> None:
+        """Begin with no array seen; ``sparse`` is where ``data`` comes from if not all of it is there."""
         self._walk = walk
         self.hooks: Mapping[tuple[str, str], Inline] = _Hooks(self)
         self.nested: list[tuple[int, Trace]] = []
@@ -44,10 +45,14 @@ class Arrays:
         self._reads: list[_Read] = []
         self._unknown: list[int] = []
         self._siblings: list[str] = []
+        self._sparse = sparse
+        self.skipped: list[tuple[int, int]] = []
 
     def array(self, attributes: dict[str, Any], offset: int) -> int:
         """Skip, or trace, the array of a NumpyArrayWrapper; the offset at which opcodes go on."""
         self.used = True
+        if self._sparse:
+            self._sparse.fetch(offset, offset + AT_ONCE)
         dtype = attributes.get("dtype")
         count = items(tuple(map(_side, _sides(attributes.get("shape")))))
         size = _declared_size(dtype)
@@ -65,7 +70,11 @@ class Arrays:
         if attributes.get("numpy_array_alignment_bytes") is not None:
             padding = self._data[offset : offset + 1]
             offset += 1 + (padding[0] if padding else 0)
-        return offset + size * count
+        end = offset + size * count
+        if self._sparse and end < len(self._data):
+            self._sparse.skip(offset, end)
+            self.skipped.append((offset, end))
+        return end
 
     def sibling(self, attributes: dict[str, Any], offset: int) -> int:
         """Note the file beside this one in which an old wrapper keeps its array."""

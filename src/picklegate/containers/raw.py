@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from picklegate.containers import joblib, torch
 from picklegate.containers.sniff import HEAD, claims, is_candidate
 from picklegate.containers.source import Buffer, Source
+from picklegate.containers.sparse import Sparse
 from picklegate.containers.walk import Walk
 from picklegate.pickles import Trace
 from picklegate.pickles.opcodes import COUNTED, NAMES
@@ -19,6 +20,8 @@ _RESIDENT_PROBE = 1 << 12
 _AT_ONCE = 1 << 20
 """Bytes up to which what is in memory is read as a whole at once."""
 _GROWTH = 16
+_FETCHED = 4
+"""Growth of what is fetched at once, where reading again costs more than asking again."""
 _FRAME = {0x95: 8}
 
 
@@ -47,16 +50,38 @@ def read(walk: Walk, source: Source, name: str, depth: int, *, start: int = 0, c
         reading.follow(source, claimed=claimed)
         if not reading.cut or len(data) >= source.size:
             break
+        if not (source.resident or reading.legacy):
+            return _from_afar(walk, source, name, depth, start=start, claimed=claimed)
         if len(data) >= most and not source.is_buffer:
             walk.bound("limit.held", f"its pickles are longer than {most:,} bytes", name)
             break
         size = size * _GROWTH if reading.legacy else source.size
         if not source.is_buffer:
             size = min(size, most)
-    if not reading.live:
-        return None
-    reading.report(name, depth)
-    return Pickles(reading.container, reading.end)
+    return reading.report(name, depth)
+
+
+def _from_afar(walk: Walk, source: Source, name: str, depth: int, *, start: int, claimed: bool) -> Pickles | None:
+    """Fetch what the pickles consist of as they are read, and not the arrays that a loader would skip between."""
+    most = walk.limits.max_inflated_bytes
+    ahead = PROBE
+    with Sparse(source) as sparse:
+        sparse.fetch(0, start + ahead)
+        while True:
+            reading = _Reading(walk, sparse.data, start, source.size, sparse)
+            reading.follow(source, claimed=claimed)
+            gap = sparse.missing(reading.read())
+            if gap is None:
+                break
+            if walk.certain(reading.traces):
+                reading.stop()
+                break
+            if sparse.held >= most:
+                walk.bound("limit.held", f"its pickles are longer than {most:,} bytes", name)
+                break
+            ahead *= _FETCHED
+            sparse.fetch(gap, gap + min(ahead, most - sparse.held))
+        return reading.report(name, depth)
 
 
 def is_worth(walk: Walk, beginning: bytes, *, claimed: bool) -> bool:
@@ -92,14 +117,14 @@ def _reach(data: Buffer, place: int, lengths: Mapping[int, int]) -> int:
 class _Reading:
     """The streams that follow one another in ``data``, the beginning of ``size`` bytes."""
 
-    def __init__(self, walk: Walk, data: Buffer, start: int, size: int) -> None:
+    def __init__(self, walk: Walk, data: Buffer, start: int, size: int, sparse: Sparse | None = None) -> None:
         self.walk = walk
         self.data = data
         self.size = size
-        self.end = start
+        self.start = self.end = start
         self.traces: list[Trace] = []
         self.labels: list[str] = []
-        self.arrays = joblib.Arrays(walk, data)
+        self.arrays = joblib.Arrays(walk, data, sparse)
         self.legacy = False
         self.live = False
         self.cut = False
@@ -149,8 +174,25 @@ class _Reading:
             place = found.end
         return False
 
-    def report(self, name: str, depth: int) -> None:
-        """Hand the streams to the walk, and those that ``pickle.load`` would see in joblib's arrays."""
+    def read(self) -> Iterator[tuple[int, int]]:
+        """The parts of the data that what was seen depends on: all but the arrays that were skipped."""
+        place = self.start
+        for begin, end in self.arrays.skipped:
+            yield place, begin
+            place = end
+        traces = [*self.traces, *(found for _, found in self.arrays.nested)]
+        yield place, max((_last(found) for found in traces), default=place) + HEAD
+        for found in self.arrays.plain(self.traces):
+            yield found.start, _last(found)
+
+    def stop(self) -> None:
+        """Forget the fault that is none: reading ended because nothing more needs to be known."""
+        self.traces[-1] = replace(self.traces[-1], fault=None)
+
+    def report(self, name: str, depth: int) -> Pickles | None:
+        """Hand the streams to the walk, and those that ``pickle.load`` would see in joblib's arrays; None for none."""
+        if not self.live:
+            return None
         for label, found in zip(self.labels, self.traces, strict=True):
             alone = name if len(self.traces) == 1 else f"{name}: {label}"
             self.walk.stream(alone if name else label, found, depth)
@@ -161,3 +203,9 @@ class _Reading:
         self.arrays.judge(name, self.traces)
         if self.traces[-1].stopped and self.end < len(self.data):
             self.walk.note("stream.trailing", "bytes follow STOP that are no pickle", name, self.end)
+        return Pickles(self.container, self.end)
+
+
+def _last(found: Trace) -> int:
+    """Where the last byte is that a trace depends on, or shortly before."""
+    return max(found.end, found.fault.offset if found.fault else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import BinaryIO
 
 from picklegate.containers import archives, numpy, raw, zips
@@ -10,15 +11,19 @@ from picklegate.containers.sniff import COMPRESSED, HEAD, claims, is_tar, sniff
 from picklegate.containers.source import Source
 from picklegate.containers.walk import Walk
 from picklegate.limits import DEFAULT, Limits
+from picklegate.pickles import Trace
 
 
-def read(file: BinaryIO, *, name: str = "", limits: Limits = DEFAULT) -> Contents:
+def read(
+    file: BinaryIO, *, name: str = "", limits: Limits = DEFAULT, enough: Callable[[Trace], bool] | None = None
+) -> Contents:
     """Every pickle stream in a seekable binary file, and what is odd about its containers.
 
     ``name`` serves only to tell what a file claims to be: one whose name promises a pickle and that has none is
-    UNSCANNABLE. Never raises for content; OSError from the file passes through.
+    UNSCANNABLE. Where bytes must be fetched, a long pickle is read no further once ``enough`` says so of its trace.
+    Never raises for content; OSError from the file passes through.
     """
-    reader = _Reader(limits, name)
+    reader = _Reader(limits, name, enough)
     container = reader.open(Source.of(file), "", 0)
     return Contents(container=container, streams=tuple(reader.streams), findings=tuple(reader.findings))
 
@@ -26,8 +31,8 @@ def read(file: BinaryIO, *, name: str = "", limits: Limits = DEFAULT) -> Content
 class _Reader(Walk):
     """Dispatches on the bytes; where two readings are possible, both are taken."""
 
-    def __init__(self, limits: Limits, name: str) -> None:
-        super().__init__(limits)
+    def __init__(self, limits: Limits, name: str, enough: Callable[[Trace], bool] | None) -> None:
+        super().__init__(limits, enough)
         self._name = name
 
     def open(self, source: Source, name: str, depth: int) -> str:

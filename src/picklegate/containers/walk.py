@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from picklegate.containers.contents import Stream
@@ -23,9 +23,10 @@ _HELD = 1 << 26
 class Walk(ABC):
     """Streams and findings of one artifact, with the budget that all its containers share."""
 
-    def __init__(self, limits: Limits) -> None:
-        """Begin with nothing found and nothing spent."""
+    def __init__(self, limits: Limits, enough: Callable[[Trace], bool] | None = None) -> None:
+        """Begin with nothing found and nothing spent; ``enough`` tells of a trace that no more needs to be read."""
         self.limits = limits
+        self._enough = enough
         self.streams: list[Stream] = []
         self.findings: list[Finding] = []
         self.inflated = 0
@@ -58,6 +59,10 @@ class Walk(ABC):
         found = trace(data, start, limits=replace(self.limits, max_opcodes=left), inline=inline)
         self._opcodes += found.opcodes
         return found
+
+    def certain(self, traces: Iterable[Trace]) -> bool:
+        """Whether one of these traces, the beginnings of longer ones, is enough."""
+        return self._enough is not None and any(map(self._enough, traces))
 
     @property
     def members_left(self) -> int:

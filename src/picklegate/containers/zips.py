@@ -271,7 +271,7 @@ def _open_content(walk: Walk, packed: Source, entry: Entry, method: int, path: s
     before = len(walk.streams)
     may_be_json = entry.name.rpartition("/")[2] == stable_baselines.MEMBER
     if method == 0:
-        content = packed.fetched(_FETCHED)
+        content = packed.fetched(_CHECKED if torch.is_object(entry.label) else _FETCHED)
     elif method not in _METHODS:
         walk.bound("zip.method", f"the member is compressed in a way that is not supported ({method})", path)
         return ""
