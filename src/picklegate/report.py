@@ -66,6 +66,7 @@ class Finding:
             message=data["message"],
             stream=data["stream"],
             offset=data["offset"],
+            contributions=tuple((feature, weight) for feature, weight in data["contributions"]),
         )
 
 
