@@ -6,7 +6,9 @@ The public names are resolved when first used (PEP 562), so that the import itse
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False
+"""True to type checkers; importing it from ``typing`` would take longer than all the rest of this module."""
 
 if TYPE_CHECKING:
     from picklegate.errors import BlockedError, GateError, ModelDataError, PolicyError
@@ -56,7 +58,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import the module that a public name lives in, when the name is first asked for."""
     home = _HOMES.get(name)
     if home is None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import pkgutil
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from typing import Any
 
 from picklegate.errors import ModelDataError
@@ -135,13 +135,17 @@ def from_json(model: Mapping[str, Any], card: Mapping[str, Any]) -> Classifier:
 @lru_cache(maxsize=1)
 def classifier() -> Classifier:
     """The model that ships; raises ModelDataError where it is missing or was altered."""
-    folder = resources.files("picklegate").joinpath("data")
     try:
-        card = json.loads(folder.joinpath("card.json").read_text("utf-8"))
+        card = json.loads(_data("card.json"))
         for name, digest in card["sha256"].items():
-            if hashlib.sha256(folder.joinpath(name).read_bytes()).hexdigest() != digest:
+            if hashlib.sha256(_data(name)).hexdigest() != digest:
                 raise ModelDataError(f"data/{name} is not what its card says: install picklegate again")
-        model = json.loads(folder.joinpath("model.json").read_text("utf-8"))
+        model = json.loads(_data("model.json"))
     except (OSError, ValueError, KeyError) as error:
         raise ModelDataError("the model cannot be read: install picklegate again") from error
     return from_json(model, card)
+
+
+def _data(name: str) -> bytes:
+    """The content of a file that ships beside the code."""
+    return pkgutil.get_data("picklegate", f"data/{name}") or b""

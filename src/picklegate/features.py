@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import math
+import pkgutil
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib import resources
 from typing import Any
 
 from picklegate import callees, literals
@@ -118,8 +118,7 @@ class Vocabulary:
 def vocabulary() -> Vocabulary:
     """The vocabulary that ships with the model; raises ModelDataError where it cannot be read."""
     try:
-        text = resources.files("picklegate").joinpath("data/vocabulary.json").read_text("utf-8")
-        return Vocabulary.from_dict(json.loads(text))
+        return Vocabulary.from_dict(json.loads(pkgutil.get_data("picklegate", "data/vocabulary.json") or b""))
     except (OSError, ValueError) as error:
         raise ModelDataError("data/vocabulary.json cannot be read: install picklegate again") from error
 

@@ -57,9 +57,7 @@ class Policy:
 
 def judge(name: str, found: Trace, policy: Policy) -> StreamReport:
     """The report of one traced stream."""
-    model = classifier()
     allowed = frozenset(policy.allow_imports)
-    names = features.vocabulary()
     findings = _faults(name, found)
     scored: list[tuple[float, Event, tuple[float, ...]]] = []
     for event in found.events:
@@ -69,15 +67,15 @@ def judge(name: str, found: Trace, policy: Policy) -> StreamReport:
             continue
         findings.extend(_proofs(name, event, given))
         # An event whose result is known is judged by what is done with that.
-        vector = () if event.reached else features.vector(event, given, names)
-        scored.append((model.score(vector) if vector else 0.0, event, vector))
+        vector = () if event.reached else features.vector(event, given, features.vocabulary())
+        scored.append((classifier().score(vector) if vector else 0.0, event, vector))
     findings.extend(_executing_imports(name, found, allowed))
     findings.extend(_made_methods(name, found))
     inert = not found.imports and not features.foreign_persistent(found)
     scored.sort(key=lambda item: -item[0])
     if not inert:
-        flagged = [item for item in scored[:_MOST_FINDINGS] if item[0] >= model.review]
-        findings.extend(_scored(name, *item, model) for item in flagged)
+        flagged = [item for item in scored[:_MOST_FINDINGS] if item[0] >= classifier().review]
+        findings.extend(_scored(name, *item, classifier()) for item in flagged)
     verdict = max((finding.verdict for finding in findings), default=Verdict.CLEAN)
     shown = sorted(scored[:_MOST_CALLS], key=lambda item: item[1].offset)
     return StreamReport(
