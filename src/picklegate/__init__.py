@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 """True to type checkers; importing it from ``typing`` would take longer than all the rest of this module."""
 
 if TYPE_CHECKING:
+    from picklegate.batch import scan_paths
     from picklegate.errors import BlockedError, GateError, ModelDataError, PolicyError
     from picklegate.guard import safe_torch_load
     from picklegate.hub import safe_hf_hub_download, safe_snapshot_download
@@ -37,6 +38,7 @@ __all__ = [
     "safe_torch_load",
     "scan_bytes",
     "scan_file",
+    "scan_paths",
 ]
 
 _HOMES = {
@@ -55,6 +57,7 @@ _HOMES = {
     "safe_torch_load": "guard",
     "scan_bytes": "scan",
     "scan_file": "scan",
+    "scan_paths": "batch",
 }
 
 

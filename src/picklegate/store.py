@@ -102,10 +102,18 @@ class Store:
             self._remember(os.path.realpath(path), after, hashed.hexdigest())
         return hashed.hexdigest()
 
-    def remember(self, path: str | os.PathLike[str], sha256: str) -> None:
-        """Remember the digest of a file that nobody else could have written to since it was hashed."""
+    def remember(
+        self, path: str | os.PathLike[str], sha256: str, *, since: os.stat_result | None = None
+    ) -> None:
+        """Remember the digest of a file that nobody can have written to since it was hashed.
+
+        With ``since``, what was seen of the file before it was hashed, it is forgotten if the file changed. Raises
+        OSError if the file cannot be looked at.
+        """
         place = os.path.realpath(path)
-        self._remember(place, os.stat(place), sha256)
+        entry = os.stat(place)
+        if since is None or (_stamp(since) == _stamp(entry) and time.time_ns() - entry.st_ctime_ns > _SETTLED_NS):
+            self._remember(place, entry, sha256)
 
     def _remember(self, place: str, entry: os.stat_result, sha256: str) -> None:
         row = (place, _stamp(entry), sha256, _today())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TextIO
 
 import click
 
 from picklegate.render.escape import escape
+from picklegate.policy import Policy
 from picklegate.report import FileReport, Verdict
 
 EXIT_CLEAN = 0
@@ -19,12 +21,32 @@ EXIT_INTERRUPTED = 130
 """What a shell reports of a program that SIGINT ended."""
 
 
-def status(reports: Iterable[FileReport]) -> int:
-    """The exit code for these verdicts."""
-    verdicts = {report.verdict for report in reports}
+def status(reports: Iterable[FileReport], policy: Policy, fail_on: Verdict | None = None) -> int:
+    """The exit code for these verdicts: only what the policy blocks counts, from ``fail_on`` on where that is given."""
+    counts = policy if fail_on is None else replace(policy, block_from=fail_on)
+    verdicts = {report.verdict for report in reports if counts.blocks(report)}
     if verdicts & {Verdict.SUSPICIOUS, Verdict.MALICIOUS}:
         return EXIT_FOUND
-    return EXIT_UNSCANNABLE if Verdict.UNSCANNABLE in verdicts else EXIT_CLEAN
+    return EXIT_UNSCANNABLE if verdicts else EXIT_CLEAN
+
+
+def rendered(form: str, reports: Sequence[FileReport], *, complete: bool, colour: bool) -> str:
+    """The report in one of ``options.FORMATS``."""
+    if form == "text":
+        from picklegate.render import text
+
+        return text.render(reports, colour=colour)
+    if form == "json":
+        from picklegate.render import as_json
+
+        return as_json.render(reports, complete=complete)
+    if form == "sarif":
+        from picklegate.render import sarif
+
+        return sarif.render(reports, complete=complete)
+    from picklegate.render import html
+
+    return html.render(reports, complete=complete)
 
 
 def wants_colour() -> bool:

@@ -1,0 +1,176 @@
+"""Who scans: this process, a pool of processes, or an executor that the caller brings."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
+from functools import partial
+from typing import TypeAlias
+
+from picklegate.classifier import classifier
+from picklegate.errors import GateError
+from picklegate.policy import Policy
+from picklegate.report import FileReport, Finding, Verdict
+
+_BATCH_FILES = 64
+_BATCH_BYTES = 16 << 20
+"""What one task holds: enough for its handing over not to count, little enough for all workers to end together."""
+_AHEAD = 64
+"""Tasks that an executor of unknown size is given before the result of the first is there."""
+_FEW_FILES = 400
+_FEW_BYTES = 64 << 20
+"""What this process has scanned before others would have started."""
+
+_Batch: TypeAlias = tuple[str, ...]
+_Scanner: TypeAlias = Callable[[_Batch], tuple[FileReport, ...]]
+
+
+def scan_all(
+    sized: Sequence[tuple[str, int]], *, policy: Policy, executor: Executor | None = None, jobs: int | None = None
+) -> Iterator[FileReport]:
+    """A report on each (path, size in bytes), in their order; raises ModelDataError.
+
+    A file that kills its worker is UNSCANNABLE; what other files were found to be, or will be, stays.
+    """
+    scanner = partial(scan_batch, policy=policy)
+    jobs = jobs or processors()
+    few = len(sized) < 2 or (len(sized) <= _FEW_FILES and sum(size for _, size in sized) <= _FEW_BYTES)
+    if executor is None and (jobs == 1 or few):
+        for path, _ in sized:
+            yield from scanner((path,))
+        return
+    waiting = deque(_batches(sized, jobs))
+    if executor is not None:
+        yield from _through(executor, waiting, scanner, _AHEAD)
+    while waiting:  # a pool that broke is of no more use: the next one goes on
+        with _pool(min(jobs, len(waiting))) as pool:
+            yield from _through(pool, waiting, scanner, 2 * jobs + 2)
+
+
+def scan_batch(paths: _Batch, *, policy: Policy) -> tuple[FileReport, ...]:
+    """A report on each file; raises GateError alone."""
+    return tuple(_scan(path, policy) for path in paths)
+
+
+def _scan(path: str, policy: Policy) -> FileReport:
+    from picklegate.scan import scan_file
+
+    try:
+        return scan_file(path, policy=policy)
+    except GateError:
+        raise
+    except OSError as error:
+        return unreadable(path, error)
+    except Exception as error:  # noqa: BLE001 - a defect that one file brings out must not cost the others their verdicts
+        return _unscannable(path, "file.crashed", f"picklegate failed on it, please report this ({error!r})")
+
+
+def unreadable(path: str, error: OSError) -> FileReport:
+    """The report on what cannot be opened."""
+    return _unscannable(path, "file.unreadable", error.strerror or str(error))
+
+
+def _unscannable(path: str, code: str, message: str) -> FileReport:
+    finding = Finding(code=code, verdict=Verdict.UNSCANNABLE, message=message)
+    return FileReport(name=path, container="unknown", size=0, findings=(finding,))
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _batches(sized: Iterable[tuple[str, int]], jobs: int) -> Iterator[_Batch]:
+    sized = list(sized)
+    most = max(1, min(_BATCH_FILES, len(sized) // (4 * jobs)))
+    batch: list[str] = []
+    held = 0
+    for path, size in sized:
+        if batch and (len(batch) >= most or held + size > _BATCH_BYTES):
+            yield tuple(batch)
+            batch, held = [], 0
+        batch.append(path)
+        held += size
+    if batch:
+        yield tuple(batch)
+
+
+def _pool(jobs: int) -> Executor:
+    """Processes that come up with the model loaded, and that Ctrl-C ends without a word."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    # A fork of a process that has threads may never wake up.
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin)
+
+
+def _begin() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    classifier()
+
+
+def _through(executor: Executor, waiting: deque[_Batch], scanner: _Scanner, ahead: int) -> Iterator[FileReport]:
+    """The reports on what it takes from ``waiting``, which is not all where the executor breaks."""
+    pending: deque[tuple[_Batch, Future[tuple[FileReport, ...]]]] = deque()
+    broken = False
+    try:
+        while pending or (waiting and not broken):
+            while waiting and not broken and len(pending) < ahead:
+                try:
+                    pending.append((waiting[0], executor.submit(scanner, waiting[0])))
+                except BrokenExecutor:
+                    broken = True
+                else:
+                    waiting.popleft()
+            if not pending:
+                return
+            batch, future = pending.popleft()
+            try:
+                yield from future.result()
+            except GateError:
+                raise
+            except BrokenExecutor:
+                broken = True
+                yield from _alone(batch, scanner)
+            except Exception:  # noqa: BLE001 - whatever an executor says of a task that it gives up
+                yield from _one_by_one(executor, batch, scanner)
+    finally:
+        for _, future in pending:
+            future.cancel()
+
+
+def _alone(batch: _Batch, scanner: _Scanner) -> Iterator[FileReport]:
+    """Scan file after file in a process that each of them may kill."""
+    waiting = deque(batch)
+    while waiting:
+        with _pool(1) as pool:
+            while waiting:
+                path = waiting.popleft()
+                try:
+                    yield from pool.submit(scanner, (path,)).result()
+                except BrokenExecutor:
+                    yield _killed(path)
+                    break
+
+
+def _one_by_one(executor: Executor, batch: _Batch, scanner: _Scanner) -> Iterator[FileReport]:
+    """Hand a batch that the executor gave up over again, file by file."""
+    if len(batch) == 1:
+        yield _killed(*batch)
+        return
+    for path, future in [(path, executor.submit(scanner, (path,))) for path in batch]:
+        try:
+            yield from future.result()
+        except GateError:
+            raise
+        except Exception:  # noqa: BLE001 - see _through
+            yield _killed(path)
+
+
+def _killed(path: str) -> FileReport:
+    return _unscannable(path, "file.killed", "the process that scanned it was ended, perhaps for want of memory")
