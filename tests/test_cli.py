@@ -49,7 +49,7 @@ def fake_scan(monkeypatch: pytest.MonkeyPatch) -> None:
         "ZeroDivisionError": ZeroDivisionError("a bug"),
     }
 
-    def scan_file(path: str) -> FileReport:
+    def scan_file(path: str, **options: object) -> FileReport:
         said = Path(path).read_text(encoding="ascii")
         if said in raises:
             raise raises[said]

@@ -74,7 +74,7 @@ def scan_paths(
     its work under ``if __name__ == "__main__":``. A file that cannot be opened, that the scan fails on or that kills
     its worker is UNSCANNABLE, and costs no other file its verdict. Raises ModelDataError.
     """
-    found = find(map(os.fspath, paths), include=include, exclude=exclude)
+    found = find([os.fspath(path) for path in paths], include=include, exclude=exclude)
     return scan_found(found, policy=policy or Policy(), executor=executor, jobs=jobs)
 
 

@@ -10,8 +10,8 @@ from typing import TextIO
 
 import click
 
-from picklegate.render.escape import escape
 from picklegate.policy import Policy
+from picklegate.render.escape import escape
 from picklegate.report import FileReport, Verdict
 
 EXIT_CLEAN = 0
@@ -40,13 +40,9 @@ def rendered(form: str, reports: Sequence[FileReport], *, complete: bool, colour
         from picklegate.render import as_json
 
         return as_json.render(reports, complete=complete)
-    if form == "sarif":
-        from picklegate.render import sarif
+    from picklegate.render import sarif
 
-        return sarif.render(reports, complete=complete)
-    from picklegate.render import html
-
-    return html.render(reports, complete=complete)
+    return sarif.render(reports, complete=complete)
 
 
 def wants_colour() -> bool:

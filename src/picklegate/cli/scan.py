@@ -5,18 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 import click
 
+from picklegate.batch import Found, find, scan_found
 from picklegate.cli import options
 from picklegate.cli.output import EXIT_INTERRUPTED, rendered, say, status, wants_colour, write
 from picklegate.policy import Policy
 from picklegate.render.summary import sentence
 from picklegate.report import FileReport, Verdict
-
-if TYPE_CHECKING:
-    from picklegate.batch import Found
 
 
 @click.command()
@@ -50,8 +48,6 @@ def scan(
       1  a file is suspicious or malicious
       2  otherwise, a file could not be scanned, or the command was misused
     """  # noqa: D301 - click wants the backspace itself: it marks a paragraph whose lines are kept
-    from picklegate.batch import scan_found
-
     policy = Policy()
     reports: list[FileReport] = []
     complete = False
@@ -74,7 +70,6 @@ def scan(
 
 
 def _find(paths: Iterable[str], include: Sequence[str], exclude: Sequence[str]) -> Iterator[Found]:
-    from picklegate.batch import find
     from picklegate.scan import scan_bytes
 
     for given, group in groupby(paths, key=lambda path: path == "-"):
