@@ -17,6 +17,7 @@ LAYERS = """
     -> __main__
 """
 RANKS = {f"picklegate.{unit}": rank for rank, layer in enumerate(LAYERS.split("->")) for unit in layer.split()}
+LOADING = {f"picklegate.guard.{name}" for name in ("arrays", "entries", "pickles", "process", "torch")}
 LOADERS = {"pickle", "_pickle", "marshal", "dill", "cloudpickle", "joblib", "shelve"}
 
 
@@ -60,7 +61,7 @@ def test_a_module_has_its_place(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_nothing_loads_or_evaluates(path: Path) -> None:
     """Only the guard, which loads after the scan, may import a loader; nothing evaluates text."""
-    if path.name != "guard.py":
+    if name_of(path) not in LOADING:
         assert not LOADERS & {name.partition(".")[0] for name in imports(path)}
     calls = (node.func for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
     assert not {"eval", "exec", "compile", "__import__"} & {func.id for func in calls if isinstance(func, ast.Name)}

@@ -15,9 +15,8 @@ from typing import Any
 
 import pytest
 
-from picklegate import guard
 from picklegate.errors import BlockedError, GateError
-from picklegate.guard import safe_torch_load
+from picklegate.guard import gate, safe_torch_load
 from picklegate.policy import Policy
 from picklegate.report import FileReport, Verdict
 from picklegate.scan import scan_stream
@@ -111,7 +110,7 @@ def test_the_users_own_unpickler_is_enforced_too(canary: Path, monkeypatch: pyte
 
     own = SimpleNamespace(__name__="own", Unpickler=Unpickler)
     assert type(safe_torch_load(io.BytesIO(save(state_dict())), pickle_module=own)) is dict
-    monkeypatch.setattr(guard, "scan_stream", blind)
+    monkeypatch.setattr(gate, "scan_stream", blind)
     with pytest.raises(BlockedError):
         safe_torch_load(io.BytesIO(save(Payload(canary))), pickle_module=own)
     assert not canary.exists()
@@ -152,7 +151,7 @@ def test_enforced_loading_alone_refuses(
     canary: Path, monkeypatch: pytest.MonkeyPatch, payload: type[Payload], *, legacy: bool
 ) -> None:
     """Where the scan calls everything clean and lists nothing, no import is granted."""
-    monkeypatch.setattr(guard, "scan_stream", blind)
+    monkeypatch.setattr(gate, "scan_stream", blind)
     with pytest.raises(BlockedError, match="which the scan did not see") as caught:
         safe_torch_load(io.BytesIO(save({"extra": payload(canary)}, legacy=legacy)))
     assert not canary.exists()
@@ -182,7 +181,7 @@ def test_a_file_swapped_after_the_scan_is_not_loaded(
             hostile.replace(path)
         return report
 
-    monkeypatch.setattr(guard, "scan_stream", scan_then_swap)
+    monkeypatch.setattr(gate, "scan_stream", scan_then_swap)
     assert equal(safe_torch_load(path), state_dict())
     assert not canary.exists()
 

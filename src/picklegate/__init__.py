@@ -13,7 +13,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from picklegate.batch import scan_paths
     from picklegate.errors import BlockedError, GateError, ModelDataError, PolicyError
-    from picklegate.guard import safe_torch_load
+    from picklegate.guard import (
+        guarded,
+        install_guard,
+        safe_joblib_load,
+        safe_numpy_load,
+        safe_pickle_load,
+        safe_pickle_loads,
+        safe_torch_load,
+        torch_safe_globals,
+    )
     from picklegate.hub import safe_hf_hub_download, safe_snapshot_download
     from picklegate.policy import Policy
     from picklegate.report import Call, FileReport, Finding, StreamReport, Verdict
@@ -33,12 +42,19 @@ __all__ = [
     "StreamReport",
     "Verdict",
     "__version__",
+    "guarded",
+    "install_guard",
     "safe_hf_hub_download",
+    "safe_joblib_load",
+    "safe_numpy_load",
+    "safe_pickle_load",
+    "safe_pickle_loads",
     "safe_snapshot_download",
     "safe_torch_load",
     "scan_bytes",
     "scan_file",
     "scan_paths",
+    "torch_safe_globals",
 ]
 
 _HOMES = {
@@ -52,12 +68,19 @@ _HOMES = {
     "PolicyError": "errors",
     "StreamReport": "report",
     "Verdict": "report",
+    "guarded": "guard",
+    "install_guard": "guard",
     "safe_hf_hub_download": "hub",
+    "safe_joblib_load": "guard",
+    "safe_numpy_load": "guard",
+    "safe_pickle_load": "guard",
+    "safe_pickle_loads": "guard",
     "safe_snapshot_download": "hub",
     "safe_torch_load": "guard",
     "scan_bytes": "scan",
     "scan_file": "scan",
     "scan_paths": "batch",
+    "torch_safe_globals": "guard",
 }
 
 

@@ -1,0 +1,75 @@
+"""joblib.load and numpy.load behind the gate."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any
+
+from picklegate.guard.gate import File, held, name_of, opened, path_of, scanned
+from picklegate.guard.vetted import Load, unchanged
+from picklegate.policy import Policy
+
+
+def safe_joblib_load(filename: File, mmap_mode: Any = None, *, policy: Policy | None = None, **options: Any) -> Any:
+    """Load what joblib.dump wrote, after a scan; takes what joblib.load takes.
+
+    Raises BlockedError if the policy blocks the file, before anything in it runs, and at the first import that
+    the scan did not see, in the pickles of its object arrays too. With ``mmap_mode`` joblib opens the path itself:
+    the load fails if another file stands there by then.
+    """
+    import joblib
+
+    with contextlib.ExitStack() as stack:
+        content, load = _readied(filename, mmap_mode, policy or Policy(), stack)
+        with load:
+            return joblib.load(content, mmap_mode, **options)
+
+
+def safe_numpy_load(
+    file: File,
+    mmap_mode: Any = None,
+    allow_pickle: bool = True,  # noqa: FBT001, FBT002  the place that numpy.load gives it
+    *,
+    policy: Policy | None = None,
+    **options: Any,
+) -> Any:
+    """Load what numpy.save or savez wrote, or an array's pickle, after a scan; takes what numpy.load takes.
+
+    Objects are allowed unless ``allow_pickle`` says no. Raises BlockedError if the policy blocks the file, before
+    anything in it runs, and at the first import that the scan did not see: of an archive, when the member is asked for.
+    """
+    import numpy as np
+
+    with contextlib.ExitStack() as stack:
+        content, load = _readied(file, mmap_mode, policy or Policy(), stack)
+        with load:
+            found = np.load(content, mmap_mode, allow_pickle, **options)
+        if isinstance(found, np.lib.npyio.NpzFile):
+            found.__class__ = _vetting(type(found), load, stack.pop_all())
+        return found
+
+
+def _vetting(archive: type[Any], load: Load, opening: contextlib.ExitStack) -> type[Any]:
+    """A kind of archive that reads its members, which it does when they are asked for, in that load."""
+
+    class NpzFile(archive):  # type: ignore[misc]
+        def __getitem__(self, key: str) -> Any:
+            with load:
+                return super().__getitem__(key)
+
+        def close(self) -> None:
+            super().close()
+            opening.close()
+
+    return NpzFile
+
+
+def _readied(f: File, mmap_mode: str | None, policy: Policy, stack: contextlib.ExitStack) -> tuple[Any, Load]:
+    """What a loader is to be given, and the load to do that in; a path where it has to map the file itself."""
+    file = stack.enter_context(opened(f))
+    if mmap_mode is None or not isinstance(f, (str, os.PathLike)):
+        return stack.enter_context(held(file, name_of(f), policy))
+    still, same = unchanged(file), os.fstat(file.fileno())
+    report = scanned(file, name_of(f), policy)
+    return f, Load(report, policy, path=path_of(f), unchanged=lambda: still() and os.path.samestat(same, os.stat(f)))

@@ -1,0 +1,155 @@
+"""Where a module comes from: the place where it was installed, or one where only a model could have put it."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import site
+import sys
+import sysconfig
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+_SITES = ("site-packages", "dist-packages")
+_ZIPPED = f"python{sys.version_info[0]}{sys.version_info[1]}.zip"
+"""The standard library of an embedded interpreter."""
+_INSIDE = ("built-in", "frozen")
+"""Origins of modules that are part of the interpreter's own file."""
+
+
+def homes(path: str | None) -> frozenset[str]:
+    """The directories in which an artifact lies: as its path says, and as links resolve."""
+    if path is None:
+        return frozenset()
+    lexical = os.path.dirname(os.path.abspath(path))
+    return frozenset((os.path.dirname(_real(path)), _real(lexical)))
+
+
+def fault(module: str, name: str, beside: frozenset[str]) -> str:
+    """What is wrong with the origin of ``name`` of ``module``, as the end of a sentence; empty where nothing is.
+
+    A module of the standard library must come from the interpreter's installation; another one neither
+    from one of the directories ``beside`` the model, unless the program imported it before, nor from any place
+    that hides an installed package of its name. Imports the module where its origin is right.
+    """
+    module, name = today(module, name)
+    top = module.partition(".")[0]
+    if top == "__main__":
+        return ""
+    known = top in sys.modules
+    strange = _strange(top)
+    if strange and top in sys.stdlib_module_names:
+        return f"and {top} is not the standard library's: it comes from {strange[0]}"
+    lies_beside = any(os.path.dirname(place) in beside for place in strange)
+    if strange and (lies_beside or not known) and _has_installed(top):
+        return f"and {top} hides the installed package of that name: it comes from {strange[0]}"
+    if lies_beside and not known:
+        return f"whose module lies beside the model: {strange[0]}"
+    try:
+        found = resolve(module, name)
+    except Exception:  # noqa: BLE001  the loader meets the same error, and says it in its own words
+        return ""
+    return _patched(module, found) if top in sys.stdlib_module_names else ""
+
+
+def resolve(module: str, name: str) -> Any:
+    """The object that an unpickler gets; raises what importing it raises."""
+    importlib.import_module(module)
+    found: Any = sys.modules[module]
+    for step in name.split("."):
+        found = getattr(found, step)
+    return found
+
+
+def today(module: str, name: str) -> tuple[str, str]:
+    """The name that unpicklers turn one of Python 2 into, where no module has it as it is."""
+    old = (module, name) in NAME_MAPPING or module in IMPORT_MAPPING
+    if not old or module in sys.modules or _spec(module.partition(".")[0]) is not None:
+        return module, name
+    found: tuple[str, str] = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+    return found
+
+
+_checked: dict[str, tuple[ModuleType, tuple[str, ...]]] = {}
+"""Modules that were looked at, which pickles name again and again, with their places outside installations."""
+
+
+def _strange(top: str) -> tuple[str, ...]:
+    """The places outside installations that ``top`` is or would be imported from."""
+    module = sys.modules.get(top)
+    known = _checked.get(top)
+    if known is not None and known[0] is module:
+        return known[1]
+    found = tuple(place for place in map(_real, _places(top)) if not _is_installed(place))
+    if module is not None:
+        _checked[top] = (module, found)
+    return found
+
+
+def _places(top: str) -> Iterator[str]:
+    """The file, or for a package its directories, that ``top`` is or would be imported from."""
+    module = sys.modules.get(top)
+    spec = getattr(module, "__spec__", None) or (None if module else _spec(top))
+    origin = getattr(module, "__file__", None) or getattr(spec, "origin", None)
+    if origin in _INSIDE or (origin is None and module is not None and top in sys.builtin_module_names):
+        return
+    if spec is not None and spec.submodule_search_locations:
+        yield from spec.submodule_search_locations
+    elif isinstance(origin, str):
+        yield origin
+    elif module is not None and top in sys.stdlib_module_names:
+        yield "nowhere"
+
+
+def _spec(top: str) -> ModuleSpec | None:
+    try:
+        return find_spec(top)
+    except (ImportError, ValueError, AttributeError):
+        return None
+
+
+def _patched(module: str, found: Any) -> str:
+    """What is wrong with an object of the standard library that was put there by somebody else."""
+    if isinstance(found, MethodType):
+        found = found.__func__
+    strange: tuple[str, ...]
+    if isinstance(found, FunctionType):
+        code = found.__code__.co_filename
+        strange = () if code.startswith("<") or _is_installed(_real(code)) else (_real(code),)
+    elif isinstance(found, type) and isinstance(found.__module__, str):
+        home = found.__module__.partition(".")[0]
+        strange = ("the program itself",) if home == "__main__" else _strange(home)
+    else:
+        return ""
+    return f"which is no longer {module}'s own: it was replaced from {strange[0]}" if strange else ""
+
+
+def _real(place: str) -> str:
+    return os.path.realpath(place)
+
+
+def _is_installed(place: str) -> bool:
+    return any(place == root or place.startswith(root + os.sep) for root in _roots(tuple(sys.path)))
+
+
+@functools.lru_cache(maxsize=8)
+def _roots(path: tuple[str, ...]) -> tuple[str, ...]:
+    """The directories of the standard library and of installed distributions."""
+    paths = sysconfig.get_paths()
+    found = [paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
+    found += [*site.getsitepackages(), site.getusersitepackages(), os.path.dirname(os.__file__)]
+    found += [entry for entry in path if os.path.basename(entry.rstrip(os.sep)) in (*_SITES, _ZIPPED)]
+    # The guard's own functions stand in the place of pickle's while a process is guarded.
+    found.append(os.path.dirname(__file__))
+    return tuple(dict.fromkeys(_real(root) for root in found))
+
+
+def _has_installed(top: str) -> bool:
+    """Whether a distribution installed a module or package of that name."""
+    entries = [entry for entry in sys.path if os.path.basename(entry.rstrip(os.sep)) in _SITES]
+    return PathFinder.find_spec(top, entries) is not None

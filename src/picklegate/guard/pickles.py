@@ -1,0 +1,113 @@
+"""pickle.load and pickle.loads behind the gate, and the scan of one pickle for whatever loads it."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import pickle
+import pickletools
+from typing import Any
+
+from picklegate.guard.gate import File, held, name_of, opened, path_of, scanned
+from picklegate.guard.vetted import Load
+from picklegate.pickles import Trace, trace
+from picklegate.policy import Policy
+from picklegate.report import FileReport
+
+_PROBE = 1 << 16
+_GROWTH = 16
+_SMALL = 1 << 14
+"""Bytes up to which the report on a pickle is remembered: programs load the same few small ones again and again."""
+
+
+def safe_pickle_load(file: File, *, policy: Policy | None = None, **options: Any) -> Any:
+    """Load a pickle, after a scan; takes a path, or a file object and what pickle.load takes.
+
+    Of a path the whole file is scanned. Of a file object one pickle is read from where it stands, and only that
+    one is scanned and loaded. Raises BlockedError if the policy blocks it, before anything in it runs, and at the
+    first import that the scan did not see.
+    """
+    policy = policy or Policy()
+    if isinstance(file, (str, os.PathLike)):
+        with opened(file) as whole, held(whole, name_of(file), policy) as (content, load), load:
+            return pickle.load(content, **options)
+    data = one(file)
+    if not data:
+        return pickle.load(io.BytesIO(), **options)
+    return _load(data, name_of(file), path_of(file), policy, options)
+
+
+def safe_pickle_loads(data: Any, /, *, policy: Policy | None = None, **options: Any) -> Any:
+    """Load a pickle from bytes, after a scan; takes what pickle.loads takes, and raises as safe_pickle_load does."""
+    return _load(bytes(data), "the bytes", None, policy or Policy(), options)
+
+
+def _load(data: bytes, name: str, path: str | None, policy: Policy, options: dict[str, Any]) -> Any:
+    with Load(report(data, name, policy), policy, path=path):
+        return pickle.loads(data, **options)
+
+
+def report(data: bytes, name: str, policy: Policy) -> FileReport:
+    """The report on one pickle that may be loaded; raises BlockedError for any other."""
+    return (_remembered if len(data) <= _SMALL else _scanned)(data, name, policy)
+
+
+def _scanned(data: bytes, name: str, policy: Policy) -> FileReport:
+    return scanned(io.BytesIO(data), name, policy)
+
+
+_remembered = functools.lru_cache(maxsize=256)(_scanned)
+
+
+def one(file: Any) -> bytes:
+    """The bytes of the pickle that begins where ``file`` stands, which then stands behind it.
+
+    They are all that is left where that is no whole pickle. Where the file cannot be moved, they are read from it
+    opcode by opcode.
+    """
+    try:
+        start = file.tell()
+        file.seek(start)
+    except (OSError, AttributeError):
+        return _gathered(file)
+    data = bytes(file.read(_PROBE))
+    found = trace(data)
+    while _may_go_on(found) and (more := file.read(max(len(data) * (_GROWTH - 1), 1))):
+        data += more
+        found = trace(data)
+    length = found.end if found.stopped else len(data)
+    file.seek(start + length)
+    return data[:length]
+
+
+def _may_go_on(found: Trace) -> bool:
+    """Whether more bytes could change the reading: it did not come to an end, or a frame reaches beyond it."""
+    return not found.stopped or any(note.code.startswith("stream.frame") for note in found.notes)
+
+
+def _gathered(file: Any) -> bytes:
+    """One pickle from a file that cannot be moved; what pickletools cannot read ends it."""
+    tee = _Tee(file)
+    try:
+        for _ in pickletools.genops(tee):  # type: ignore[arg-type]
+            pass
+    except (ValueError, UnicodeError):
+        pass  # the scan of what was read says it
+    return b"".join(tee.parts)
+
+
+class _Tee:
+    """A file that keeps what is read from it."""
+
+    def __init__(self, file: Any) -> None:
+        self.parts: list[bytes] = []
+        self._file = file
+
+    def read(self, size: int) -> bytes:
+        self.parts.append(self._file.read(size))
+        return self.parts[-1]
+
+    def readline(self) -> bytes:
+        self.parts.append(self._file.readline())
+        return self.parts[-1]

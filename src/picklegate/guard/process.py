@@ -1,0 +1,190 @@
+"""The guard over a whole process: whatever unpickles goes through the gate, under whatever name it is called."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import pickle
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any, Final
+
+from picklegate.errors import BlockedError
+from picklegate.guard import arrays, entries, late, torch, vetted
+from picklegate.policy import Policy
+from picklegate.render.escape import escape
+from picklegate.report import FileReport, Finding, Verdict
+
+_ENTRIES: Final[dict[str, Callable[[Any, entries.Current], Any]]] = {
+    "load": entries.load,
+    "loads": entries.loads,
+    "_load": entries.load,
+    "_loads": entries.loads,
+    "Unpickler": entries.unpickler,
+}
+"""The loaders of pickle -> what makes their stand-ins."""
+
+
+@contextlib.contextmanager
+def guarded(*, policy: Policy | None = None) -> Iterator[None]:
+    """A stretch in which every load of the process goes through the gate, in all threads."""
+    uninstall = install_guard(policy=policy)
+    try:
+        yield
+    finally:
+        uninstall()
+
+
+def install_guard(*, policy: Policy | None = None) -> Callable[[], None]:
+    """Put the gate before every load of the process; calling what this returns takes it away again.
+
+    The loaders of pickle, torch and joblib are replaced in all modules that are imported, under whatever name, and an
+    audit hook refuses what an unpickler imports elsewhere. Guards nest: the policy is that of the last one in place.
+    """
+    return _process.enter(policy or Policy())
+
+
+class _Process:
+    """The guards in place, and what they replaced."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._policies: list[tuple[object, Policy]] = []
+        self._swapped: list[tuple[Any, Any]] = []
+        self._undo = contextlib.ExitStack()
+
+    def policy(self) -> Policy | None:
+        """The policy of the last guard in place."""
+        last = self._policies[-1:]
+        return last[0][1] if last else None
+
+    def enter(self, policy: Policy) -> Callable[[], None]:
+        """Put one more guard in place; what takes just that one away."""
+        place = (object(), policy)
+        with self._lock:
+            self._policies.append(place)
+            if len(self._policies) == 1:
+                self._begin()
+        return functools.partial(self._leave, place)
+
+    def _leave(self, place: tuple[object, Policy]) -> None:
+        with self._lock:
+            if place in self._policies:
+                self._policies.remove(place)
+                if not self._policies:
+                    self._undo.close()
+
+    def _begin(self) -> None:
+        undo = self._undo
+        vetted.hook()
+        vetted.backstops.append(self._refuse)
+        undo.callback(vetted.backstops.remove, self._refuse)
+        for cls in _direct_subclasses(pickle.Unpickler):
+            undo.enter_context(_methods(cls, entries.derived(cls, self.policy)))
+        python = entries.python_load(pickle._Unpickler.load, self.policy)
+        undo.enter_context(_methods(pickle._Unpickler, {"load": python}))
+        self._swapped = [
+            (original, make(original, self.policy))
+            for name, make in _ENTRIES.items()
+            for original in (vars(pickle)[name],)
+        ]
+        for name in _LATE:
+            if name in sys.modules:
+                self._add(sys.modules[name])
+        _replace(self._swapped)
+        waiting = late.Waiting([name for name in _LATE if name not in sys.modules], self._arrived)
+        sys.meta_path.insert(0, waiting)
+        undo.callback(sys.meta_path.remove, waiting)
+        undo.callback(self._restore)
+
+    def _restore(self) -> None:
+        _replace([(new, old) for old, new in self._swapped])
+        self._swapped = []
+
+    def _arrived(self, module: ModuleType) -> None:
+        with self._lock:
+            if self._policies:
+                self._add(module)
+                _replace(self._swapped[-1:])
+
+    def _add(self, module: ModuleType) -> None:
+        """Have the ``load`` of a module replaced by one that scans the whole file."""
+        original: Any = vars(module)["load"]
+        loader = _LATE[module.__name__]
+
+        @functools.wraps(original)
+        def stand_in(*args: Any, **options: Any) -> Any:
+            policy = self.policy()
+            if policy is None or vetted.under_way():
+                return original(*args, **options)
+            return loader(policy, *args, **options)
+
+        self._swapped.append((original, stand_in))
+
+    def _refuse(self, module: str, name: str) -> None:
+        """The backstop: an unpickler imports something, and nothing that it reads was scanned."""
+        policy = self.policy()
+        # The frames of this method and of the audit hook are not of those who load.
+        if policy is None or f"{module}.{name}" in policy.allow_imports or entries.is_own(sys._getframe(2)):
+            return
+        shown = escape(f"{module}.{name}", 200)
+        finding = Finding(
+            code="guard.unvetted-load",
+            verdict=Verdict.UNSCANNABLE,
+            message=f"it asks for {shown}, and was not scanned before the load",
+        )
+        raise BlockedError(
+            FileReport(name="a pickle", container="raw", size=0, findings=(finding,)),
+            f"A pickle is not loaded: {finding.message}.\n"
+            "It reached an unpickler by a way that the guard does not know; that name was not imported.\n"
+            "Load it with safe_pickle_load or safe_pickle_loads, or allow the name (Policy, allow_imports).",
+        )
+
+
+_process = _Process()
+
+
+def _torch_load(policy: Policy, f: Any, map_location: Any = None, pickle_module: Any = None, **options: Any) -> Any:
+    if pickle_module is not None:
+        options["pickle_module"] = pickle_module
+    return torch.load(f, map_location, policy=policy, script=True, **options)
+
+
+def _joblib_load(policy: Policy, filename: Any, mmap_mode: Any = None, *args: Any, **options: Any) -> Any:
+    return arrays.safe_joblib_load(filename, mmap_mode, *args, policy=policy, **options)
+
+
+_LATE: Final[dict[str, Callable[..., Any]]] = {"torch.serialization": _torch_load, "joblib.numpy_pickle": _joblib_load}
+"""Modules of other packages whose ``load`` goes through the gate as a whole file -> what it becomes."""
+
+
+def _replace(pairs: list[tuple[Any, Any]]) -> None:
+    """Put the second of each pair wherever a module has the first, under whatever name."""
+    new = {id(before): after for before, after in pairs}
+    for module in tuple(sys.modules.values()):
+        names = vars(module) if isinstance(module, ModuleType) else {}
+        for name, value in tuple(names.items()):
+            if id(value) in new:
+                names[name] = new[id(value)]
+
+
+def _direct_subclasses(cls: type[Any]) -> tuple[type[Any], ...]:
+    return tuple(type.__subclasses__(cls))
+
+
+@contextlib.contextmanager
+def _methods(cls: Any, methods: dict[str, Any]) -> Iterator[None]:
+    """The class with these methods, and afterwards with just those that it had."""
+    before = {name: vars(cls)[name] for name in methods if name in vars(cls)}
+    for name, method in methods.items():
+        setattr(cls, name, method)
+    try:
+        yield
+    finally:
+        for name in methods:
+            if name in before:
+                setattr(cls, name, before[name])
+            else:
+                delattr(cls, name)

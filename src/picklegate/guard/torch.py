@@ -1,0 +1,104 @@
+"""torch.load behind the gate."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pickle
+from dataclasses import replace
+from typing import Any, BinaryIO, cast
+
+from picklegate.errors import GateError
+from picklegate.guard.gate import File, View, name_of, opened, path_of, scanned
+from picklegate.guard.vetted import Load, unchanged
+from picklegate.policy import Policy
+from picklegate.render.escape import escape
+from picklegate.report import FileReport
+
+
+def safe_torch_load(
+    f: File,
+    map_location: Any = None,
+    *,
+    policy: Policy | None = None,
+    **torch_load_kwargs: Any,
+) -> Any:
+    """Load what torch.save wrote, after a scan; takes what torch.load takes.
+
+    The file is opened once, scanned, and handed to torch as the same open file, with the bytes that the scan read.
+    torch's restricted unpickler loads what it can (``weights_only``), and otherwise just the imports that the scan
+    saw are allowed. Raises BlockedError if the policy blocks the file, before anything in it runs, and at the first
+    import that the scan did not see. Raises GateError for a TorchScript archive, which is for torch.jit.load.
+    """
+    return load(f, map_location, policy=policy or Policy(), **torch_load_kwargs)
+
+
+def load(f: File, map_location: Any, *, policy: Policy, script: bool = False, **options: Any) -> Any:
+    """Load as ``safe_torch_load`` does; ``script`` lets torch send a TorchScript archive to its own loader."""
+    import torch
+
+    path = path_of(f)
+    if isinstance(f, (str, os.PathLike)) and os.fspath(f).endswith(".safetensors"):
+        return torch.load(f, map_location, **options)
+    with opened(f) as file:
+        raw = View(file)
+        view = io.BufferedReader(raw)
+        still = unchanged(file) if options.get("mmap") else None
+        report = scanned(view, name_of(f), policy)
+        if report.container == "torchscript_zip" and not script:
+            raise GateError(
+                f"{escape(report.name)} is a TorchScript archive, which torch.load does not load.\n"
+                f"The scan found it {report.verdict}.\n"
+                "Load it with torch.jit.load."
+            )
+        if report.container == "torch_zip":
+            report = _with_record(view, raw, report, policy)
+        raw.keeping = False
+        # torch maps only what it can open by name.
+        target = _name_of_open(file) if options.get("mmap") else view
+        try:
+            view.seek(0)
+            if _is_restricted(report, options):
+                with contextlib.suppress(pickle.UnpicklingError), Load(report, policy, path=path, unchanged=still):
+                    return torch.load(target, map_location, **options | {"weights_only": True})
+                view.seek(0)
+            with Load(report, policy, path=path, unchanged=still):
+                return torch.load(target, map_location, **{"weights_only": False} | options)
+        finally:
+            file.seek(raw.start + view.tell())
+
+
+def _is_restricted(report: FileReport, options: dict[str, Any]) -> bool:
+    """Whether torch's restricted unpickler, left to itself, can be expected to load what the scan saw."""
+    from torch._weights_only_unpickler import _get_allowed_globals, _get_user_allowed_globals
+
+    if not options.keys() <= {"mmap", "weights_only"} or options.get("weights_only") is not None:
+        return False
+    known = _get_allowed_globals().keys() | _get_user_allowed_globals().keys()
+    return all(f"{module}.{name}" in known for stream in report.streams for module, name in stream.imports)
+
+
+def _with_record(view: BinaryIO, raw: View, report: FileReport, policy: Policy) -> FileReport:
+    """The report with what torch itself finds as the object of an archive, where that is not what the scan read."""
+    import torch
+
+    try:
+        reader = torch._C.PyTorchFileReader(view)
+        record, place = reader.get_record("data.pkl"), reader.get_record_offset("data.pkl")
+    except RuntimeError:  # torch.load meets it again, and says so in its own words
+        return report
+    view.seek(place)
+    if raw.has_kept(place, len(record)) and view.read(len(record)) == record:
+        return report
+    found = scanned(io.BytesIO(record), report.name, policy)
+    return replace(report, streams=(*report.streams, *found.streams))
+
+
+def _name_of_open(file: BinaryIO) -> str:
+    """A path of the open file itself where the system has one, otherwise the path that it was opened by."""
+    try:
+        path = f"/proc/self/fd/{file.fileno()}"
+    except OSError:
+        raise ValueError("mmap=True needs a file on disk") from None
+    return path if os.path.exists(path) else cast("str", file.name)
