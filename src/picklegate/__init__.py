@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from picklegate.hub import safe_hf_hub_download, safe_snapshot_download
     from picklegate.policy import Policy
+    from picklegate.protection import protect
     from picklegate.report import Call, FileReport, Finding, StreamReport, Verdict
     from picklegate.scan import scan_bytes, scan_file
 
@@ -44,6 +45,7 @@ __all__ = [
     "__version__",
     "guarded",
     "install_guard",
+    "protect",
     "safe_hf_hub_download",
     "safe_joblib_load",
     "safe_numpy_load",
@@ -70,6 +72,7 @@ _HOMES = {
     "Verdict": "report",
     "guarded": "guard",
     "install_guard": "guard",
+    "protect": "protection",
     "safe_hf_hub_download": "hub",
     "safe_joblib_load": "guard",
     "safe_numpy_load": "guard",

@@ -24,6 +24,9 @@ from picklegate.staging import StagedCache, StagedFolder, StandIn, staging, turn
 
 __all__ = ["hf_hub_download", "safe_hf_hub_download", "safe_snapshot_download", "snapshot_download"]
 
+PLAIN = "_picklegate_plain"
+"""The attribute of a function that stands in the client's, under ``protect``: the client's own."""
+
 
 class GatedDownload:
     """A download function of the installed huggingface_hub, behind the gate.
@@ -64,7 +67,7 @@ class GatedDownload:
 
     def _client(self) -> Callable[..., Any]:
         client: Callable[..., Any] = getattr(import_module("huggingface_hub"), self._name)
-        return client
+        return getattr(client, PLAIN, client)
 
 
 safe_hf_hub_download = hf_hub_download = GatedDownload("hf_hub_download")
