@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 """True to type checkers; importing it from ``typing`` would take longer than all the rest of this module."""
 
 if TYPE_CHECKING:
+    from picklegate.audit import audit_cache
     from picklegate.batch import scan_paths
     from picklegate.errors import BlockedError, GateError, ModelDataError, PolicyError
     from picklegate.guard import (
@@ -43,6 +44,7 @@ __all__ = [
     "StreamReport",
     "Verdict",
     "__version__",
+    "audit_cache",
     "guarded",
     "install_guard",
     "protect",
@@ -70,6 +72,7 @@ _HOMES = {
     "PolicyError": "errors",
     "StreamReport": "report",
     "Verdict": "report",
+    "audit_cache": "audit",
     "guarded": "guard",
     "install_guard": "guard",
     "protect": "protection",

@@ -16,7 +16,12 @@ from picklegate import __version__
 from picklegate.cli.output import EXIT_INTERRUPTED, EXIT_UNSCANNABLE, say
 from picklegate.errors import GateError
 
-_COMMANDS = {"demo": "demo", "quarantine": "quarantine", "scan": "scan"}
+_COMMANDS = {
+    "audit": "audit",
+    "demo": "demo",
+    "quarantine": "quarantine",
+    "scan": "scan",
+}
 """Commands -> the modules below this package that have them, under the same name."""
 
 

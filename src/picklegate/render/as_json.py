@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from picklegate.render.summary import counts
 from picklegate.report import SCHEMA, FileReport
@@ -15,9 +16,13 @@ def render(reports: Sequence[FileReport], *, complete: bool = True) -> str:
     The text is ASCII, so that any name survives, also one that is no valid Unicode. ``complete`` is false where the
     scan was interrupted.
     """
-    document = {
+    return json.dumps(document(reports, complete=complete), indent=2) + "\n"
+
+
+def document(reports: Sequence[FileReport], *, complete: bool = True) -> dict[str, Any]:
+    """The object that ``render`` writes."""
+    return {
         "schema": SCHEMA,
         "files": [report.to_dict() for report in reports],
         "summary": {**counts(reports), "complete": complete},
     }
-    return json.dumps(document, indent=2) + "\n"

@@ -24,13 +24,18 @@ _COLOURS = {Verdict.CLEAN: "32", Verdict.SUSPICIOUS: "33", Verdict.UNSCANNABLE: 
 
 def render(reports: Sequence[FileReport], *, colour: bool = False) -> str:
     """Returns the text, with ANSI colours where asked for; every name from a file is escaped and cut."""
-    blocked = sorted((r for r in reports if r.verdict > Verdict.CLEAN), key=lambda r: (-r.verdict, -r.score))
     clean = [report for report in reports if report.verdict == Verdict.CLEAN]
-    lines = [line for report in blocked for line in _blocked(report, colour=colour)]
+    lines = blocked(reports, colour=colour)
     if len(clean) <= MAX_CLEAN_LINES:
         lines += [_title(report, colour=colour) for report in clean]
     lines.append(sentence(reports))
     return "\n".join(lines) + "\n"
+
+
+def blocked(reports: Sequence[FileReport], *, colour: bool = False) -> list[str]:
+    """The lines on the files above CLEAN, the worst first."""
+    found = sorted((r for r in reports if r.verdict > Verdict.CLEAN), key=lambda r: (-r.verdict, -r.score))
+    return [line for report in found for line in _blocked(report, colour=colour)]
 
 
 def _blocked(report: FileReport, *, colour: bool) -> Iterator[str]:
@@ -47,7 +52,7 @@ def _title(report: FileReport, *, colour: bool) -> str:
     word = f"{report.verdict!s:<11}"
     if colour:
         word = f"\x1b[{_COLOURS[report.verdict]}m{word}\x1b[0m"
-    facts = [escape(report.container, _ARGUMENT_WIDTH), _size(report.size)]
+    facts = [escape(report.container, _ARGUMENT_WIDTH), size(report.size)]
     if report.streams:
         facts.append(_score(report.score))
     return f"{word} {escape(report.name, _NAME_WIDTH)}  ({', '.join(facts)})"
@@ -99,9 +104,10 @@ def _score(score: float) -> str:
     return f"score {math.floor(score * 1000) / 1000:.3f}"
 
 
-def _size(size: float) -> str:
+def size(number: float) -> str:
+    """A number of bytes in a fitting unit: ``"1.23 MB"``."""
     for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} TB"

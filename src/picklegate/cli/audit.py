@@ -1,0 +1,85 @@
+"""``picklegate audit``."""
+
+from __future__ import annotations
+
+import time
+from typing import TextIO
+
+import click
+
+from picklegate import audit as cache_audit
+from picklegate import store
+from picklegate.batch import scan_found
+from picklegate.cli import options
+from picklegate.cli.output import EXIT_INTERRUPTED, rendered, say, status, wants_colour, write
+from picklegate.policy import Policy
+from picklegate.render import cache as as_cache
+from picklegate.render.summary import sentence
+from picklegate.report import FileReport, Verdict
+
+
+@click.command()
+@click.option("--cache-dir", metavar="DIR", help="The cache; that of huggingface_hub, if not given.")
+@click.option("--quarantine", is_flag=True, help="Move what the policy blocks out of the cache.")
+@options.reporting
+def audit(
+    cache_dir: str | None,
+    quarantine: bool,  # noqa: FBT001 (click gives it by name)
+    form: str,
+    output: TextIO | None,
+    jobs: int | None,
+    fail_on: Verdict | None,
+) -> int:
+    """Scan the Hugging Face cache of this machine, each content once.
+
+    Verdicts are kept, so that a second run reads only what is new. What is
+    incomplete or damaged in the cache is told, and stops nothing.
+
+    \b
+    Examples:
+      picklegate audit
+      picklegate audit --format html -o audit.html
+      picklegate audit --quarantine --fail-on malicious
+
+    \b
+    Exit codes:
+      0  every file is clean
+      1  a file is suspicious or malicious
+      2  otherwise, a file could not be scanned, or the command was misused
+    """  # noqa: D301 - see scan
+    policy = Policy()
+    start = time.monotonic()
+    cache = cache_audit.read_cache(cache_dir)
+    reports: list[FileReport] = []
+    try:
+        made = scan_found(cache.found, policy=policy, jobs=jobs, store=store.default())
+        for report in options.progress(made, len(cache.contents)):
+            reports.append(report)  # noqa: PERF402 - one by one, for what is done stays when Ctrl-C comes
+    except KeyboardInterrupt:
+        say(f"interrupted, after {sentence(reports)}")
+    done = cache_audit.Audit(cache=cache, reports=tuple(reports), seconds=time.monotonic() - start)
+    write(_rendered(done, form, colour=output is None and wants_colour()), output)
+    if not done.complete:
+        return EXIT_INTERRUPTED
+    if output:
+        say(sentence(reports))
+    if quarantine:
+        _remove(done, policy)
+    return status(reports, policy, fail_on)
+
+
+def _rendered(audit: cache_audit.Audit, form: str, *, colour: bool) -> str:
+    if form == "text":
+        return as_cache.render(audit, colour=colour)
+    if form == "json":
+        return as_cache.to_json(audit)
+    return rendered(form, audit.reports, complete=audit.complete, colour=colour)
+
+
+def _remove(audit: cache_audit.Audit, policy: Policy) -> None:
+    blocked = [(content, report) for content, report in audit.pairs if policy.blocks(report)]
+    for content, report in blocked:
+        kept = cache_audit.remove(audit.cache, content, report)
+        say(f"{as_cache.inside(audit, report)} is in quarantine as {kept.id[:12]}")
+    if blocked:
+        say("`picklegate quarantine list` shows what is there, `release` gives it back")

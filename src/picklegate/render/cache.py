@@ -1,0 +1,80 @@
+"""The audit of a cache as text and JSON: what the reports on files say, and where they belong."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+
+from picklegate.audit import Audit
+from picklegate.render import as_json, text
+from picklegate.render.escape import escape
+from picklegate.render.summary import sentence
+from picklegate.report import FileReport, Verdict
+
+MAX_REPOSITORIES = 40
+"""Repositories without a blocked file are listed where there are no more than these in all."""
+MAX_PROBLEMS = 20
+_NAME_WIDTH = 60
+
+
+def render(audit: Audit, *, colour: bool = False) -> str:
+    """The repositories, the worst first, then what blocks, what is wrong with the cache, and a summary."""
+    lines = [f"Cache {escape(audit.cache.folder, 200)}", "", *_repositories(audit), ""]
+    lines += text.blocked([replace(report, name=inside(audit, report)) for report in audit.reports], colour=colour)
+    problems = audit.cache.problems
+    lines += [f"PROBLEM     {_within(audit, one.path)}: {escape(one.message, 200)}" for one in problems[:MAX_PROBLEMS]]
+    if len(problems) > MAX_PROBLEMS:
+        lines.append(f"... and {len(problems) - MAX_PROBLEMS:,} more problems")
+    lines += [""] if problems else []
+    size = sum(content.entry.st_size for content, _ in audit.pairs)
+    where = f"{len(audit.cache.repositories):,} repositories" if len(audit.cache.repositories) != 1 else "1 repository"
+    lines.append(sentence(audit.reports))
+    lines.append(f"{text.size(size)} in {where}, {audit.seconds:.1f} s")
+    return "\n".join(lines) + "\n"
+
+
+def to_json(audit: Audit) -> str:
+    """The JSON report, with the cache beside the files."""
+    document = as_json.document(audit.reports, complete=audit.complete)
+    return json.dumps({**document, "cache": audit.to_dict()}, indent=2) + "\n"
+
+
+def groups(audit: Audit) -> dict[str, list[FileReport]]:
+    """Repository -> the reports on its contents; a content that several have counts in each."""
+    names = [f"{one.kind} {one.name}" for one in audit.cache.repositories]
+    found: dict[str, list[FileReport]] = {name: [] for name in names}
+    for content, report in audit.pairs:
+        for index in content.repositories:
+            found[names[index]].append(report)
+        if not content.repositories:
+            found.setdefault("in no repository", []).append(report)
+    return found
+
+
+def inside(audit: Audit, report: FileReport) -> str:
+    """The name of a file as it stands in the cache."""
+    return os.path.relpath(report.name, audit.cache.folder)
+
+
+def _within(audit: Audit, path: str) -> str:
+    return escape(os.path.relpath(path, audit.cache.folder), 200)
+
+
+def _repositories(audit: Audit) -> Iterator[str]:
+    found = groups(audit)
+    revisions = {f"{one.kind} {one.name}": len(one.revisions) for one in audit.cache.repositories}
+    worst = {name: max((report.verdict for report in held), default=Verdict.CLEAN) for name, held in found.items()}
+    order = sorted(found, key=lambda name: (-worst[name], name))
+    few = len(order) <= MAX_REPOSITORIES
+    shown = [name for name in order if few or worst[name] > Verdict.CLEAN]
+    width = min(_NAME_WIDTH, max((len(escape(name)) for name in shown), default=0))
+    for name in shown:
+        held = found[name]
+        size = text.size(sum(report.size for report in held))
+        number = revisions.get(name, 0)
+        about = f"{number} revision{'' if number == 1 else 's'}"
+        yield f"{escape(name, _NAME_WIDTH):<{width}}  {size:>8}  {about:>12}  {sentence(held)}"
+    if len(order) > len(shown):
+        yield f"... and {len(order) - len(shown):,} repositories with clean files only"
