@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hostile import HOSTILE
-from picklegate import scan_bytes
+from hostile_parts import OPCODES as SYSTEM
+from picklegate import Verdict, scan_bytes
 from picklegate.limits import Limits
 from picklegate.pickles import trace
 from picklegate.policy import Policy
@@ -43,3 +46,27 @@ def test_large_random_inputs_stay_within_their_limits() -> None:
 def test_a_huge_memo_index_costs_nothing() -> None:
     """PUT of 2**32 - 1 sets one entry."""
     assert trace(b"\x80\x02Nr\xff\xff\xff\xff0j\xff\xff\xff\xff.").stopped
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(SYSTEM + b"0" + b"N0" * 1_000_000 + b"N.", id="opcodes"),
+        pytest.param(SYSTEM + b"0" + b"N." + SYSTEM * 20_000 + b".", id="streams"),
+        pytest.param(SYSTEM + b"(" + b"cm\nn\n(V%d\ntR" * 20_000 % tuple(range(20_000)) + b"l.", id="events"),
+    ],
+)
+def test_time_has_a_bound(data: bytes) -> None:
+    """What takes too long is UNSCANNABLE at least, and what was seen until then is reported."""
+    report = scan_bytes(data, name="m.pkl", policy=Policy(limits=Limits(max_seconds=0.05)))
+    codes = {finding.code for finding in report.reasons}
+    assert "limit.time" in codes
+    assert report.verdict == Verdict.MALICIOUS
+    assert "call.execution" in codes
+
+
+def test_no_time_is_no_verdict() -> None:
+    """Without any time nothing is read, and nothing is CLEAN."""
+    for sample in (b"N.", gzip.compress(b"N."), HOSTILE[0].data):
+        report = scan_bytes(sample, name="m.pkl", policy=Policy(limits=Limits(max_seconds=0)))
+        assert report.verdict == Verdict.UNSCANNABLE

@@ -68,15 +68,7 @@ class Classifier:
 
     def contributions(self, vector: Sequence[float]) -> list[tuple[str, float]]:
         """(feature, log-odds it adds along its paths), the largest first."""
-        row = _ROW.unpack(_ROW.pack(*vector))
-        parts = dict.fromkeys(FEATURES, 0.0)
-        for tree in self.trees:
-            value, feature, threshold, low, high = tree
-            while feature >= 0:
-                child = low if row[feature] < threshold else high
-                parts[FEATURES[feature]] += child[0] - value
-                value, feature, threshold, low, high = child
-        return sorted(parts.items(), key=lambda part: -part[1])
+        return list(_contributions(self, tuple(vector)))
 
 
 @lru_cache(maxsize=16_384)
@@ -89,6 +81,20 @@ def _margin(model: Classifier, vector: tuple[float, ...]) -> float:
             value, feature, threshold, low, high = low if row[feature] < threshold else high  # noqa: PLW2901
         total += value
     return total
+
+
+@lru_cache(maxsize=1_024)
+def _contributions(model: Classifier, vector: tuple[float, ...]) -> list[tuple[str, float]]:
+    """What each feature adds along the vector's paths."""
+    row = _ROW.unpack(_ROW.pack(*vector))
+    parts = dict.fromkeys(FEATURES, 0.0)
+    for tree in model.trees:
+        value, feature, threshold, low, high = tree
+        while feature >= 0:
+            child = low if row[feature] < threshold else high
+            parts[FEATURES[feature]] += child[0] - value
+            value, feature, threshold, low, high = child
+    return sorted(parts.items(), key=lambda part: -part[1])
 
 
 def sigmoid(margin: float) -> float:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """Bounds on one artifact; a bound that is hit makes the artifact UNSCANNABLE, never CLEAN."""
+    """Bounds on one artifact; a bound that is hit makes the artifact UNSCANNABLE, never CLEAN.
+
+    All but ``max_seconds`` depend on the bytes alone; honest files meet none of them.
+    """
 
     max_opcodes: int = 200_000_000
     """Opcodes executed in one stream."""
@@ -31,6 +34,8 @@ class Limits:
     """Decompressed bytes held of one member."""
     max_total_inflated_bytes: int = 4 << 30
     """Decompressed bytes of one artifact, all members and depths together."""
+    max_seconds: float = 300.0
+    """Processor time of the scanning thread for reading, and as much for judging; waiting costs none of it."""
     max_ratio: int = 1_100
     """Decompressed to compressed bytes, of more than 64 MB (deflate ends at 1,032, bz2 and xz go further)."""
 

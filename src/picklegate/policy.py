@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from time import thread_time
 from typing import Any, Literal, get_args
 
 from picklegate import callees, features
@@ -55,12 +56,20 @@ class Policy:
         return report.verdict >= self.block_from and report.sha256 not in self.allow_digests
 
 
-def judge(name: str, found: Trace, policy: Policy) -> StreamReport:
-    """The report of one traced stream."""
+def judge(name: str, found: Trace, policy: Policy, *, ends: float = math.inf) -> StreamReport:
+    """The report of one traced stream; UNSCANNABLE where the thread's processor time passes ``ends`` on the way."""
     allowed = frozenset(policy.allow_imports)
     findings = _faults(name, found)
     scored: list[tuple[float, Event, tuple[float, ...]]] = []
     for event in found.events:
+        if thread_time() > ends:
+            message = "judging it takes longer than the limits allow"
+            findings.append(
+                Finding(
+                    code="limit.time", verdict=Verdict.UNSCANNABLE, message=message, stream=name, offset=event.offset
+                )
+            )
+            break
         given = features.arguments(event)
         if event.name in allowed or event.known in allowed:
             scored.append((0.0, event, ()))

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from time import thread_time
 from typing import BinaryIO
 
 from picklegate import containers
@@ -56,19 +57,22 @@ def scan_stream(
 
     contents = containers.read(file, name=name, limits=policy.limits, enough=enough if briefly else None)
     file.seek(0)
+    ends = thread_time() + policy.limits.max_seconds
     return FileReport(
         name=name,
         container=contents.container,
         size=size,
         sha256=sha256,
-        streams=tuple(_judged(label, found, policy) for stream in contents.streams for label, found in _flat(stream)),
+        streams=tuple(
+            _judged(label, found, policy, ends) for stream in contents.streams for label, found in _flat(stream)
+        ),
         findings=contents.findings,
     )
 
 
-def _judged(name: str, found: Trace, policy: Policy) -> StreamReport:
+def _judged(name: str, found: Trace, policy: Policy, ends: float) -> StreamReport:
     """The stream's report, with the opcodes around the worst of its findings."""
-    report = judge(name, found, policy)
+    report = judge(name, found, policy, ends=ends)
     if report.verdict == Verdict.CLEAN:
         return report
     worst = max(report.findings, key=lambda finding: finding.verdict)

@@ -39,6 +39,8 @@ class _Reader(Walk):
         if depth > self.limits.max_depth:
             self.bound("archive.too-deep", f"it lies more than {self.limits.max_depth} containers deep", name)
             return "unknown"
+        if self.late():
+            return "unknown"
         head = source.read(0, HEAD)
         tail = source.read(max(0, source.size - zips.TAIL), zips.TAIL)
         kind = sniff(head, source.size, tail)

@@ -125,7 +125,7 @@ def is_candidate(data: Buffer, found: Trace, *, claimed: bool) -> bool:
     artifact claims a pickle (``claimed``) there is no text to spare: any import or STOP counts, and so do opcodes
     that are cut off.
     """
-    if found.fault is not None and found.fault.code == "limit.stream":
+    if found.fault is not None and found.fault.code.startswith("limit."):
         return True
     head = data[found.start : found.start + 2]
     cut = found.fault is not None and found.fault.code == "stream.truncated"

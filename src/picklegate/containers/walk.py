@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from time import thread_time
 
 from picklegate.containers.contents import Stream
 from picklegate.containers.inflate import Inflated, MissingLibraryError, inflate
 from picklegate.containers.source import Buffer, Source
 from picklegate.limits import Limits
 from picklegate.pickles import Fault, Trace, trace
-from picklegate.pickles.effects import Inline
+from picklegate.pickles.effects import TOO_LONG, Inline
 from picklegate.report import Finding, Verdict
 
 EXTRA = "picklegate[archives]"
@@ -30,6 +31,7 @@ class Walk(ABC):
         self.streams: list[Stream] = []
         self.findings: list[Finding] = []
         self.inflated = 0
+        self._ends = thread_time() + limits.max_seconds
         self._opcodes = 0
         self._members = self._held = 0
         self._worst = Verdict.CLEAN
@@ -51,14 +53,23 @@ class Walk(ABC):
     def trace(self, data: Buffer, start: int = 0, inline: Mapping[tuple[str, str], Inline] | None = None) -> Trace:
         """Trace a stream with the opcodes that are left to the artifact."""
         left = self.limits.max_opcodes - self._opcodes
+        if left > 0 and not self.late():
+            limits = replace(self.limits, max_opcodes=left, max_seconds=self._ends - thread_time())
+            found = trace(data, start, limits=limits, inline=inline)
+            self._opcodes += found.opcodes
+            return found
         if left <= 0:
             message = f"its streams have more than {self.limits.max_opcodes:,} opcodes together"
             self.bound("limit.opcodes", message)
-            fault = Fault(code="limit.stream", offset=start, message=message)
-            return Trace(start=start, end=start, stopped=False, protocol=0, opcodes=0, fault=fault)
-        found = trace(data, start, limits=replace(self.limits, max_opcodes=left), inline=inline)
-        self._opcodes += found.opcodes
-        return found
+        fault = Fault(code="limit.stream", offset=start, message="no stream is read any more")
+        return Trace(start=start, end=start, stopped=False, protocol=0, opcodes=0, fault=fault)
+
+    def late(self) -> bool:
+        """Whether the time for this artifact is over; True with a finding."""
+        if thread_time() <= self._ends:
+            return False
+        self.bound("limit.time", TOO_LONG)
+        return True
 
     def certain(self, traces: Iterable[Trace]) -> bool:
         """Whether one of these traces, the beginnings of longer ones, is enough."""
@@ -108,6 +119,8 @@ class Walk(ABC):
 
     def inflate(self, codec: str, source: Source, name: str, beginning: int | None = None) -> Inflated | None:
         """Decompress within the budget; None, with a finding, where that is not possible at all."""
+        if self.late():
+            return None
         limits = self.limits
         left = limits.max_total_inflated_bytes - self.inflated
         most = min(limits.max_inflated_bytes, left)

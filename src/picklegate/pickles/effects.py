@@ -29,8 +29,19 @@ _MANY = 10_000
 """Events after which those that differ only in one plain word are counted as one."""
 
 
+TOO_LONG = "reading it takes longer than the limits allow"
+
+
 class Exhausted(Exception):  # noqa: N818  a signal inside this package, never an error that users see
     """A bound was passed."""
+
+    code = "limit.stream"
+
+
+class Late(Exhausted):
+    """The time is over."""
+
+    code = "limit.time"
 
 
 class Unshaped(Exception):  # noqa: N818
@@ -215,7 +226,9 @@ class Effects:
         return event
 
     def bound(self) -> None:
-        """Raise Exhausted where there are too many events."""
+        """Raise Exhausted where there are too many events, or the time is over."""
+        if self.shared.late:
+            raise Late(TOO_LONG)
         if len(self.events) + len(self.persistent) > self.limits.max_events:
             raise Exhausted(f"more than {self.limits.max_events:,} distinct events")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import thread_time
 from typing import TYPE_CHECKING, Any
 
 from picklegate.pickles.opcodes import Cut
@@ -13,11 +14,17 @@ if TYPE_CHECKING:
 
 
 class Shared:
-    """What a stream and those nested in it share: which bytes were traced, and how many."""
+    """What a stream and those nested in it share: which bytes were traced, and when their time is over."""
 
-    def __init__(self) -> None:
-        """Begin with nothing traced."""
+    def __init__(self, seconds: float) -> None:
+        """Begin with nothing traced and so many seconds of processor time."""
         self.known: dict[bytes, Trace] = {}
+        self._ends = thread_time() + seconds
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is over."""
+        return thread_time() > self._ends
 
     def trace(self, effects: Effects, name: str, data: bytes) -> Trace | None:
         """The trace of a nested stream, recorded once for the same bytes; None where there are too many."""

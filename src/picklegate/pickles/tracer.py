@@ -49,7 +49,7 @@ def trace(
     ``inline`` maps a class (module, name) to a function that is called after BUILD of one of its
     instances: it tells where opcodes go on after the raw bytes that the loader reads there (joblib).
     """
-    context = (limits, inline or {}, depth, shared or Shared())
+    context = (limits, inline or {}, depth, shared or Shared(limits.max_seconds))
     try:
         return _Machine(data, start, *context, _KEEP).run()
     except Retrace:
@@ -95,11 +95,13 @@ class _Machine:
         except ValueError as error:
             fault = Fault(code="stream.bad-argument", offset=self.pos, message=str(error)[:200])
         except (Exhausted, RecursionError) as error:
-            fault = Fault(code="limit.stream", offset=self.pos, message=str(error))
+            fault = Fault(code=getattr(error, "code", Exhausted.code), offset=self.pos, message=str(error))
         effects = self.effects
         self.rare.frames.leave(self.pos)
         return Trace(
-            data=self.data, start=self.start, skips=tuple(effects.skips),
+            data=self.data,
+            start=self.start,
+            skips=tuple(effects.skips),
             end=min(self.pos, len(self.data)),
             stopped=fault is None,
             protocol=self.rare.protocol,
@@ -117,6 +119,7 @@ class _Machine:
     def check(self, stack: list[Any]) -> None:
         """Raise Exhausted where a bound is passed."""
         limits = self.limits
+        self.effects.bound()
         if self.opcodes > limits.max_opcodes:
             raise Exhausted(f"more than {limits.max_opcodes:,} opcodes")
         if max(len(stack), len(self.memo)) > limits.max_stack or len(self.meta) > limits.max_marks:

@@ -30,7 +30,10 @@ def settle(events: Iterable[Event], result: Any) -> None:
         if not _holds(event.callee) and not event.kwargs and _HOLDERS.isdisjoint(map(type, event.args)):
             continue
         parts = (event.callee, event.args, event.kwargs)
-        depths[id(event)] = event.depth = 1 + max((_depth(part, depths) for part in parts if part), default=0)
+        depth = max((_depth(part, depths) for part in parts if part), default=0)
+        if not depth:
+            continue
+        depths[id(event)] = event.depth = 1 + depth
         state = event.kind == "state"
         for inner in _events(parts[1:], recorded, stored if state else given):
             if state:
