@@ -13,7 +13,7 @@ MODULES = sorted(SRC.rglob("*.py"))
 LAYERS = """
     report limits errors places render.escape -> pickles -> containers -> callees literals -> features -> classifier
     -> policy -> scan -> training -> store -> workers -> batch -> staging -> quarantine
-    -> hub guard audit explain settings -> protection -> render -> demo -> cli
+    -> hub guard audit explain settings -> protection -> bootstrap -> render -> demo -> cli
     -> __main__
 """
 RANKS = {f"picklegate.{unit}": rank for rank, layer in enumerate(LAYERS.split("->")) for unit in layer.split()}

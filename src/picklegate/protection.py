@@ -13,8 +13,11 @@ import importlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
+from picklegate.guard import install_guard
+from picklegate.guard.late import Waiting
 from picklegate.hub import PLAIN, safe_hf_hub_download, safe_snapshot_download
 from picklegate.policy import Policy
 
@@ -43,11 +46,7 @@ def protect(*, policy: Policy | None = None) -> Iterator[None]:
     library) judge what they fetch, and ``try_to_load_from_cache`` what it finds. Blocks may overlap, in one thread
     or in several: the policy is that of the one entered last, and the last to end restores the names.
     """
-    own = [policy or Policy()]
-    with _turn:
-        _policies.append(own)
-        if len(_policies) == 1:
-            _install()
+    own = _enter(policy or Policy())
     try:
         yield
     finally:
@@ -56,6 +55,29 @@ def protect(*, policy: Policy | None = None) -> Iterator[None]:
             del _policies[next(place for place, held in enumerate(_policies) if held is own)]
             if not _policies:
                 _restore()
+
+
+def protect_process() -> None:
+    """Gate this process to its end: its loads at once, its downloads as soon as it imports huggingface_hub."""
+    install_guard()
+
+    def arrived(_: ModuleType) -> None:
+        sys.meta_path.remove(waiting)
+        _enter(Policy())
+
+    waiting = Waiting([_CLIENT], arrived)
+    sys.meta_path.insert(0, waiting)
+    if _CLIENT in sys.modules:
+        arrived(sys.modules[_CLIENT])
+
+
+def _enter(policy: Policy) -> list[Policy]:
+    own = [policy]
+    with _turn:
+        _policies.append(own)
+        if len(_policies) == 1:
+            _install()
+    return own
 
 
 def _install() -> None:

@@ -20,6 +20,7 @@ _COMMANDS = {
     "audit": "audit",
     "demo": "demo",
     "quarantine": "quarantine",
+    "run": "run",
     "scan": "scan",
 }
 """Commands -> the modules below this package that have them, under the same name."""

@@ -1,0 +1,46 @@
+"""``picklegate run``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from picklegate import bootstrap
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("-m", "module", metavar="MODULE", help="Run a module, as `python -m` does.")
+@click.argument("command", metavar="[SCRIPT.py | COMMAND] [ARGUMENT]...", nargs=-1, type=click.UNPROCESSED)
+def run(module: str | None, command: tuple[str, ...]) -> int:
+    """Run a program with the gate under it.
+
+    Whatever it downloads through huggingface_hub and whatever it unpickles is
+    judged first, in every Python that it starts. Its exit code, signals and
+    terminal are its own.
+
+    \b
+    Examples:
+      picklegate run train.py --epochs 3
+      picklegate run -m package.train
+      picklegate run -- accelerate launch train.py
+    """  # noqa: D301 - click wants the backspace itself: it marks a paragraph whose lines are kept
+    if module is not None:
+        command = (sys.executable, "-m", module, *command)
+    elif not command:
+        raise click.UsageError("name a script, a command, or a module with -m")
+    elif command[0].endswith(".py"):
+        command = (sys.executable, *command)
+    inherited = os.environ.get("PYTHONPATH")
+    gate = str(Path(bootstrap.__file__).parent)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (gate, inherited)))}
+    sys.stdout.flush()
+    try:
+        if os.name == "posix":
+            os.execvpe(command[0], command, environment)  # noqa: S606 - the user's own command, without a shell
+        return subprocess.call(command, env=environment)  # noqa: S603 - likewise
+    except OSError as error:
+        raise click.UsageError(f"{command[0]} cannot be run: {error.strerror}") from error
