@@ -73,6 +73,8 @@ def _rendered(audit: cache_audit.Audit, form: str, *, colour: bool) -> str:
         return as_cache.render(audit, colour=colour)
     if form == "json":
         return as_cache.to_json(audit)
+    if form == "html":
+        return as_cache.to_html(audit)
     return rendered(form, audit.reports, complete=audit.complete, colour=colour)
 
 

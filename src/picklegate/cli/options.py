@@ -12,7 +12,7 @@ from picklegate.report import FileReport, Verdict
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-FORMATS = ("text", "json", "sarif")
+FORMATS = ("text", "json", "sarif", "html")
 
 output = click.option(
     "-o", "--output", type=click.File("w", encoding="utf-8", lazy=False), help="Write the report there, not to stdout."

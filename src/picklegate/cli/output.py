@@ -40,9 +40,13 @@ def rendered(form: str, reports: Sequence[FileReport], *, complete: bool, colour
         from picklegate.render import as_json
 
         return as_json.render(reports, complete=complete)
-    from picklegate.render import sarif
+    if form == "sarif":
+        from picklegate.render import sarif
 
-    return sarif.render(reports, complete=complete)
+        return sarif.render(reports, complete=complete)
+    from picklegate.render import html
+
+    return html.render(reports, complete=complete)
 
 
 def wants_colour() -> bool:

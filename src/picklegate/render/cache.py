@@ -41,6 +41,22 @@ def to_json(audit: Audit) -> str:
     return json.dumps({**document, "cache": audit.to_dict()}, indent=2) + "\n"
 
 
+def to_html(audit: Audit) -> str:
+    """The page, with names as they stand in the cache and a line of the chart for each repository."""
+    from picklegate.render import html
+
+    named = {id(report): replace(report, name=inside(audit, report)) for report in audit.reports}
+    problems = [f"{os.path.relpath(one.path, audit.cache.folder)}: {one.message}" for one in audit.cache.problems]
+    words = "1 thing is wrong" if len(problems) == 1 else f"{len(problems):,} things are wrong"
+    return html.render(
+        list(named.values()),
+        complete=audit.complete,
+        subject=f"Hugging Face cache {audit.cache.folder}, {len(audit.cache.repositories):,} repositories",
+        groups={name: [named[id(report)] for report in held] for name, held in groups(audit).items()},
+        notices=[(f"{words} with the cache itself; none of it was scanned.", problems)] if problems else [],
+    )
+
+
 def groups(audit: Audit) -> dict[str, list[FileReport]]:
     """Repository -> the reports on its contents; a content that several have counts in each."""
     names = [f"{one.kind} {one.name}" for one in audit.cache.repositories]

@@ -54,17 +54,19 @@ def _title(report: FileReport, *, colour: bool) -> str:
         word = f"\x1b[{_COLOURS[report.verdict]}m{word}\x1b[0m"
     facts = [escape(report.container, _ARGUMENT_WIDTH), size(report.size)]
     if report.streams:
-        facts.append(_score(report.score))
+        facts.append(score(report.score))
     return f"{word} {escape(report.name, _NAME_WIDTH)}  ({', '.join(facts)})"
 
 
 def _stream(stream: StreamReport) -> Iterator[str]:
     name = escape(stream.name, _NAME_WIDTH)
-    yield f"  {name}: {stream.verdict}, decided by {stream.decided_by}, {_score(stream.score)}"
+    yield f"  {name}: {stream.verdict}, decided by {stream.decided_by}, {score(stream.score)}"
     calls = _blamed(stream)
-    for call in calls[:MAX_LINES]:
-        yield f"    would run at byte {call.offset}: {_call(call)}  [{call.opcode}, {_score(call.score)}]"
-        yield from _findings([f for f in stream.findings if f.offset == call.offset], "      ", at=call.offset)
+    for place, call in enumerate(calls[:MAX_LINES]):
+        yield f"    would run at byte {call.offset}: {_call(call)}  [{call.opcode}, {score(call.score)}]"
+        # Several calls may lie at one byte: what is found there is said once, behind the last of them.
+        if call.offset not in {other.offset for other in calls[place + 1 : MAX_LINES]}:
+            yield from _findings([f for f in stream.findings if f.offset == call.offset], "      ", at=call.offset)
     yield from _more(len(calls), "call", "    ")
     told = {call.offset for call in calls}
     yield from _findings([f for f in stream.findings if f.offset not in told], "    ")
@@ -99,9 +101,10 @@ def _more(count: int, noun: str, indent: str) -> Iterator[str]:
         yield f"{indent}... and {count - MAX_LINES:,} more {noun}{'' if count == MAX_LINES + 1 else 's'}"
 
 
-def _score(score: float) -> str:
+def score(number: float) -> str:
+    """A score in words: ``"score 0.998"``."""
     # Cut and not rounded, as in findings: a score just below a threshold must not look like the threshold.
-    return f"score {math.floor(score * 1000) / 1000:.3f}"
+    return f"score {math.floor(number * 1000) / 1000:.3f}"
 
 
 def size(number: float) -> str:
