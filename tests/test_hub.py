@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,7 @@ from huggingface_hub import errors
 
 from picklegate import hub as front_door
 from picklegate import quarantine
-from picklegate.demo import models
+from picklegate.demo import faults, models
 from picklegate.demo.hub_server import Hub
 from picklegate.demo.repositories import Blob
 from picklegate.errors import BlockedError
@@ -39,8 +40,11 @@ each_kind = pytest.mark.parametrize("hub", [(), (".bin", ".pt")], indirect=True,
 
 
 @pytest.fixture(name="hub")
-def _hub(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A Hub whose repository has an ordinary model on main and a hostile one on a branch."""
+def _hub(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Hub]:
+    """A Hub whose repository has an ordinary model on main and a hostile one on a branch; nothing is judged yet."""
+    monkeypatch.setenv("PICKLEGATE_HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.setattr("picklegate.demo.repositories.LFS_SUFFIXES", getattr(request, "param", (".bin", ".pt")))
     with Hub({REPO: {**ORDINARY, "sub/copy.bin": ORDINARY[WEIGHTS]}}) as hub:
@@ -91,11 +95,20 @@ def holds(folder: Path, content: bytes) -> bool:
     return any(path.is_file() and path.read_bytes() == content for path in folder.rglob("*"))
 
 
-def asked(hub: Hub) -> list[tuple[str, str, int]]:
-    """The requests since the last look, in an order that does not depend on threads."""
-    requests = sorted((request.method, request.path, request.status) for request in hub.requests)
+def asked(hub: Hub) -> Counter[tuple[str, str, bool]]:
+    """The requests since the last look: how, what, and whether for a part only."""
+    requests = Counter((request.method, request.path, bool(request.range)) for request in hub.requests)
     hub.requests.clear()
     return requests
+
+
+def forecast(gated: Counter[tuple[str, str, bool]], plain: Counter[tuple[str, str, bool]]) -> Counter[str]:
+    """What the gate asked beyond the client, which is all there: heads, parts of files, and listings."""
+    assert not plain - gated
+    kinds = {("HEAD", False): "head", ("GET", True): "part", ("GET", False): "list"}
+    extra = [(kinds[method, ranged], path) for method, path, ranged in (gated - plain).elements()]
+    assert all("/api/" in path for kind, path in extra if kind == "list")
+    return Counter(kind for kind, _ in extra)
 
 
 @pytest.mark.parametrize("name", ["hf_hub_download", "snapshot_download"])
@@ -135,13 +148,14 @@ def test_a_download_leaves_what_the_client_leaves(
     if options.get("revision") == "commit":
         options["revision"] = commit
     client = Client(hub, cache_dir=tmp_path / "unused")
-    for _ in ("cold", "warm"):
+    heads = int("revision" not in options or "/" in options["revision"])
+    for parts in (1, 0):
         plain = client.plain(**options, **{place: tmp_path / "plain"})
         plain_requests = asked(hub)
         gated = client.gated(**options, **{place: tmp_path / "gated"})
         assert Path(gated).relative_to(tmp_path / "gated") == Path(plain).relative_to(tmp_path / "plain")
         assert type(gated) is type(plain)
-        assert asked(hub) == plain_requests
+        assert forecast(asked(hub), plain_requests) == +Counter(head=heads or parts, part=parts)
         assert layout(tmp_path / "gated") == layout(tmp_path / "plain")
     assert {path.name for path in tmp_path.iterdir()} <= {"plain", "gated", "unused"}
 
@@ -155,12 +169,13 @@ def test_a_snapshot_leaves_what_the_client_leaves(
     """So for every file of a repository, cold, warm, and without the network."""
     # One worker, as two of the files are the same and the first to come is the one that is fetched.
     client = Client(hub, cache_dir=tmp_path / "unused", max_workers=1)
-    for extra in ({}, {}, {"local_files_only": True}):
+    for number, extra in enumerate(({}, {}, {"local_files_only": True})):
         plain = client.plain_snapshot(**options, **extra, **{place: tmp_path / "plain"})
         plain_requests = asked(hub)
         gated = client.gated_snapshot(**options, **extra, **{place: tmp_path / "gated"})
         assert Path(gated).relative_to(tmp_path / "gated") == Path(plain).relative_to(tmp_path / "plain")
-        assert asked(hub) == plain_requests
+        found = forecast(asked(hub), plain_requests)
+        assert (found["head"], bool(found["list"]), bool(found["part"])) == (0, not extra, not number)
         assert layout(tmp_path / "gated") == layout(tmp_path / "plain")
 
 
@@ -214,10 +229,10 @@ def test_a_hostile_file_that_was_there_is_removed(
 @pytest.mark.parametrize("place", ["cache_dir", "local_dir"])
 @pytest.mark.parametrize("fetched", [(), (WEIGHTS,)], ids=["new", "there-before"])
 def test_a_policy_keeps_what_it_blocks_in_quarantine(
-    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, fetched: tuple[str, ...]
+    hub: Hub, tmp_path: Path, place: str, fetched: tuple[str, ...]
 ) -> None:
     """The file is out of reach and in quarantine, and the message says how to find it there."""
-    monkeypatch.setenv("PICKLEGATE_HOME", str(tmp_path / "home"))
+    hub.faults.append(faults.on(".", faults.refuse(416), ranged=True))
     client = Client(hub, **{"cache_dir": tmp_path / "unused", place: tmp_path / "place", "revision": "hostile"})
     for name in fetched:
         client.plain(name)
@@ -343,6 +358,7 @@ def test_a_killed_download_leaves_nothing(hub: Hub, tmp_path: Path, place: str) 
         hub.safe_hf_hub_download({REPO!r}, {WEIGHTS!r}, revision="hostile", {place}={str(tmp_path / "place")!r},
                                  endpoint={hub.endpoint!r}, token=False)
     """
+    hub.faults.append(faults.on(".", faults.refuse(416), ranged=True))
     environment = {**os.environ, "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HOME": str(tmp_path / "home")}
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, env=environment
@@ -436,6 +452,7 @@ def test_what_arrived_before_a_fault_is_kept(hub: Hub, tmp_path: Path, monkeypat
         return None if blob is None or blob.data == b"lost" else blob
 
     monkeypatch.setattr(Hub, "content", lose)
+    hub.faults.append(faults.on(".", faults.refuse(416), ranged=True))
     client = Client(hub, cache_dir=tmp_path, revision="cut", max_workers=1)
     with pytest.raises(errors.HfHubHTTPError):
         client.gated_snapshot()

@@ -99,7 +99,7 @@ def test_a_report_under_another_digest_is_none(store: Store, tmp_path: Path) -> 
     """A row that was moved does not speak for other bytes."""
     store.keep(HOSTILE, policy=PLAIN)
     with sqlite3.connect(tmp_path / "new" / "store.sqlite3") as tables:
-        tables.execute("UPDATE reports SET sha256 = ?", ("0" * 64,))
+        tables.execute("UPDATE reports SET content = ?", ("0" * 64,))
     assert store.report("0" * 64, name="model.pkl", policy=PLAIN) is None
 
 
@@ -174,6 +174,28 @@ def test_a_file_that_just_changed_is_not_remembered(store: Store, tmp_path: Path
     path.write_bytes(b"one")
     assert store.digest(path)
     assert store.known_digest(path) == ""
+
+
+def test_a_claim_is_no_digest(store: Store) -> None:
+    """What a server calls its content is found for that server alone, and never as the bytes of that digest."""
+    store.keep_claimed("https://hub", HOSTILE.sha256, HOSTILE, policy=PLAIN)
+    assert found(store) is None
+    assert store.claimed("https://other", HOSTILE.sha256, name="model.pkl", policy=PLAIN) is None
+    again = store.claimed("https://hub", HOSTILE.sha256, name="model.pkl", policy=PLAIN)
+    assert again is not None
+    assert again.verdict == Verdict.MALICIOUS
+
+
+def test_a_file_is_seen_until_it_changes(store: Store, tmp_path: Path) -> None:
+    """A report on a file is found through any link to it, until it is written again."""
+    path, link = tmp_path / "blob", tmp_path / "model.pkl"
+    path.write_bytes(b"one")
+    link.symlink_to(path)
+    store.keep_seen(link, HOSTILE, policy=PLAIN)
+    assert store.seen(path, name="model.pkl", policy=PLAIN) is not None
+    time.sleep(0.02)
+    path.write_bytes(b"two")
+    assert store.seen(link, name="model.pkl", policy=PLAIN) is None
 
 
 def test_a_missing_file_is_the_callers_matter(store: Store, tmp_path: Path) -> None:

@@ -6,8 +6,11 @@ stand where ``huggingface_hub`` stood: it has the download functions under their
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import hashlib
 import inspect
+import logging
 import os
 from collections.abc import Callable
 from importlib import import_module
@@ -15,12 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from picklegate.errors import BlockedError
+from picklegate.lookout import Lookout, address
 from picklegate.policy import Policy
 from picklegate.quarantine import explain, keep
 from picklegate.render.escape import escape
 from picklegate.report import FileReport
 from picklegate.scan import scan_stream
 from picklegate.staging import StagedCache, StagedFolder, StandIn, staging, turn
+from picklegate.store import default
+
+_MOST_READ = 1 << 26
+"""Bytes of a file that are read to judge it before it is fetched; where more would be needed it is fetched once."""
+_log = logging.getLogger(__name__)
 
 __all__ = ["hf_hub_download", "safe_hf_hub_download", "safe_snapshot_download", "snapshot_download"]
 
@@ -96,12 +105,13 @@ def _download(client: Callable[..., Any], arguments: dict[str, Any], policy: Pol
         else:
             view = StagedFolder(stage, target)
             staged = {"local_dir": str(view.root)}
+        skipped = _foresee(view, arguments, filename, policy)
         view.show(filename)
         if isinstance(view, StagedFolder) and view.shown():
             # The client copies from its cache *through* a link that stands in the way; from an empty one it cannot.
             staged["cache_dir"] = str(stage / "empty")
         try:
-            result = Path(client(**{**arguments, **staged}))
+            result = Path(client(**_without(skipped, {**arguments, **staged})))
         except Exception:
             # What arrived before the fault is worth keeping, as the client itself would keep it.
             judged = {path: _judge(path, _address(arguments, view, path), policy) for path in view.arrived()}
@@ -110,39 +120,96 @@ def _download(client: Callable[..., Any], arguments: dict[str, Any], policy: Pol
                 if policy.blocks(report):
                     _withhold(view, path, report, policy)
             raise
-        found = view.found(result)
-        _admit(view, {path: _judge(path, _address(arguments, view, path), policy) for path in found}, policy)
+        reports = {path: _judge(path, _address(arguments, view, path), policy) for path in view.found(result)}
+        blocked = {path: report for path, report in reports.items() if policy.blocks(report)}
+        fates = [(report, _withhold(view, path, report, policy)) for path, report in blocked.items()]
+        _refuse(fates, skip=filename is None and policy.on_block == "skip")
+        skipped += [view.name(path) for path in blocked]
         commit = view.commit(result)
-        view.promote(found)
+        view.promote(path for path in reports if path not in blocked)
+        _remember(view, reports, policy)
     if result == view.root:
         return os.path.realpath(target)
     pinned = {"revision": commit or revision, "local_files_only": True, "force_download": False}
-    return client(**{**arguments, **pinned})
+    return client(**_without(skipped, {**arguments, **pinned}))
+
+
+def _foresee(view: StandIn, arguments: dict[str, Any], filename: str | None, policy: Policy) -> list[str]:
+    """Judge what the client would fetch before it does: raise BlockedError, or name the files to leave out.
+
+    What stands in the way of a forecast, the client meets and tells in its own words.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
+
+    if arguments.get("local_files_only") or constants.HF_HUB_OFFLINE:
+        return []
+    try:
+        scout = Lookout(arguments["repo_id"], repo_type=arguments.get("repo_type"), policy=policy, options=arguments)
+        revision = arguments.get("revision")
+        if filename is None:
+            patterns = {name: arguments.get(name) for name in ("allow_patterns", "ignore_patterns")}
+            entries = [*filter_repo_objects(scout.entries(revision), key=lambda entry: entry.path, **patterns)]
+        elif view.holds(filename, str(revision)):
+            return []
+        else:
+            entries = [scout.entry(filename, revision or constants.DEFAULT_REVISION)]
+    except Exception:  # noqa: BLE001 (whatever the client raises here, it raises again when it is asked to download)
+        return []
+    wanted = [entry for entry in entries if entry.leaves or not view.holds(entry.path, entry.commit, entry.tag)]
+    reports = scout.reports(wanted, most=_MOST_READ)
+    blocked = {entry.path: report for entry, report in reports.items() if report and policy.blocks(report)}
+    _refuse(
+        [(report, "Nothing of it was fetched.") for report in blocked.values()],
+        skip=filename is None and policy.on_block == "skip",
+    )
+    return list(blocked)
+
+
+def _without(names: list[str], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a snapshot that leaves out these files."""
+    if not names:
+        return arguments
+    given = arguments.get("ignore_patterns") or []
+    patterns = [given] if isinstance(given, str) else list(given)
+    return {**arguments, "ignore_patterns": [*patterns, *map(glob.escape, names)]}
 
 
 def _judge(path: Path, name: str, policy: Policy) -> FileReport:
-    """The verdict on a staged file, from its bytes."""
+    """The verdict on a staged file, from its bytes, or from an earlier look at the same unchanged file."""
+    known = default().seen(path, name=name, policy=policy)
+    if known is not None and known.verdict < policy.block_from:
+        return known
     # Hashing takes longer than judging: it is done where the policy asks for the digest, and for the report of a block.
     with path.open("rb") as file:
         report = scan_stream(file, name=name, policy=policy, digest=bool(policy.allow_digests))
         return scan_stream(file, name=name, policy=policy, digest=True) if policy.blocks(report) else report
 
 
-def _admit(view: StandIn, reports: dict[Path, FileReport], policy: Policy) -> None:
-    """Raise BlockedError if the policy blocks a file, after taking it from where it stood before."""
-    blocked = {path: report for path, report in reports.items() if policy.blocks(report)}
+def _remember(view: StandIn, reports: dict[Path, FileReport], policy: Policy) -> None:
+    """Keep the reports on files with pickles in them, which take longest to judge, now that they are in place."""
+    for path, report in reports.items():
+        if report.streams and not policy.blocks(report):
+            with contextlib.suppress(OSError):
+                default().keep_seen(view.place(path), report, policy=policy)
+
+
+def _refuse(blocked: list[tuple[FileReport, str]], *, skip: bool) -> None:
+    """Raise BlockedError that tells of every blocked file what it would do and what became of it; or only warn."""
     if not blocked:
         return
-    fates = {path: _withhold(view, path, report, policy) for path, report in blocked.items()}
     lines = []
-    for path, report in blocked.items():
+    for report, fate in blocked:
         what, where = explain(report)
-        lines += [f"{escape(report.name)} is refused ({report.verdict}): {what}", f"{where} {fates[path]}"]
+        lines += [f"{escape(report.name)} is refused ({report.verdict}): {what}", f"{where} {fate}"]
+    if skip:
+        _log.warning("left out of the snapshot:\n%s", "\n".join(lines))
+        return
     advice = (
         "Ask the publisher for safetensors weights, or, if you know what the file runs, pass a Policy "
         "with its imports (allow_imports) or its digest (allow_digests)."
     )
-    worst = max(blocked.values(), key=lambda report: report.verdict)
+    worst = max((report for report, _ in blocked), key=lambda report: report.verdict)
     raise BlockedError(worst, "\n".join([*lines, advice]))
 
 
@@ -160,5 +227,4 @@ def _withhold(view: StandIn, path: Path, report: FileReport, policy: Policy) -> 
 
 
 def _address(arguments: dict[str, Any], view: StandIn, path: Path) -> str:
-    commit = view.commit(path)
-    return f"hf://{arguments['repo_id']}{f'@{commit[:12]}' if commit else ''}/{view.name(path)}"
+    return address(arguments["repo_id"], arguments.get("repo_type"), view.commit(path), view.name(path))

@@ -41,6 +41,12 @@ class StandIn(Protocol):
     def commit(self, path: Path) -> str | None:
         """The commit that a file or a snapshot here belongs to, where it is recorded."""
 
+    def place(self, path: Path) -> Path:
+        """Where a file here belongs."""
+
+    def holds(self, name: str, commit: str, tag: str = "") -> bool:
+        """Whether the real place has a file of the repository already, so that the client would not fetch it."""
+
     def promote(self, judged: Iterable[Path]) -> None:
         """Rename these files, and no others, to the real place; then what the client noted about them."""
 
@@ -124,6 +130,15 @@ class StagedCache:
         """The name of the snapshot."""
         return path.relative_to(self._staged / "snapshots").parts[0]
 
+    def place(self, path: Path) -> Path:
+        """The same path below the real repository."""
+        return self._real / path.relative_to(self._staged)
+
+    def holds(self, name: str, commit: str, tag: str = "") -> bool:
+        """Whether there is a pointer of that commit, or a blob of that tag."""
+        pointer = self._real / "snapshots" / commit / name
+        return os.path.lexists(pointer) or bool(tag and os.path.lexists(self._real / "blobs" / tag))
+
     def promote(self, judged: Iterable[Path]) -> None:
         """Contents, pointers, notes, and last the reference that makes them current."""
         for pointer in judged:
@@ -133,7 +148,7 @@ class StagedCache:
                 content = blob.resolve()
                 if self.root in content.parents and content.exists():
                     _move(content, self._real / "blobs" / blob.name)
-            _move(pointer, self._real / pointer.relative_to(self._staged))
+            _move(pointer, self.place(pointer))
         for section in ("trees", ".no_exist"):
             for note in _tree(self._staged / section):
                 _move(note, self._real / note.relative_to(self._staged))
@@ -146,7 +161,7 @@ class StagedCache:
 
     def evict(self, path: Path) -> bool:
         """As ``uproot`` does."""
-        return uproot(self._real / path.relative_to(self._staged), cache=self._cache)
+        return uproot(self.place(path), cache=self._cache)
 
 
 class StagedFolder:
@@ -192,15 +207,25 @@ class StagedFolder:
         note = self.root / _NOTES / f"{self.name(path)}.metadata"
         return note.read_text(encoding="utf-8").partition("\n")[0] if note.is_file() else None
 
+    def place(self, path: Path) -> Path:
+        """The same path below the real folder."""
+        return self._real / path.relative_to(self.root)
+
+    def holds(self, name: str, commit: str, tag: str = "") -> bool:
+        """Whether the client noted that commit or that tag beside the file."""
+        note = self._real / _NOTES / f"{name}.metadata"
+        noted = note.read_text(encoding="utf-8").splitlines()[:2] if note.is_file() else []
+        return (self._real / name).is_file() and bool({commit, tag or commit}.intersection(noted))
+
     def promote(self, judged: Iterable[Path]) -> None:
         """The files, then the notes about them."""
         for path in sorted(judged, key=lambda path: self.root / _CLIENT in path.parents):
             if not path.is_symlink():
-                _move(path, self._real / path.relative_to(self.root))
+                _move(path, self.place(path))
 
     def evict(self, path: Path) -> bool:
         """Remove the entry and its note, if its content is that of ``path``; a link of the user's loses no more."""
-        real = self._real / path.relative_to(self.root)
+        real = self.place(path)
         found = real.is_file() and filecmp.cmp(path, real, shallow=False)
         if found:
             real.unlink()

@@ -32,7 +32,7 @@ _SETTLED_NS = 100_000_000
 """A file changed within this time may change again without showing a new time: its digest is not remembered."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS reports (
-    sha256 TEXT, judge TEXT, report TEXT, day INTEGER, PRIMARY KEY (sha256, judge)
+    content TEXT, judge TEXT, report TEXT, day INTEGER, PRIMARY KEY (content, judge)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS digests (path TEXT PRIMARY KEY, stamp TEXT, sha256 TEXT, day INTEGER) WITHOUT ROWID;
 """
@@ -41,11 +41,12 @@ _Answer = TypeVar("_Answer")
 
 
 class Store:
-    """Reports by the SHA-256 of the bytes they are about, and digests of files that have not changed since.
+    """Reports on contents: by the SHA-256 of their bytes, by what a server calls them, by the file that holds them.
 
-    A report is found again only by the same engine, model, limits and allowed imports. Whether a digest belongs to
-    some bytes is for the caller to know: one that a server claims says nothing about what the server will send.
-    Threads and processes may share a store; methods never raise for its state.
+    A report is found again only by the same engine, model, limits and allowed imports. What a server *claims* of
+    a content says nothing about what it will send: such a report is good for a forecast, and what arrives is judged.
+    A file is the same while its device, inode, size and times of change, to the nanosecond, are the same: who can
+    forge those can write to the store as well. Threads and processes may share one; methods never raise for its state.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -58,29 +59,47 @@ class Store:
 
     def report(self, sha256: str, *, name: str, policy: Policy) -> FileReport | None:
         """The report on these bytes under ``name``, if they were judged in the same way before."""
-        question = "SELECT report FROM reports WHERE sha256 = ? AND judge = ?"
-        row = self._do(lambda tables: tables.execute(question, (sha256, _judge(policy, claims(name)))).fetchone())
-        if row is None:
-            return None
-        try:
-            found = FileReport.from_dict(json.loads(row[0]))
-        except (ValueError, KeyError, TypeError):
-            return None
-        return replace(found, name=name) if found.sha256 == sha256 else None
+        found = self._get(sha256, name, policy)
+        return found if found and found.sha256 == sha256 else None
 
     def keep(self, report: FileReport, *, policy: Policy) -> None:
         """Keep a report whose ``sha256`` was computed from the bytes that were judged."""
         if not report.sha256:
             raise ValueError("a report without a digest cannot be kept")
-        row = (report.sha256, _judge(policy, claims(report.name)), json.dumps(report.to_dict()), _today())
+        self._put(report.sha256, report, policy)
+
+    def claimed(self, server: str, tag: str, *, name: str, policy: Policy) -> FileReport | None:
+        """The report on what ``server`` served parts of as ``tag``."""
+        return self._get(f"claim {server} {tag}", name, policy)
+
+    def keep_claimed(self, server: str, tag: str, report: FileReport, *, policy: Policy) -> None:
+        """Keep a report on what a server calls by that tag."""
+        self._put(f"claim {server} {tag}", report, policy)
+
+    def seen(self, path: str | os.PathLike[str], *, name: str, policy: Policy) -> FileReport | None:
+        """The report on the file at ``path`` if it has not changed since; raises OSError if it cannot be looked at."""
+        return self._get(_file(path), name, policy)
+
+    def keep_seen(self, path: str | os.PathLike[str], report: FileReport, *, policy: Policy) -> None:
+        """Keep a report on a file that nobody else could have written to since it was judged; raises OSError."""
+        self._put(_file(path), report, policy)
+
+    def _get(self, content: str, name: str, policy: Policy) -> FileReport | None:
+        question = "SELECT report FROM reports WHERE content = ? AND judge = ?"
+        row = self._do(lambda tables: tables.execute(question, (content, _judge(policy, claims(name)))).fetchone())
+        if row is None:
+            return None
+        try:
+            return replace(FileReport.from_dict(json.loads(row[0])), name=name)
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def _put(self, content: str, report: FileReport, policy: Policy) -> None:
+        row = (content, _judge(policy, claims(report.name)), json.dumps(report.to_dict()), _today())
         self._do(lambda tables: tables.execute("INSERT OR REPLACE INTO reports VALUES (?, ?, ?, ?)", row))
 
     def known_digest(self, path: str | os.PathLike[str]) -> str:
-        """The digest remembered of the regular file at ``path``, or ``""``; raises OSError if it cannot be looked at.
-
-        This trusts the file system: the same device, inode, size and times of change, to the nanosecond, are the
-        same content. Who can forge those can write to the cache directory of the store as well.
-        """
+        """The digest remembered of the file at ``path``, or ``""``; raises OSError if it cannot be looked at."""
         place = os.path.realpath(path)
         stamp = _stamp(os.stat(place))
         question = "SELECT sha256 FROM digests WHERE path = ? AND stamp = ?"
@@ -180,6 +199,11 @@ def _engine() -> str:
     files = [path for part in ("*.py", "pickles/*.py", "containers/*.py", "data/*.json") for path in home.glob(part)]
     stamps = [(path.name, entry.st_size, entry.st_mtime_ns) for path in sorted(files) for entry in (path.stat(),)]
     return f"{picklegate.__version__} {stamps}"
+
+
+def _file(path: str | os.PathLike[str]) -> str:
+    place = os.path.realpath(path)
+    return f"file {place} {_stamp(os.stat(place))}"
 
 
 def _stamp(entry: os.stat_result) -> str:

@@ -106,8 +106,8 @@ def test_the_verdict_is_the_local_one(hub: Hub, kind: str, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "requests", "kilobytes"),
     [
-        ("torch", 3, 97),
-        ("torch-long-pickle", 4, 97 + 3 * 1024),
+        ("torch", 3, 129),
+        ("torch-long-pickle", 4, 129 + 3 * 1024),
         ("raw-small", 2, 1),
         ("joblib", 6, 400),
         ("joblib-hostile", 6, 400),

@@ -17,12 +17,14 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-_HEAD = 1 << 15
+_HEAD = 1 << 16
 """Bytes of the beginning that are fetched together: the pickle of a torch archive stands there."""
 _TAIL = 1 << 16
 """Bytes of the end, which have the directory of an archive; a file of no more than both is fetched at once."""
 _AHEAD = 1 << 14
 _MOST_AHEAD = 1 << 23
+AT_ONCE = _HEAD + _TAIL
+"""Bytes up to which a file is fetched as a whole."""
 _NEAR = 1 << 14
 """A read that begins at most so far behind the last one goes on with it."""
 _KEPT = 1 << 20
@@ -124,7 +126,7 @@ class RemoteFile(io.RawIOBase):
 
     def _until(self, start: int, stop: int) -> int:
         """Where to end what is fetched for ``start`` to ``stop``: all of a small file, or as much again as was read."""
-        if self.size <= _HEAD + _TAIL:
+        if self.size <= AT_ONCE:
             return self.size
         if not 0 <= start - self._run_end <= _NEAR:
             self._run_start = start
