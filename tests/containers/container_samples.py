@@ -260,6 +260,12 @@ def skops(array: bytes) -> bytes:
     return zipped(Member(b"1.npy", array), Member(b"schema.json", json.dumps(schema).encode()))
 
 
+def lzma_alone(pickle: bytes) -> bytes:
+    """LZMA with other properties than its tools write, which liblzma knows all the same."""
+    chosen = {"id": lzma.FILTER_LZMA1, "dict_size": 1 << 16, "lc": 0, "lp": 2, "pb": 1}
+    return lzma.compress(pickle, lzma.FORMAT_ALONE, filters=[chosen])
+
+
 CONTAINERS: dict[str, Callable[[bytes], bytes]] = {
     "raw": lambda pickle: pickle,
     "torch_zip": torch_zip,
@@ -281,6 +287,7 @@ CONTAINERS: dict[str, Callable[[bytes], bytes]] = {
     "bz2": bz2.compress,
     "xz": lzma.compress,
     "lzma": lambda pickle: lzma.compress(pickle, lzma.FORMAT_ALONE),
+    "lzma-without-magic": lzma_alone,
     "zlib": zlib.compress,
     "zfile": zfile,
     "tar": lambda pickle: tarred(weights=pickle),

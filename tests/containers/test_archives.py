@@ -17,6 +17,7 @@ from container_samples import (
     Member,
     imports,
     joblib_file,
+    lzma_alone,
     scan,
     standard_zip,
     tarred,
@@ -103,6 +104,28 @@ def test_a_bomb_ends_at_its_limit(compress: Any) -> None:
     """Decompression stops at the limit on size, in memory that the limit bounds."""
     bomb = compress(b"\x80\x02C\x01x" + bytes(4 << 20))
     assert "limit.inflated" in codes(bomb, Limits(max_inflated_bytes=1 << 20))
+
+
+@pytest.mark.parametrize("dictionary", [1 << 31, (1 << 32) - 1], ids=["2-gigabytes", "4-gigabytes"])
+@pytest.mark.parametrize("magic", [True, False])
+def test_a_large_dictionary_hides_nothing(dictionary: int, *, magic: bool) -> None:
+    """What would take more memory than a scan takes, and liblzma decompresses, is UNSCANNABLE."""
+    data = lzma.compress(PAYLOAD, lzma.FORMAT_ALONE) if magic else lzma_alone(PAYLOAD)
+    data = data[:1] + dictionary.to_bytes(4, "little") + data[5:]
+    assert lzma.decompress(data) == PAYLOAD
+    assert "limit.inflated" in codes(data, Limits())
+
+
+@pytest.mark.parametrize(
+    "head",
+    [(3, 32 << 8, 1, 0), (64, 32, 5, 0), (0, 0, 5, 0), (0, 0, 0, 0), (2, 128 << 24, 7, 0)],
+    ids=["shape", "small", "zeros-and-a-number", "zeros", "large-dictionary"],
+)
+def test_numbers_that_could_begin_lzma_are_no_finding(head: tuple[int, ...]) -> None:
+    """A file of plain numbers is no archive, whatever a header of LZMA they happen to spell."""
+    for rest in (bytes(4096), bytes(range(256)) * 16):
+        contents = scan(b"".join(number.to_bytes(4, "little") for number in head) + rest)
+        assert (contents.streams, contents.findings) == ((), ())
 
 
 @pytest.mark.parametrize("compress", [bz2.compress, lzma.compress])

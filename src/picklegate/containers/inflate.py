@@ -82,6 +82,8 @@ def _run(
                     place += _zeros(source, place)
                 engine = CODECS[codec]()
     except (zlib.error, lzma.LZMAError, OSError, ValueError, EOFError, RuntimeError, MemoryError) as problem:
+        if "limit" in str(problem):  # on memory, which loaders do not set
+            return Inflated(data=b"".join(parts), bound=True), None
         error = str(problem) or type(problem).__name__
         damaged = last
     if size == complete:

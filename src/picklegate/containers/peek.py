@@ -21,6 +21,14 @@ def inflate(walk: Walk, codec: str, source: Source, name: str, length: int = -1)
     return found
 
 
+def is_lzma_of_pickles(walk: Walk, source: Source) -> bool:
+    """Whether bytes that liblzma takes for LZMA begin something to open; a large dictionary is not needed for that."""
+    head = source.prefix(PROBE)
+    small = min(int.from_bytes(head[1:5], "little"), PROBE).to_bytes(4, "little")
+    found = walk.inflate("lzma", Source(head[:1] + small + head[5:]), "", beginning=PROBE)
+    return found is not None and _is_worth(walk, found.data, "", -1)
+
+
 def _is_worth(walk: Walk, beginning: bytes, name: str, length: int) -> bool:
     kind = sniff(beginning[:HEAD], len(beginning))
     if kind in READABLE:

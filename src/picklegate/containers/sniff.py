@@ -90,6 +90,19 @@ def is_tar(head: bytes) -> bool:
     return int(field, 8) in (total, total - 256 * sum(byte > 127 for byte in rest))
 
 
+def is_lzma(head: bytes) -> bool:
+    """Whether liblzma, told to find the format, would take the first 13 bytes for a header of LZMA without a magic.
+
+    The properties, a dictionary of 2^n or 2^n + 2^(n-1) bytes and a length below 256 GiB (alone_decoder.c). The usual
+    header has a magic of its own here; other bytes can be anything, and count where a pickle comes out.
+    """
+    if len(head) < 13 or head[0] >= 225 or head[0] % 9 + head[0] // 9 % 5 > 4:
+        return False
+    dictionary, length = int.from_bytes(head[1:5], "little"), int.from_bytes(head[5:13], "little")
+    bits = f"{dictionary:b}".rstrip("0")
+    return (bits in ("", "1", "11") or dictionary == 0xFFFFFFFF) and (0 < length < 1 << 38 or length == (1 << 64) - 1)
+
+
 def _is_text(head: bytes, size: int) -> bool:
     if not _TEXT.match(head):
         return False
