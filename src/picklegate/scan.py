@@ -64,7 +64,7 @@ def scan_stream(
         size=size,
         sha256=sha256,
         streams=tuple(
-            _judged(label, found, policy, ends) for stream in contents.streams for label, found in _flat(stream)
+            _judged(label, found, policy, ends) for stream in contents.streams for label, found in flat(stream)
         ),
         findings=contents.findings,
     )
@@ -80,7 +80,7 @@ def _judged(name: str, found: Trace, policy: Policy, ends: float) -> StreamRepor
     return replace(report, disassembly=around(found, place))
 
 
-def _flat(stream: Stream) -> Iterator[tuple[str, Trace]]:
+def flat(stream: Stream) -> Iterator[tuple[str, Trace]]:
     """The stream, and those that its own calls would load."""
     pending = [(stream.name, stream.trace)]
     while pending:

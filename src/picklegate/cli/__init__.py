@@ -19,6 +19,7 @@ from picklegate.errors import GateError
 _COMMANDS = {
     "audit": "audit",
     "demo": "demo",
+    "explain": "explain",
     "quarantine": "quarantine",
     "run": "run",
     "scan": "scan",

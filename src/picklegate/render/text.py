@@ -27,7 +27,7 @@ def render(reports: Sequence[FileReport], *, colour: bool = False) -> str:
     clean = [report for report in reports if report.verdict == Verdict.CLEAN]
     lines = blocked(reports, colour=colour)
     if len(clean) <= MAX_CLEAN_LINES:
-        lines += [_title(report, colour=colour) for report in clean]
+        lines += [title(report, colour=colour) for report in clean]
     lines.append(sentence(reports))
     return "\n".join(lines) + "\n"
 
@@ -39,7 +39,7 @@ def blocked(reports: Sequence[FileReport], *, colour: bool = False) -> list[str]
 
 
 def _blocked(report: FileReport, *, colour: bool) -> Iterator[str]:
-    yield _title(report, colour=colour)
+    yield title(report, colour=colour)
     yield from _findings(report.findings, "  ")
     streams = sorted((s for s in report.streams if s.verdict > Verdict.CLEAN), key=lambda s: (-s.verdict, -s.score))
     for stream in streams[:MAX_LINES]:
@@ -48,7 +48,8 @@ def _blocked(report: FileReport, *, colour: bool) -> Iterator[str]:
     yield ""
 
 
-def _title(report: FileReport, *, colour: bool) -> str:
+def title(report: FileReport, *, colour: bool) -> str:
+    """The line that names a file, its verdict and what it is."""
     word = f"{report.verdict!s:<11}"
     if colour:
         word = f"\x1b[{_COLOURS[report.verdict]}m{word}\x1b[0m"
@@ -63,7 +64,7 @@ def _stream(stream: StreamReport) -> Iterator[str]:
     yield f"  {name}: {stream.verdict}, decided by {stream.decided_by}, {score(stream.score)}"
     calls = _blamed(stream)
     for place, call in enumerate(calls[:MAX_LINES]):
-        yield f"    would run at byte {call.offset}: {_call(call)}  [{call.opcode}, {score(call.score)}]"
+        yield f"    would run at byte {call.offset}: {spelled(call)}  [{call.opcode}, {score(call.score)}]"
         # Several calls may lie at one byte: what is found there is said once, behind the last of them.
         if call.offset not in {other.offset for other in calls[place + 1 : MAX_LINES]}:
             yield from _findings([f for f in stream.findings if f.offset == call.offset], "      ", at=call.offset)
@@ -83,7 +84,8 @@ def _blamed(stream: StreamReport) -> list[Call]:
     return sorted(stream.calls, key=lambda call: -call.score)
 
 
-def _call(call: Call) -> str:
+def spelled(call: Call) -> str:
+    """A call as Python would spell it, fit for a terminal."""
     arguments = ", ".join(escape(argument, _ARGUMENT_WIDTH) for argument in call.arguments)
     return escape(f"{escape(call.callee, _ARGUMENT_WIDTH)}({arguments})", _CALL_WIDTH)
 

@@ -1,0 +1,119 @@
+"""An explanation as text and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from picklegate.classifier import classifier
+from picklegate.explain import Explanation, Step, Told
+from picklegate.render import text
+from picklegate.render.escape import escape
+from picklegate.render.rules import rules
+from picklegate.report import Instruction, Verdict
+
+MAX_STEPS = 60
+MAX_WEIGHED = 3
+"""Calls of a stream whose features are shown, the highest scores first."""
+MAX_WEIGHTS = 8
+_NAME_WIDTH = 200
+
+_VERBS = {"import": "import", "call": "call", "construct": "make", "state": "write"}
+_INERT = "It imports nothing, so loading it can only make numbers, texts and plain containers: no code is called."
+
+
+def to_json(explanation: Explanation) -> str:
+    """The explanation as one JSON object, in ASCII."""
+    return json.dumps(explanation.to_dict(), indent=2) + "\n"
+
+
+def render(explanation: Explanation, *, listing: bool = False, colour: bool = False) -> str:
+    """The verdict, what each stream would do in the order of loading, why it is judged so, and what to do."""
+    report = explanation.report
+    lines = [text.title(report, colour=colour), ""]
+    lines += [f"{finding.code}: {escape(finding.message, 400)}" for finding in report.findings]
+    for told in explanation.streams:
+        lines += [*_stream(told, listing=listing), ""]
+    if not explanation.streams:
+        lines += ["No loader would find a pickle in it.", ""]
+    lines += _advice(explanation)
+    return "\n".join(lines) + "\n"
+
+
+def _stream(told: Told, *, listing: bool) -> Iterator[str]:
+    report = told.report
+    facts = f"{told.opcodes:,} opcodes, protocol {told.protocol}"
+    about = f"{report.verdict}, decided by {report.decided_by}, {text.score(report.score)}"
+    yield f"{escape(report.name, _NAME_WIDTH)}: {about}"
+    yield f"  {facts}"
+    if report.decided_by == "inert":
+        yield f"  {_INERT}"
+    elif report.verdict == Verdict.CLEAN:
+        review = classifier().review
+        yield f"  No rule applies to it, and no call reaches the score of {review:g} from which one is suspicious."
+    if told.steps:
+        yield "  Loading it would"
+        yield from _steps(told.steps)
+    scored = [step for step in told.steps if step.call and step.weights]
+    most = 1 if report.verdict == Verdict.CLEAN else MAX_WEIGHED
+    for step in sorted(scored, key=lambda step: -step.call.score if step.call else 0.0)[:most]:
+        yield from _weights(step)
+    told_of = sorted((f for f in report.findings if f.verdict > Verdict.CLEAN), key=lambda f: -f.verdict)
+    if told_of:
+        yield "  Findings"
+        for finding in told_of[:MAX_STEPS]:
+            where = "" if finding.offset is None else f" at byte {finding.offset}"
+            yield f"    {finding.verdict} {finding.code}{where}: {escape(finding.message, 400)}"
+    if listing:
+        marked = {finding.offset for finding in told_of}
+        yield "  Opcodes"
+        yield from (_instruction(step, marked) for step in told.instructions)
+        if not told.instructions or told.instructions[-1].opcode != "STOP":
+            yield "    ... and more" if told.instructions else "    (its bytes are not at hand)"
+
+
+def _steps(steps: tuple[Step, ...]) -> Iterator[str]:
+    shown = steps
+    if len(steps) > MAX_STEPS:
+        # What matters is shown wherever it stands: the highest scores, still in the order of loading.
+        worst = sorted(steps, key=lambda step: (-(step.call.score if step.call else 0.0), step.offset))[:MAX_STEPS]
+        shown = tuple(sorted(worst, key=lambda step: step.offset))
+    for step in shown:
+        what = text.spelled(step.call) if step.call else escape(step.name, _NAME_WIDTH)
+        times = f" x{step.count:,}" if step.count > 1 else ""
+        score = f"  [{text.score(step.call.score)}]" if step.call else ""
+        yield f"    byte {step.offset:<8} {_VERBS.get(step.kind, step.kind):<6} {what}{times}{score}"
+    if len(steps) > len(shown):
+        yield f"    ... and {len(steps) - len(shown):,} more steps of lower score"
+
+
+def _weights(step: Step) -> Iterator[str]:
+    if step.call is None:
+        return
+    yield f"  The {text.score(step.call.score)} of {escape(step.name, _NAME_WIDTH)} at byte {step.offset} comes from"
+    for weight in step.weights[:MAX_WEIGHTS]:
+        yield f"    {weight.adds:+6.2f}  {weight.feature.replace('_', ' ')} = {weight.value:g}"
+    if len(step.weights) > MAX_WEIGHTS:
+        yield f"    ... and {len(step.weights) - MAX_WEIGHTS} lighter ones"
+
+
+def _instruction(step: Instruction, marked: set[int | None]) -> str:
+    mark = ">" if step.offset in marked else " "
+    return f"  {mark} {step.offset:>8}  {step.opcode:<18}{escape(step.argument, _NAME_WIDTH)}".rstrip()
+
+
+def _advice(explanation: Explanation) -> list[str]:
+    report = explanation.report
+    if report.verdict > Verdict.CLEAN:
+        rule = rules().get(report.reasons[0].code)
+        return [f"What to do: {rule.advice}"] if rule else []
+    names = explanation.safe_globals
+    if not report.container.startswith("torch"):
+        return []
+    if not names:
+        return ["torch.load(weights_only=True) needs no further names for it."]
+    return [
+        "With torch.load(weights_only=True), it needs these names in torch.serialization.safe_globals",
+        "(picklegate.torch_safe_globals gives the objects):",
+        *(f"  {escape(name, _NAME_WIDTH)}" for name in names),
+    ]
