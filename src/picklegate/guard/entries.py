@@ -176,4 +176,4 @@ def python_load(original: Any, current: Current) -> Any:
     return load
 
 
-_READERS = ("_file_read", "_file_readline", "_file_readinto")
+_READERS = ("_file_read", "_file_readline")

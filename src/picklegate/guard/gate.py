@@ -70,7 +70,7 @@ def held(file: BinaryIO, name: str, policy: Policy) -> Iterator[tuple[BinaryIO, 
     try:
         yield content, Load(report, policy, path=path_of(file), unchanged=still)
     finally:
-        if content is not file and not content.closed:
+        if content is not file and not content.closed and not getattr(file, "closed", False):
             file.seek(start + content.tell())
 
 

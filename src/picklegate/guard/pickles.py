@@ -32,10 +32,7 @@ def safe_pickle_load(file: File, *, policy: Policy | None = None, **options: Any
     if isinstance(file, (str, os.PathLike)):
         with opened(file) as whole, held(whole, name_of(file), policy) as (content, load), load:
             return pickle.load(content, **options)
-    data = one(file)
-    if not data:
-        return pickle.load(io.BytesIO(), **options)
-    return _load(data, name_of(file), path_of(file), policy, options)
+    return _load(one(file), name_of(file), path_of(file), policy, options)
 
 
 def safe_pickle_loads(data: Any, /, *, policy: Policy | None = None, **options: Any) -> Any:
@@ -50,6 +47,8 @@ def _load(data: bytes, name: str, path: str | None, policy: Policy, options: dic
 
 def report(data: bytes, name: str, policy: Policy) -> FileReport:
     """The report on one pickle that may be loaded; raises BlockedError for any other."""
+    if not data:  # the end of a file, which is for the loader to say
+        return FileReport(name=name, container="empty", size=0)
     return (_remembered if len(data) <= _SMALL else _scanned)(data, name, policy)
 
 

@@ -40,8 +40,8 @@ def guarded(*, policy: Policy | None = None) -> Iterator[None]:
 def install_guard(*, policy: Policy | None = None) -> Callable[[], None]:
     """Put the gate before every load of the process; calling what this returns takes it away again.
 
-    The loaders of pickle, torch and joblib are replaced in all modules that are imported, under whatever name, and an
-    audit hook refuses what an unpickler imports elsewhere. Guards nest: the policy is that of the last one in place.
+    The loaders of pickle, torch, joblib and numpy are replaced in all modules that are imported, under whatever name,
+    and an audit hook refuses what an unpickler imports elsewhere. Guards nest: the policy is that of the last in place.
     """
     return _process.enter(policy or Policy())
 
@@ -107,11 +107,13 @@ class _Process:
         with self._lock:
             if self._policies:
                 self._add(module)
-                _replace(self._swapped[-1:])
+                _replace(self._swapped)
 
     def _add(self, module: ModuleType) -> None:
         """Have the ``load`` of a module replaced by one that scans the whole file."""
-        original: Any = vars(module)["load"]
+        original = vars(module).get("load")
+        if original is None:  # numpy.lib.npyio has it in old versions alone
+            return
         loader = _LATE[module.__name__]
 
         @functools.wraps(original)
@@ -156,7 +158,18 @@ def _joblib_load(policy: Policy, filename: Any, mmap_mode: Any = None, *args: An
     return arrays.safe_joblib_load(filename, mmap_mode, *args, policy=policy, **options)
 
 
-_LATE: Final[dict[str, Callable[..., Any]]] = {"torch.serialization": _torch_load, "joblib.numpy_pickle": _joblib_load}
+def _numpy_load(policy: Policy, file: Any, mmap_mode: Any = None, *args: Any, **options: Any) -> Any:
+    options |= dict(zip(("allow_pickle", "fix_imports", "encoding"), args, strict=False))
+    # Without a guard numpy does not unpickle unless it is told to.
+    return arrays.safe_numpy_load(file, mmap_mode, policy=policy, **{"allow_pickle": False} | options)
+
+
+_LATE: Final[dict[str, Callable[..., Any]]] = {
+    "torch.serialization": _torch_load,
+    "joblib.numpy_pickle": _joblib_load,
+    "numpy.lib._npyio_impl": _numpy_load,
+    "numpy.lib.npyio": _numpy_load,
+}
 """Modules of other packages whose ``load`` goes through the gate as a whole file -> what it becomes."""
 
 
