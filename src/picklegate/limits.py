@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import monotonic, thread_time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,3 +42,21 @@ class Limits:
 
 
 DEFAULT = Limits()
+
+
+class Clock:
+    """The processor time that is left to one scan in this thread."""
+
+    def __init__(self, seconds: float) -> None:
+        """Begin with so many seconds."""
+        self.start(seconds)
+
+    def start(self, seconds: float) -> None:
+        """Begin again."""
+        self._wall = monotonic() + seconds
+        self._ends = thread_time() + seconds
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is over; asking costs next to nothing, for a thread never works longer than it lives."""
+        return monotonic() >= self._wall and thread_time() >= self._ends

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from time import thread_time
 from typing import Any, Literal, get_args
 
 from picklegate import callees, features
 from picklegate.classifier import Classifier, classifier
 from picklegate.errors import PolicyError
-from picklegate.limits import DEFAULT, Limits
+from picklegate.limits import DEFAULT, Clock, Limits
 from picklegate.pickles import Cut, Dict, Event, Fault, Global, Persistent, Set, Trace, Unresolved, canonical
 from picklegate.report import Call, FileReport, Finding, StreamReport, Verdict
 
@@ -56,13 +55,13 @@ class Policy:
         return report.verdict >= self.block_from and report.sha256 not in self.allow_digests
 
 
-def judge(name: str, found: Trace, policy: Policy, *, ends: float = math.inf) -> StreamReport:
-    """The report of one traced stream; UNSCANNABLE where the thread's processor time passes ``ends`` on the way."""
+def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None) -> StreamReport:
+    """The report of one traced stream; UNSCANNABLE where the time of ``clock`` is over on the way."""
     allowed = frozenset(policy.allow_imports)
     findings = _faults(name, found)
     scored: list[tuple[float, Event, tuple[float, ...]]] = []
     for event in found.events:
-        if thread_time() > ends:
+        if clock is not None and clock.over:
             message = "judging it takes longer than the limits allow"
             findings.append(
                 Finding(

@@ -9,11 +9,11 @@ import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from time import thread_time
 from typing import BinaryIO
 
 from picklegate import containers
 from picklegate.containers import Stream
+from picklegate.limits import Clock
 from picklegate.pickles import Trace
 from picklegate.pickles.listing import around
 from picklegate.policy import Policy, judge
@@ -55,24 +55,25 @@ def scan_stream(
     def enough(found: Trace) -> bool:
         return judge("", found, policy).verdict == Verdict.MALICIOUS
 
-    contents = containers.read(file, name=name, limits=policy.limits, enough=enough if briefly else None)
+    clock = Clock(policy.limits.max_seconds)
+    contents = containers.read(file, name=name, limits=policy.limits, enough=enough if briefly else None, clock=clock)
     file.seek(0)
-    ends = thread_time() + policy.limits.max_seconds
+    clock.start(policy.limits.max_seconds)
     return FileReport(
         name=name,
         container=contents.container,
         size=size,
         sha256=sha256,
         streams=tuple(
-            _judged(label, found, policy, ends) for stream in contents.streams for label, found in flat(stream)
+            _judged(label, found, policy, clock) for stream in contents.streams for label, found in flat(stream)
         ),
         findings=contents.findings,
     )
 
 
-def _judged(name: str, found: Trace, policy: Policy, ends: float) -> StreamReport:
+def _judged(name: str, found: Trace, policy: Policy, clock: Clock) -> StreamReport:
     """The stream's report, with the opcodes around the worst of its findings."""
-    report = judge(name, found, policy, ends=ends)
+    report = judge(name, found, policy, clock=clock)
     if report.verdict == Verdict.CLEAN:
         return report
     worst = max(report.findings, key=lambda finding: finding.verdict)

@@ -10,20 +10,26 @@ from picklegate.containers.contents import Contents
 from picklegate.containers.sniff import COMPRESSED, HEAD, claims, is_lzma, is_tar, sniff
 from picklegate.containers.source import Source
 from picklegate.containers.walk import Walk
-from picklegate.limits import DEFAULT, Limits
+from picklegate.limits import DEFAULT, Clock, Limits
 from picklegate.pickles import Trace
 
 
 def read(
-    file: BinaryIO, *, name: str = "", limits: Limits = DEFAULT, enough: Callable[[Trace], bool] | None = None
+    file: BinaryIO,
+    *,
+    name: str = "",
+    limits: Limits = DEFAULT,
+    enough: Callable[[Trace], bool] | None = None,
+    clock: Clock | None = None,
 ) -> Contents:
     """Every pickle stream in a seekable binary file, and what is odd about its containers.
 
     ``name`` serves only to tell what a file claims to be: one whose name promises a pickle and that has none is
     UNSCANNABLE. Where bytes must be fetched, a long pickle is read no further once ``enough`` says so of its trace.
-    Never raises for content; OSError from the file passes through.
+    ``clock`` has the time that is left, where that is not ``limits.max_seconds``. Never raises for content; OSError
+    from the file passes through.
     """
-    reader = _Reader(limits, name, enough)
+    reader = _Reader(limits, name, enough, clock)
     container = reader.open(Source.of(file), "", 0)
     return Contents(container=container, streams=tuple(reader.streams), findings=tuple(reader.findings))
 
@@ -31,8 +37,8 @@ def read(
 class _Reader(Walk):
     """Dispatches on the bytes; where two readings are possible, both are taken."""
 
-    def __init__(self, limits: Limits, name: str, enough: Callable[[Trace], bool] | None) -> None:
-        super().__init__(limits, enough)
+    def __init__(self, limits: Limits, name: str, enough: Callable[[Trace], bool] | None, clock: Clock | None) -> None:
+        super().__init__(limits, enough, clock)
         self._name = name
 
     def open(self, source: Source, name: str, depth: int) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from time import thread_time
 
 from picklegate.containers.contents import Stream
 from picklegate.containers.inflate import Inflated, MissingLibraryError, inflate
 from picklegate.containers.source import Buffer, Source
-from picklegate.limits import Limits
+from picklegate.limits import Clock, Limits
 from picklegate.pickles import Fault, Trace, trace
 from picklegate.pickles.effects import TOO_LONG, Inline
+from picklegate.pickles.nesting import Shared
 from picklegate.report import Finding, Verdict
 
 EXTRA = "picklegate[archives]"
@@ -24,14 +24,16 @@ _HELD = 1 << 26
 class Walk(ABC):
     """Streams and findings of one artifact, with the budget that all its containers share."""
 
-    def __init__(self, limits: Limits, enough: Callable[[Trace], bool] | None = None) -> None:
+    def __init__(
+        self, limits: Limits, enough: Callable[[Trace], bool] | None = None, clock: Clock | None = None
+    ) -> None:
         """Begin with nothing found and nothing spent; ``enough`` tells of a trace that no more needs to be read."""
         self.limits = limits
         self._enough = enough
         self.streams: list[Stream] = []
         self.findings: list[Finding] = []
         self.inflated = 0
-        self._ends = thread_time() + limits.max_seconds
+        self._clock = clock or Clock(limits.max_seconds)
         self._opcodes = 0
         self._members = self._held = 0
         self._worst = Verdict.CLEAN
@@ -54,8 +56,8 @@ class Walk(ABC):
         """Trace a stream with the opcodes that are left to the artifact."""
         left = self.limits.max_opcodes - self._opcodes
         if left > 0 and not self.late():
-            limits = replace(self.limits, max_opcodes=left, max_seconds=self._ends - thread_time())
-            found = trace(data, start, limits=limits, inline=inline)
+            limits = replace(self.limits, max_opcodes=left) if self._opcodes else self.limits
+            found = trace(data, start, limits=limits, inline=inline, shared=Shared(self._clock))
             self._opcodes += found.opcodes
             return found
         if left <= 0:
@@ -66,7 +68,7 @@ class Walk(ABC):
 
     def late(self) -> bool:
         """Whether the time for this artifact is over; True with a finding."""
-        if thread_time() <= self._ends:
+        if not self._clock.over:
             return False
         self.bound("limit.time", TOO_LONG)
         return True

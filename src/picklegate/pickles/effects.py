@@ -227,7 +227,7 @@ class Effects:
 
     def bound(self) -> None:
         """Raise Exhausted where there are too many events, or the time is over."""
-        if self.shared.late:
+        if self.shared.clock.over:
             raise Late(TOO_LONG)
         if len(self.events) + len(self.persistent) > self.limits.max_events:
             raise Exhausted(f"more than {self.limits.max_events:,} distinct events")

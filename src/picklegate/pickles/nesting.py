@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from time import thread_time
 from typing import TYPE_CHECKING, Any
 
 from picklegate.pickles.opcodes import Cut
 from picklegate.pickles.values import Event, Global
 
 if TYPE_CHECKING:
+    from picklegate.limits import Clock
     from picklegate.pickles.effects import Effects
     from picklegate.pickles.records import Trace
 
@@ -16,15 +16,10 @@ if TYPE_CHECKING:
 class Shared:
     """What a stream and those nested in it share: which bytes were traced, and when their time is over."""
 
-    def __init__(self, seconds: float) -> None:
-        """Begin with nothing traced and so many seconds of processor time."""
+    def __init__(self, clock: Clock) -> None:
+        """Begin with nothing traced."""
         self.known: dict[bytes, Trace] = {}
-        self._ends = thread_time() + seconds
-
-    @property
-    def late(self) -> bool:
-        """Whether the time is over."""
-        return thread_time() > self._ends
+        self.clock = clock
 
     def trace(self, effects: Effects, name: str, data: bytes) -> Trace | None:
         """The trace of a nested stream, recorded once for the same bytes; None where there are too many."""

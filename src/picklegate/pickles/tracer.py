@@ -12,7 +12,7 @@ from collections.abc import Container, Mapping
 from itertools import repeat
 from typing import Any
 
-from picklegate.limits import DEFAULT, Limits
+from picklegate.limits import DEFAULT, Clock, Limits
 from picklegate.pickles import opcodes
 from picklegate.pickles.effects import Effects, Exhausted, Inline, Retrace
 from picklegate.pickles.memo import wanted
@@ -49,7 +49,7 @@ def trace(
     ``inline`` maps a class (module, name) to a function that is called after BUILD of one of its
     instances: it tells where opcodes go on after the raw bytes that the loader reads there (joblib).
     """
-    context = (limits, inline or {}, depth, shared or Shared(limits.max_seconds))
+    context = (limits, inline or {}, depth, shared or Shared(Clock(limits.max_seconds)))
     try:
         return _Machine(data, start, *context, _KEEP).run()
     except Retrace:
