@@ -24,10 +24,10 @@ if TYPE_CHECKING:
         safe_torch_load,
         torch_safe_globals,
     )
-    from picklegate.hub import safe_hf_hub_download, safe_snapshot_download
+    from picklegate.hub import safe_hf_hub_download, safe_snapshot_download, scan_repo
     from picklegate.policy import Policy
     from picklegate.protection import protect
-    from picklegate.report import Call, FileReport, Finding, StreamReport, Verdict
+    from picklegate.report import Call, FileReport, Finding, RepoReport, StreamReport, Verdict
     from picklegate.scan import scan_bytes, scan_file
 
 __version__ = "0.1.0"
@@ -41,6 +41,7 @@ __all__ = [
     "ModelDataError",
     "Policy",
     "PolicyError",
+    "RepoReport",
     "StreamReport",
     "Verdict",
     "__version__",
@@ -58,6 +59,7 @@ __all__ = [
     "scan_bytes",
     "scan_file",
     "scan_paths",
+    "scan_repo",
     "torch_safe_globals",
 ]
 
@@ -70,6 +72,7 @@ _HOMES = {
     "ModelDataError": "errors",
     "Policy": "policy",
     "PolicyError": "errors",
+    "RepoReport": "report",
     "StreamReport": "report",
     "Verdict": "report",
     "audit_cache": "audit",
@@ -86,6 +89,7 @@ _HOMES = {
     "scan_bytes": "scan",
     "scan_file": "scan",
     "scan_paths": "batch",
+    "scan_repo": "hub",
     "torch_safe_globals": "guard",
 }
 

@@ -22,7 +22,7 @@ from picklegate.lookout import Lookout, address
 from picklegate.policy import Policy
 from picklegate.quarantine import explain, keep
 from picklegate.render.escape import escape
-from picklegate.report import FileReport
+from picklegate.report import FileReport, RepoReport
 from picklegate.scan import scan_stream
 from picklegate.staging import StagedCache, StagedFolder, StandIn, staging, turn
 from picklegate.store import default
@@ -31,7 +31,7 @@ _MOST_READ = 1 << 26
 """Bytes of a file that are read to judge it before it is fetched; where more would be needed it is fetched once."""
 _log = logging.getLogger(__name__)
 
-__all__ = ["hf_hub_download", "safe_hf_hub_download", "safe_snapshot_download", "snapshot_download"]
+__all__ = ["hf_hub_download", "safe_hf_hub_download", "safe_snapshot_download", "scan_repo", "snapshot_download"]
 
 PLAIN = "_picklegate_plain"
 """The attribute of a function that stands in the client's, under ``protect``: the client's own."""
@@ -81,6 +81,40 @@ class GatedDownload:
 
 safe_hf_hub_download = hf_hub_download = GatedDownload("hf_hub_download")
 safe_snapshot_download = snapshot_download = GatedDownload("snapshot_download")
+
+
+def scan_repo(
+    repo_id: str,
+    *,
+    repo_type: str | None = None,
+    revision: str | None = None,
+    token: bool | str | None = None,
+    endpoint: str | None = None,
+    allow_patterns: list[str] | str | None = None,
+    ignore_patterns: list[str] | str | None = None,
+    policy: Policy | None = None,
+) -> RepoReport:
+    """Judge the files of a repository by reading parts of them; nothing is downloaded.
+
+    Raises what huggingface_hub raises for a repository or revision that it cannot list. A file that the server gives no
+    parts of is UNSCANNABLE. What torch keeps as numbers is not looked into; a download is judged with it.
+    """
+    from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
+
+    options = {"token": token, "endpoint": endpoint}
+    scout = Lookout(repo_id, repo_type=repo_type, policy=policy or Policy(), options=options)
+    commit, listed = scout.listing(revision, statuses=True)
+    patterns = {"allow_patterns": allow_patterns, "ignore_patterns": ignore_patterns}
+    entries = [*filter_repo_objects(listed, key=lambda entry: entry.path, **patterns)]
+    reports = scout.reports(entries)
+    return RepoReport(
+        name=address(repo_id, repo_type, commit, ""),
+        commit=commit,
+        files=tuple(reports[entry] or scout.unreadable(entry) for entry in entries),
+        bytes_read=scout.bytes,
+        requests=scout.requests,
+        statuses=tuple((entry.path, entry.status) for entry in entries if entry.status),
+    )
 
 
 def _download(client: Callable[..., Any], arguments: dict[str, Any], policy: Policy) -> Any:
@@ -149,7 +183,8 @@ def _foresee(view: StandIn, arguments: dict[str, Any], filename: str | None, pol
         revision = arguments.get("revision")
         if filename is None:
             patterns = {name: arguments.get(name) for name in ("allow_patterns", "ignore_patterns")}
-            entries = [*filter_repo_objects(scout.entries(revision), key=lambda entry: entry.path, **patterns)]
+            _, listed = scout.listing(revision)
+            entries = [*filter_repo_objects(listed, key=lambda entry: entry.path, **patterns)]
         elif view.holds(filename, str(revision)):
             return []
         else:

@@ -100,15 +100,15 @@ class Lookout:
             raise ValueError(f"{self._endpoint} does not describe {path}")
         return Entry(path=path, commit=told.commit_hash, tag=told.etag, size=told.size, location=told.location)
 
-    def entries(self, revision: str | None, *, statuses: bool = False) -> tuple[Entry, ...]:
-        """Every file of a revision; raises the client's errors. ``statuses`` takes the Hub longer."""
+    def listing(self, revision: str | None, *, statuses: bool = False) -> tuple[str, tuple[Entry, ...]]:
+        """The commit of a revision and its files; raises the client's errors. ``statuses`` take the Hub longer."""
         from huggingface_hub import HfApi
         from huggingface_hub.hf_api import RepoFile
 
         api = HfApi(endpoint=self._endpoint, token=self._token, **self._identity)
         commit = str(api.repo_info(revision=revision, **self._repo).sha)
         tree = api.list_repo_tree(recursive=True, expand=statuses, revision=commit, **self._repo)
-        return tuple(
+        return commit, tuple(
             Entry(
                 path=file.path,
                 commit=commit,
@@ -147,6 +147,13 @@ class Lookout:
         with turn(places.cache() / "turns" / f"{key}.lock"):
             return self._known(entry) or self._read(entry, most)
 
+    def unreadable(self, entry: Entry) -> FileReport:
+        """The report on a file of which no parts are to be had."""
+        message = "the server gives no parts of it: fetch it through the gate, which judges it on arrival"
+        finding = Finding(code="hub.no-parts", verdict=Verdict.UNSCANNABLE, message=message)
+        name = self.address(entry.path, entry.commit)
+        return FileReport(name=name, container="unknown", size=entry.size, findings=(finding,))
+
     def _known(self, entry: Entry) -> FileReport | None:
         name = self.address(entry.path, entry.commit)
         known = self._store.report(entry.sha256, name=name, policy=self._policy) if entry.sha256 else None
@@ -181,7 +188,8 @@ class Lookout:
 
 def address(repo_id: str, repo_type: str | None, commit: str | None, path: str) -> str:
     """The name of a file of the Hub in reports, as ``picklegate scan`` takes it."""
-    return f"hf://{_PREFIXES.get(repo_type or '', '')}{repo_id}{f'@{commit[:12]}' if commit else ''}/{path}"
+    version = f"@{commit[:12]}" if commit else ""
+    return f"hf://{_PREFIXES.get(repo_type or '', '')}{repo_id}{version}/{path}".rstrip("/")
 
 
 def _hostile(name: str, entry: Entry) -> FileReport:

@@ -232,3 +232,36 @@ class FileReport:
             streams=tuple(map(StreamReport.from_dict, data["streams"])),
             findings=tuple(map(Finding.from_dict, data["findings"])),
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RepoReport:
+    """What was seen in a repository of the Hub at one commit, without a download.
+
+    ``bytes_read`` and ``requests`` are what reading parts of its files has cost; where nothing had to be read again,
+    nothing. ``statuses`` are (path in the repository, what the Hub's own scanners say of the file).
+    """
+
+    name: str
+    commit: str
+    files: tuple[FileReport, ...]
+    bytes_read: int
+    requests: int
+    statuses: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """The highest verdict of the files."""
+        return max((report.verdict for report in self.files), default=Verdict.CLEAN)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "name": self.name,
+            "commit": self.commit,
+            "verdict": self.verdict.name,
+            "bytes_read": self.bytes_read,
+            "requests": self.requests,
+            "statuses": dict(self.statuses),
+            "files": [report.to_dict() for report in self.files],
+        }

@@ -19,6 +19,7 @@ from picklegate.errors import GateError
 _COMMANDS = {
     "audit": "audit",
     "demo": "demo",
+    "download": "download",
     "explain": "explain",
     "quarantine": "quarantine",
     "run": "run",

@@ -11,6 +11,7 @@ import click
 
 from picklegate.batch import Found, find, scan_found
 from picklegate.cli import options
+from picklegate.cli.addresses import SCHEME, scan_address
 from picklegate.cli.output import EXIT_INTERRUPTED, rendered, say, status, wants_colour, write
 from picklegate.policy import Policy
 from picklegate.render.summary import sentence
@@ -34,12 +35,15 @@ def scan(
     """Scan files and directories for hostile pickles.
 
     Nothing is loaded, imported or run, and what a file is shows in its bytes,
-    not in its name. A PATH of - is standard input.
+    not in its name. A PATH of - is standard input; hf://org/name is a repository
+    of the Hub, of which only parts are read, and hf://org/name@revision/path one
+    file or folder in it (hf://datasets/..., hf://spaces/... are the other kinds).
 
     \b
     Examples:
       picklegate scan model.pt
       picklegate scan checkpoints/ --format json -o report.json
+      picklegate scan hf://org/name
       picklegate scan . --exclude '*.safetensors' --format sarif -o picklegate.sarif
 
     \b
@@ -52,7 +56,7 @@ def scan(
     reports: list[FileReport] = []
     complete = False
     try:
-        found = list(_find(paths, include, exclude))
+        found = list(_find(paths, include, exclude, policy))
         for report in options.progress(scan_found(found, policy=policy, jobs=jobs), len(found)):
             reports.append(report)
             _tell(report)
@@ -69,12 +73,18 @@ def scan(
     return status(reports, policy, fail_on)
 
 
-def _find(paths: Iterable[str], include: Sequence[str], exclude: Sequence[str]) -> Iterator[Found]:
+def _find(
+    paths: Iterable[str], include: Sequence[str], exclude: Sequence[str], policy: Policy
+) -> Iterator[Found]:
     from picklegate.scan import scan_bytes
 
-    for given, group in groupby(paths, key=lambda path: path == "-"):
-        if given:
+    for kind, group in groupby(paths, key=lambda path: path if path == "-" else path.startswith(SCHEME)):
+        if kind == "-":
             yield Found(path="-", report=scan_bytes(sys.stdin.buffer.read(), name="-"))
+        elif kind:
+            for address in group:
+                reports = scan_address(address, include=include, exclude=exclude, policy=policy)
+                yield from (Found(path=report.name, report=report) for report in reports)
         else:
             yield from find(group, include=include, exclude=exclude)
 
