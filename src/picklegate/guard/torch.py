@@ -52,9 +52,9 @@ def load(f: File, map_location: Any, *, policy: Policy, script: bool = False, **
                 f"The scan found it {report.verdict}.\n"
                 "Load it with torch.jit.load."
             )
+        raw.keeping = False
         if report.container == "torch_zip":
             report = _with_record(view, raw, report, policy)
-        raw.keeping = False
         # torch maps only what it can open by name.
         target = _name_of_open(file) if options.get("mmap") else view
         try:
@@ -91,6 +91,9 @@ def _with_record(view: BinaryIO, raw: View, report: FileReport, policy: Policy) 
     view.seek(place)
     if raw.has_kept(place, len(record)) and view.read(len(record)) == record:
         return report
+    raw.keeping = True
+    record = reader.get_record("data.pkl")
+    raw.keeping = False
     found = scanned(io.BytesIO(record), report.name, policy)
     return replace(report, streams=(*report.streams, *found.streams))
 
