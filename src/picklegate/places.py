@@ -7,6 +7,8 @@ from pathlib import Path
 
 HOME = "PICKLEGATE_HOME"
 """The variable that puts everything below one directory."""
+QUARANTINE = "PICKLEGATE_QUARANTINE"
+"""The variable that names the directory of the quarantine."""
 
 
 def cache() -> Path:
@@ -21,6 +23,19 @@ def data() -> Path:
     from platformdirs import user_data_path
 
     return _home() or user_data_path("picklegate", appauthor=False)
+
+
+def config() -> Path:
+    """The directory of what the user decides."""
+    from platformdirs import user_config_path
+
+    return _home() or user_config_path("picklegate", appauthor=False)
+
+
+def quarantine() -> Path:
+    """The directory of what was refused and kept."""
+    place = os.environ.get(QUARANTINE)
+    return Path(place).expanduser() if place else data() / "quarantine"
 
 
 def _home() -> Path | None:

@@ -60,7 +60,7 @@ class Entry:
 
 def home() -> Path:
     """The directory of the quarantine."""
-    return places.data() / "quarantine"
+    return places.quarantine()
 
 
 def keep(path: Path | None, report: FileReport) -> Entry:

@@ -21,6 +21,7 @@ _COMMANDS = {
     "demo": "demo",
     "download": "download",
     "explain": "explain",
+    "policy": "policy",
     "quarantine": "quarantine",
     "run": "run",
     "scan": "scan",

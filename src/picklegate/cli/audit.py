@@ -11,6 +11,7 @@ from picklegate import audit as cache_audit
 from picklegate import store
 from picklegate.batch import scan_found
 from picklegate.cli import options
+from picklegate.cli.baseline import new
 from picklegate.cli.output import EXIT_INTERRUPTED, rendered, say, status, wants_colour, write
 from picklegate.policy import Policy
 from picklegate.render import cache as as_cache
@@ -29,6 +30,8 @@ def audit(
     output: TextIO | None,
     jobs: int | None,
     fail_on: Verdict | None,
+    baseline: str | None,
+    policy: Policy,
 ) -> int:
     """Scan the Hugging Face cache of this machine, each content once.
 
@@ -47,7 +50,6 @@ def audit(
       1  a file is suspicious or malicious
       2  otherwise, a file could not be scanned, or the command was misused
     """  # noqa: D301 - see scan
-    policy = Policy()
     start = time.monotonic()
     cache = cache_audit.read_cache(cache_dir)
     reports: list[FileReport] = []
@@ -65,7 +67,7 @@ def audit(
         say(sentence(reports))
     if quarantine:
         _remove(done, policy)
-    return status(reports, policy, fail_on)
+    return status(new(reports, baseline), policy, fail_on)
 
 
 def _rendered(audit: cache_audit.Audit, form: str, *, colour: bool) -> str:

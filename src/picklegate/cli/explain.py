@@ -20,7 +20,14 @@ from picklegate.render import explanation
 @click.option("--disassemble", is_flag=True, help="Show the opcodes, too.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the explanation.")
 @options.output
-def explain(path: str, disassemble: bool, form: str, output: TextIO | None) -> int:  # noqa: FBT001 (click gives it by name)
+@options.policy
+def explain(
+    path: str,
+    disassemble: bool,  # noqa: FBT001 (click gives it by name)
+    form: str,
+    output: TextIO | None,
+    policy: Policy,
+) -> int:
     """Tell what loading a file would do, step by step.
 
     Imports and calls stand in the order of loading, with the score of each
@@ -34,7 +41,6 @@ def explain(path: str, disassemble: bool, form: str, output: TextIO | None) -> i
       1  it is suspicious or malicious
       2  it could not be scanned, or the command was misused
     """  # noqa: D301 - see scan
-    policy = Policy()
     if path == "-":
         file = io.BytesIO(sys.stdin.buffer.read())
         found = explanations.explain_stream(file, name=path, policy=policy, listing=disassemble)

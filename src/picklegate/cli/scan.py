@@ -12,6 +12,7 @@ import click
 from picklegate.batch import Found, find, scan_found
 from picklegate.cli import options
 from picklegate.cli.addresses import SCHEME, scan_address
+from picklegate.cli.baseline import new
 from picklegate.cli.output import EXIT_INTERRUPTED, rendered, say, status, wants_colour, write
 from picklegate.policy import Policy
 from picklegate.render.summary import sentence
@@ -31,6 +32,8 @@ def scan(
     output: TextIO | None,
     jobs: int | None,
     fail_on: Verdict | None,
+    baseline: str | None,
+    policy: Policy,
 ) -> int:
     """Scan files and directories for hostile pickles.
 
@@ -52,7 +55,6 @@ def scan(
       1  a file is suspicious or malicious
       2  otherwise, a file could not be scanned, or the command was misused
     """  # noqa: D301 - click wants the backspace itself: it marks a paragraph whose lines are kept
-    policy = Policy()
     reports: list[FileReport] = []
     complete = False
     try:
@@ -70,7 +72,7 @@ def scan(
         say("no files found")
     elif output:
         say(sentence(reports))
-    return status(reports, policy, fail_on)
+    return status(new(reports, baseline), policy, fail_on)
 
 
 def _find(
@@ -80,7 +82,7 @@ def _find(
 
     for kind, group in groupby(paths, key=lambda path: path if path == "-" else path.startswith(SCHEME)):
         if kind == "-":
-            yield Found(path="-", report=scan_bytes(sys.stdin.buffer.read(), name="-"))
+            yield Found(path="-", report=scan_bytes(sys.stdin.buffer.read(), name="-", policy=policy))
         elif kind:
             for address in group:
                 reports = scan_address(address, include=include, exclude=exclude, policy=policy)

@@ -1,0 +1,42 @@
+"""What an earlier report found already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from picklegate.cli.output import say
+from picklegate.errors import PolicyError
+from picklegate.report import FileReport, Verdict
+
+
+def new(reports: Iterable[FileReport], path: str | None) -> list[FileReport]:
+    """The reports without those of which the JSON report at ``path`` has every finding, for the same content.
+
+    Says on stderr how many those are. Raises PolicyError for a file that is no such report, and OSError.
+    """
+    reports = list(reports)
+    if path is None:
+        return reports
+    known = _known(path)
+    fresh = [report for report in reports if not _of(report) or not known.issuperset(_of(report))]
+    if len(fresh) < len(reports):
+        number = len(reports) - len(fresh)
+        say(f"{number:,} blocked file{' is' if number == 1 else 's are'} known from the baseline")
+    return fresh
+
+
+def _of(report: FileReport) -> set[tuple[str, str]]:
+    """The content and code of each finding above CLEAN; nothing where the content is not known."""
+    reasons = [finding for finding in report.reasons if finding.verdict > Verdict.CLEAN]
+    return {(report.sha256, finding.code) for finding in reasons} if report.sha256 else set()
+
+
+def _known(path: str) -> set[tuple[str, str]]:
+    try:
+        document = json.loads(Path(path).read_bytes())
+        return {pair for file in document["files"] for pair in _of(FileReport.from_dict(file))}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        message = f"--baseline: {path} is no JSON report of picklegate: write one with --format json"
+        raise PolicyError(message) from error
