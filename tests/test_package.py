@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import picklegate
+from picklegate.classifier import classifier
 
 ROOT = Path(__file__).parent.parent
 SRC = Path(picklegate.__file__).parent
@@ -69,7 +70,7 @@ def test_runs_as_a_module() -> None:
     """``python -m picklegate`` is the command."""
     command = [sys.executable, "-m", "picklegate", "--version"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    assert shown == f"picklegate {picklegate.__version__}\n"
+    assert shown == f"picklegate {picklegate.__version__} (model {classifier().version})\n"
 
 
 def test_findings_are_documented() -> None:

@@ -44,8 +44,17 @@ class _Commands(click.Group):
         return command
 
 
+def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 (click's signature)
+    """The versions of the program, which is also that of its reading, and of the model."""
+    if asked:
+        from picklegate.classifier import classifier
+
+        click.echo(f"picklegate {__version__} (model {classifier().version})")
+        context.exit()
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Tell the versions.")
 def cli() -> None:
     """Read pickle files without running them, and tell which are hostile."""
 

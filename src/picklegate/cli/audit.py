@@ -29,6 +29,7 @@ def audit(
     form: str,
     output: TextIO | None,
     jobs: int | None,
+    scheduler: str | None,
     fail_on: Verdict | None,
     baseline: str | None,
     policy: Policy,
@@ -54,9 +55,10 @@ def audit(
     cache = cache_audit.read_cache(cache_dir)
     reports: list[FileReport] = []
     try:
-        made = scan_found(cache.found, policy=policy, jobs=jobs, store=store.default())
-        for report in options.progress(made, len(cache.contents)):
-            reports.append(report)  # noqa: PERF402 - one by one, for what is done stays when Ctrl-C comes
+        with options.cluster(scheduler) as executor:
+            made = scan_found(cache.found, policy=policy, executor=executor, jobs=jobs, store=store.default())
+            for report in options.progress(made, len(cache.contents)):
+                reports.append(report)  # noqa: PERF402 - one by one, for what is done stays when Ctrl-C comes
     except KeyboardInterrupt:
         say(f"interrupted, after {sentence(reports)}")
     done = cache_audit.Audit(cache=cache, reports=tuple(reports), seconds=time.monotonic() - start)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import glob
-from typing import Any, cast, get_args
+from dataclasses import replace
+from typing import Any, get_args
 
 import click
 
 from picklegate.cli.addresses import parse, spoken
+from picklegate.cli.options import policy as policy_option
 from picklegate.cli.output import EXIT_CLEAN, EXIT_FOUND, EXIT_UNSCANNABLE
 from picklegate.errors import BlockedError
 from picklegate.policy import OnBlock, Policy
@@ -29,10 +31,9 @@ from picklegate.report import Verdict
 @click.option(
     "--on-block",
     type=click.Choice(get_args(OnBlock)),
-    default="raise",
-    show_default=True,
-    help="Refuse everything, keep what is refused in quarantine, or fetch the rest.",
+    help="Refuse everything, keep what is refused in quarantine, or fetch the rest; as the policy says, if not given.",
 )
+@policy_option
 def download(
     repository: str, filenames: tuple[str, ...], include: tuple[str, ...], exclude: tuple[str, ...], **options: Any
 ) -> int:
@@ -60,7 +61,9 @@ def download(
     names = (*filter(None, [address.path]), *filenames)
     if names and (include or exclude):
         raise click.UsageError("--include and --exclude choose among all files: leave out the names of files")
-    policy = Policy(on_block=cast("OnBlock", options.pop("on_block")))
+    policy: Policy = options.pop("policy")
+    on_block: OnBlock | None = options.pop("on_block")
+    policy = policy if on_block is None else replace(policy, on_block=on_block)
     options["repo_type"] = options["repo_type"] or address.repo_type
     options["revision"] = options["revision"] or address.revision
     workers = options.pop("max_workers")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
@@ -57,9 +59,32 @@ baseline = click.option(
 )
 
 
+scheduler = click.option(
+    "--scheduler", metavar="ADDRESS", help="Let the workers of a Dask cluster scan; they see the same files."
+)
+
+
+@contextmanager
+def cluster(address: str | None) -> Iterator[Executor | None]:
+    """The executor of the cluster whose scheduler is at ``address``; None without one."""
+    if address is None:
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise click.UsageError("--scheduler needs Dask: install picklegate[cluster]") from error
+    try:
+        client = Client(address, timeout="10s", set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise click.UsageError(f"no Dask scheduler answers at {address}: {error}") from error
+    with client:
+        yield client.get_executor(pure=False)
+
+
 def reporting(command: _Command) -> _Command:
     """Adds the options of a command that scans many files and reports on them."""
-    for option in (policy, baseline, fail_on, jobs, output, form):
+    for option in (policy, baseline, fail_on, scheduler, jobs, output, form):
         command = option(command)
     return command
 

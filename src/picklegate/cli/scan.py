@@ -31,6 +31,7 @@ def scan(
     form: str,
     output: TextIO | None,
     jobs: int | None,
+    scheduler: str | None,
     fail_on: Verdict | None,
     baseline: str | None,
     policy: Policy,
@@ -59,9 +60,11 @@ def scan(
     complete = False
     try:
         found = list(_find(paths, include, exclude, policy))
-        for report in options.progress(scan_found(found, policy=policy, jobs=jobs), len(found)):
-            reports.append(report)
-            _tell(report)
+        with options.cluster(scheduler) as executor:
+            made = scan_found(found, policy=policy, executor=executor, jobs=jobs)
+            for report in options.progress(made, len(found)):
+                reports.append(report)
+                _tell(report)
         complete = True
     except KeyboardInterrupt:
         say(f"interrupted, after {sentence(reports)}")
