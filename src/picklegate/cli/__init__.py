@@ -54,7 +54,7 @@ def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:  
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Tell the versions.")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Tell versions.")
 def cli() -> None:
     """Read pickle files without running them, and tell which are hostile."""
 
