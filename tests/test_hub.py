@@ -247,6 +247,16 @@ def test_a_policy_keeps_what_it_blocks_in_quarantine(
     assert not holds(tmp_path / "place", HOSTILE[WEIGHTS])
 
 
+def test_of_what_is_refused_unfetched_the_report_is_kept(hub: Hub, tmp_path: Path) -> None:
+    """There are no bytes to keep, and the entry says so."""
+    with pytest.raises(BlockedError, match=r"fetched\. `picklegate quarantine show"):
+        Client(hub, cache_dir=tmp_path, revision="hostile").gated(WEIGHTS, policy=Policy(on_block="quarantine"))
+    (entry,) = quarantine.entries()
+    assert entry.content is None
+    assert entry.report is not None
+    assert entry.report.verdict > Verdict.CLEAN
+
+
 def test_a_failing_quarantine_lets_nothing_through(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be kept is refused and removed all the same, and the message says so."""
     (tmp_path / "home").touch()

@@ -195,7 +195,7 @@ def _foresee(view: StandIn, arguments: dict[str, Any], filename: str | None, pol
     reports = scout.reports(wanted, most=_MOST_READ)
     blocked = {entry.path: report for entry, report in reports.items() if report and policy.blocks(report)}
     _refuse(
-        [(report, "Nothing of it was fetched.") for report in blocked.values()],
+        [(report, f"Nothing of it was fetched. {_held(None, report, policy)}".strip()) for report in blocked.values()],
         skip=filename is None and policy.on_block == "skip",
     )
     return list(blocked)
@@ -250,15 +250,20 @@ def _refuse(blocked: list[tuple[FileReport, str]], *, skip: bool) -> None:
 
 def _withhold(view: StandIn, path: Path, report: FileReport, policy: Policy) -> str:
     """Take a blocked file out of reach, into quarantine where the policy asks for that; what became of it."""
-    held = ""
-    if policy.on_block == "quarantine":
-        try:
-            held = f"`picklegate quarantine show {keep(path, report).id[:12]}` tells more."
-        except OSError as error:
-            held = f"It could not be kept in quarantine: {escape(str(error))}."
+    held = _held(path, report, policy)
     if view.evict(path):
         return f"It was already in place, and has been removed. {held}".strip()
     return held or "Nothing of it was kept."
+
+
+def _held(path: Path | None, report: FileReport, policy: Policy) -> str:
+    """Keep a blocked file, or its report alone, in quarantine where the policy asks for that; how to find it there."""
+    if policy.on_block != "quarantine":
+        return ""
+    try:
+        return f"`picklegate quarantine show {keep(path, report).id[:12]}` tells more."
+    except OSError as error:
+        return f"It could not be kept in quarantine: {escape(str(error))}."
 
 
 def _address(arguments: dict[str, Any], view: StandIn, path: Path) -> str:
