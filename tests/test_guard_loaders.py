@@ -464,3 +464,41 @@ def test_it_is_torchs_own_record_that_was_scanned(tmp_path: Path, monkeypatch: p
     assert flat(safe_torch_load(path)) == flat(torch.load(path))
     assert names == ["torch_zip", "raw"]
     assert scan_file(path).container == "torch_zip"
+
+
+class Slice(io.RawIOBase):
+    """A part of a file, with the ``seek`` of torch's distributed checkpoints: it returns a place in the whole file."""
+
+    def __init__(self, file: Any, offset: int, length: int) -> None:
+        """Begins at ``offset``."""
+        self.file, self.offset, self.length = file, offset, length
+        self.seek(0)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """As it is there."""
+        if whence == 2:
+            offset, whence = self.length - offset, 0
+        return int(self.file.seek(offset + (self.offset if whence == 0 else 0), whence))
+
+    def tell(self) -> int:
+        """The place in the slice."""
+        return int(self.file.tell()) - self.offset
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Up to the end of the slice."""
+        return int(self.file.readinto(memoryview(buffer)[: max(self.length - self.tell(), 0)]))
+
+
+def test_slices_of_a_file_load_in_any_order(tmp_path: Path) -> None:
+    """Several checkpoints in one file are loaded each from its slice, as distributed checkpoints are."""
+    path = tmp_path / "shards"
+    with path.open("wb") as file:
+        places = []
+        for number in range(3):
+            start = file.tell()
+            torch.save(torch.full((2,), float(number)), file)
+            places.append((start, file.tell() - start))
+    with path.open("rb") as file:
+        for number in (2, 0, 1):
+            part: Any = Slice(file, *places[number])
+            assert safe_torch_load(part).tolist() == [number, number]

@@ -58,7 +58,8 @@ def held(file: BinaryIO, name: str, policy: Policy) -> Iterator[tuple[BinaryIO, 
     """
     still: Callable[[], bool] | None = unchanged(file)
     start = file.tell()
-    rest = file.seek(0, os.SEEK_END) - start
+    file.seek(0, os.SEEK_END)
+    rest = file.tell() - start
     file.seek(start)
     if rest <= HELD:
         content: Any = _Memory(file.read())
@@ -118,7 +119,9 @@ class View(io.RawIOBase):
         self.keeping = keeping
         self._file = file
         self.start = file.tell()
-        self._size = max(file.seek(0, os.SEEK_END) - self.start, 0)
+        # Not what seek returns: in the slices of torch's distributed checkpoints that is a place in the whole file.
+        file.seek(0, os.SEEK_END)
+        self._size = max(file.tell() - self.start, 0)
         self._place = 0
         self._begins: list[int] = []
         self._kept: list[bytes] = []
