@@ -139,8 +139,12 @@ def _download(client: Callable[..., Any], arguments: dict[str, Any], policy: Pol
         else:
             view = StagedFolder(stage, target)
             staged = {"local_dir": str(view.root)}
-        skipped = _foresee(view, arguments, filename, policy)
+        skipped, resolved = _foresee(view, arguments, filename, policy)
         view.show(filename)
+        if resolved:
+            # What was judged is what is fetched, and the client need not ask again what the revision is.
+            view.refer(resolved)
+            staged["revision"] = resolved
         if isinstance(view, StagedFolder) and view.shown():
             # The client copies from its cache *through* a link that stands in the way; from an empty one it cannot.
             staged["cache_dir"] = str(stage / "empty")
@@ -168,29 +172,32 @@ def _download(client: Callable[..., Any], arguments: dict[str, Any], policy: Pol
     return client(**_without(skipped, {**arguments, **pinned}))
 
 
-def _foresee(view: StandIn, arguments: dict[str, Any], filename: str | None, policy: Policy) -> list[str]:
+def _foresee(
+    view: StandIn, arguments: dict[str, Any], filename: str | None, policy: Policy
+) -> tuple[list[str], str | None]:
     """Judge what the client would fetch before it does: raise BlockedError, or name the files to leave out.
 
-    What stands in the way of a forecast, the client meets and tells in its own words.
+    Also the commit of a snapshot. What stands in the way of a forecast, the client meets and tells in its own words.
     """
     from huggingface_hub import constants
     from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 
     if arguments.get("local_files_only") or constants.HF_HUB_OFFLINE:
-        return []
+        return [], None
+    commit = None
     try:
         scout = Lookout(arguments["repo_id"], repo_type=arguments.get("repo_type"), policy=policy, options=arguments)
-        revision = arguments.get("revision")
+        revision = arguments.get("revision") or constants.DEFAULT_REVISION
         if filename is None:
             patterns = {name: arguments.get(name) for name in ("allow_patterns", "ignore_patterns")}
-            _, listed = scout.listing(revision)
+            commit, listed = scout.listing(revision)
             entries = [*filter_repo_objects(listed, key=lambda entry: entry.path, **patterns)]
         elif view.holds(filename, str(revision)):
-            return []
+            return [], None
         else:
-            entries = [scout.entry(filename, revision or constants.DEFAULT_REVISION)]
+            entries = [scout.entry(filename, revision)]
     except Exception:  # noqa: BLE001 (whatever the client raises here, it raises again when it is asked to download)
-        return []
+        return [], None
     wanted = [entry for entry in entries if entry.leaves or not view.holds(entry.path, entry.commit, entry.tag)]
     reports = scout.reports(wanted, most=_MOST_READ)
     blocked = {entry.path: report for entry, report in reports.items() if report and policy.blocks(report)}
@@ -198,7 +205,7 @@ def _foresee(view: StandIn, arguments: dict[str, Any], filename: str | None, pol
         [(report, f"Nothing of it was fetched. {_held(None, report, policy)}".strip()) for report in blocked.values()],
         skip=filename is None and policy.on_block == "skip",
     )
-    return list(blocked)
+    return list(blocked), commit
 
 
 def _without(names: list[str], arguments: dict[str, Any]) -> dict[str, Any]:

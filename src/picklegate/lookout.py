@@ -26,7 +26,8 @@ from picklegate.scan import scan_stream
 from picklegate.staging import turn
 from picklegate.store import Store, default
 
-_WORKERS = 8
+_WORKERS = 16
+"""Files read side by side: reading parts is mostly waiting."""
 _PREFIXES = {"dataset": "datasets/", "space": "spaces/"}
 
 
@@ -123,8 +124,8 @@ class Lookout:
     def reports(self, entries: Iterable[Entry], *, most: int | None = None) -> dict[Entry, FileReport | None]:
         """The report on each file, judged side by side, and each content once; None where there can be none."""
         wanted = list(entries)
-        first = {(entry.tag, claims(entry.path)): entry for entry in reversed(wanted)}
-        with ThreadPoolExecutor(_WORKERS) as pool:
+        first = {(entry.tag, claims(entry.path)): entry for entry in sorted(wanted, key=lambda entry: -entry.size)}
+        with ThreadPoolExecutor(min(_WORKERS, len(first) or 1)) as pool:
             found = dict(zip(first, pool.map(lambda entry: self.report(entry, most=most), first.values()), strict=True))
         answers: dict[Entry, FileReport | None] = {}
         for entry in wanted:

@@ -47,6 +47,9 @@ class StandIn(Protocol):
     def holds(self, name: str, commit: str, tag: str = "") -> bool:
         """Whether the real place has a file of the repository already, so that the client would not fetch it."""
 
+    def refer(self, commit: str) -> None:
+        """Note that the revision is this commit, as the client does that resolves it."""
+
     def promote(self, judged: Iterable[Path]) -> None:
         """Rename these files, and no others, to the real place; then what the client noted about them."""
 
@@ -139,6 +142,12 @@ class StagedCache:
         pointer = self._real / "snapshots" / commit / name
         return os.path.lexists(pointer) or bool(tag and os.path.lexists(self._real / "blobs" / tag))
 
+    def refer(self, commit: str) -> None:
+        """Write the reference, unless the revision is the commit."""
+        if _within(self._ref) and self._ref.name != commit:
+            (self._staged / self._ref).parent.mkdir(parents=True, exist_ok=True)
+            (self._staged / self._ref).write_text(commit, encoding="utf-8")
+
     def promote(self, judged: Iterable[Path]) -> None:
         """Contents, pointers, notes, and last the reference that makes them current."""
         for pointer in judged:
@@ -216,6 +225,9 @@ class StagedFolder:
         note = self._real / _NOTES / f"{name}.metadata"
         noted = note.read_text(encoding="utf-8").splitlines()[:2] if note.is_file() else []
         return (self._real / name).is_file() and bool({commit, tag or commit}.intersection(noted))
+
+    def refer(self, commit: str) -> None:
+        """A folder has no references."""
 
     def promote(self, judged: Iterable[Path]) -> None:
         """The files, then the notes about them."""

@@ -59,6 +59,8 @@ FILES = {
     "npy": npy(PAYLOAD) + NOISE,
     "gzip": gzip.compress(padded(PAYLOAD), 1),
     "tar": tarred(**{"a.txt": b"text", "b.bin": NOISE, "c.pkl": PAYLOAD}),
+    "raw-long-line": b"V" + b"word " * 100_000 + b"\n0" + PAYLOAD,
+    "raw-endless-line": b"V" + bytes(1 << 20),
     "noise": b"\0" + NOISE,
     "text": b"word\n" * MEGABYTE,
     "empty": b"",

@@ -14,11 +14,14 @@ AT_ONCE = 1 << 16
 _BRIDGED = 1 << 20
 """A gap up to this size is fetched: asking again would take longer."""
 
+_LINE_END = 0x0A
+
 
 class Sparse:
     """A source as one buffer, ``data``, in which what was not fetched is zeros, which are no opcode.
 
-    The copy is a file without a name that has holes where nothing was fetched.
+    The copy is a file without a name that has holes where nothing was fetched. Each hole begins with a line's end,
+    so that a line that goes on in it ends there as well, and what was read shows that it did.
     """
 
     def __init__(self, source: Source) -> None:
@@ -53,6 +56,8 @@ class Sparse:
             end = min(end, stop)
             self.data[begin:end] = self._source.read(begin, end - begin).ljust(end - begin, b"\0")
             self._parts.append((begin, end))
+            if self.missing(((end, end + 1),)) is not None:
+                self.data[end] = _LINE_END
 
     def skip(self, start: int, stop: int) -> None:
         """Prepare for reading that leaves out ``start`` to ``stop``, but for a look at the first of it."""

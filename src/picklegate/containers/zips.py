@@ -28,6 +28,8 @@ _SLACK = 256
 _NARROW = 0xFFFFFFFF
 _FETCHED = 1 << 20
 """Bytes of a stored member that are asked for at once."""
+_DIRECTORY = 1 << 20
+"""Bytes that are asked for where a directory may begin; nearly all are shorter."""
 _CHECKED = 1 << 26
 """Bytes up to which the checksum of a member with streams is verified."""
 _SALVAGED = 1 << 20
@@ -122,8 +124,11 @@ def _followed(
         yield Directory(start=close, end=end, shift=0, entries=(), fits=True)
         return
     for start in dict.fromkeys((close - length, offset)):
-        if start >= 0 and start not in known and source.read(start, 4) == b"PK\x01\x02":
-            entries, used = _entries(source.read(start, close - start), limit)
+        if start < 0 or start in known:
+            continue
+        data = source.read(start, min(close - start, _DIRECTORY))
+        if data.startswith(b"PK\x01\x02"):
+            entries, used = _entries(data if len(data) < _DIRECTORY else source.read(start, close - start), limit)
             fits = used == length and len(entries) & 0xFFFF == count & 0xFFFF
             shift = close - length - offset if start == close - length else 0
             yield Directory(start=start, end=end, shift=shift, entries=tuple(entries), fits=fits)
