@@ -19,6 +19,7 @@ from typing import Any
 
 from picklegate.errors import BlockedError
 from picklegate.lookout import Lookout, address
+from picklegate.naming import vetted
 from picklegate.policy import Policy
 from picklegate.quarantine import explain, keep
 from picklegate.render.escape import escape
@@ -149,7 +150,8 @@ def _download(client: Callable[..., Any], arguments: dict[str, Any], policy: Pol
             # The client copies from its cache *through* a link that stands in the way; from an empty one it cannot.
             staged["cache_dir"] = str(stage / "empty")
         try:
-            result = Path(client(**_without(skipped, {**arguments, **staged})))
+            with vetted(address(arguments["repo_id"], arguments.get("repo_type"), None, filename or "")):
+                result = Path(client(**_without(skipped, {**arguments, **staged})))
         except Exception:
             # What arrived before the fault is worth keeping, as the client itself would keep it.
             judged = {path: _judge(path, _address(arguments, view, path), policy) for path in view.arrived()}

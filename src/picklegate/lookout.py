@@ -20,6 +20,7 @@ import requests
 from picklegate import places
 from picklegate.containers.remote import AT_ONCE, RemoteFile
 from picklegate.containers.sniff import claims
+from picklegate.naming import hostile, leaves
 from picklegate.policy import Policy
 from picklegate.report import FileReport, Finding, Verdict
 from picklegate.scan import scan_stream
@@ -49,7 +50,7 @@ class Entry:
     @property
     def leaves(self) -> bool:
         """Whether the client, which makes paths of the tag and the commit, would be led out of its directories."""
-        return any(not name or name in (".", "..") or {"/", "\\", "\0"} & {*name} for name in (self.tag, self.commit))
+        return leaves(self.tag) or leaves(self.commit)
 
     @property
     def sha256(self) -> str:
@@ -139,7 +140,7 @@ class Lookout:
         Its ``sha256`` is what the Hub claims, or that of the bytes where all of them were read.
         """
         if entry.leaves:
-            return _hostile(self.address(entry.path, entry.commit), entry)
+            return hostile(self.address(entry.path, entry.commit), size=entry.size)
         known = self._known(entry)
         if known is not None:
             return known
@@ -191,12 +192,6 @@ def address(repo_id: str, repo_type: str | None, commit: str | None, path: str) 
     """The name of a file of the Hub in reports, as ``picklegate scan`` takes it."""
     version = f"@{commit[:12]}" if commit else ""
     return f"hf://{_PREFIXES.get(repo_type or '', '')}{repo_id}{version}/{path}".rstrip("/")
-
-
-def _hostile(name: str, entry: Entry) -> FileReport:
-    message = "the server names the file so that the client would write it somewhere else"
-    finding = Finding(code="hub.hostile-name", verdict=Verdict.MALICIOUS, message=message)
-    return FileReport(name=name, container="unknown", size=entry.size, findings=(finding,))
 
 
 @lru_cache(maxsize=1)
