@@ -59,6 +59,12 @@ class SuperBefore(pickle.Unpickler):
         super().__init__(source)
 
 
+class Slotted(pickle.Unpickler):
+    """One without a dict."""
+
+    __slots__ = ()
+
+
 @pytest.fixture(name="hostile")
 def _hostile(tmp_path: Path) -> Iterator[bytes]:
     canary = tmp_path / "canary"
@@ -276,3 +282,11 @@ def test_a_zip_of_arrays_gives_its_members_in_the_guard(tmp_path: Path) -> None:
         with np.load(path) as archive, pytest.raises(ValueError, match="allow_pickle"):
             _ = archive["objects"]
     assert zipfile.is_zipfile(path)
+
+
+def test_an_unpickler_with_slots_is_left_to_the_audit_hook(hostile: bytes) -> None:
+    """A class that keeps no attributes works for data without imports, and imports nothing."""
+    with guarded():
+        assert Slotted(io.BytesIO(pickle.dumps([1]))).load() == [1]
+        with pytest.raises(BlockedError, match="not scanned before"):
+            Slotted(io.BytesIO(hostile)).load()

@@ -29,7 +29,7 @@ def torch_safe_globals(path: File, *, policy: Policy | None = None) -> list[Any]
     for module, name in dict.fromkeys(pair for stream in report.streams for pair in stream.imports):
         if f"{module}.{name}" in known:
             continue
-        fault = origin.fault(module, name, homes)
+        fault = escape(origin.fault(module, name, homes), 400)
         if fault:
             raise BlockedError(
                 report,

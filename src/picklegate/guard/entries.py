@@ -61,7 +61,7 @@ def loads(original: Any, current: Current) -> Any:
         if policy is None:
             return original(data, **options)
         content = bytes(memoryview(data))
-        with Load(report(content, "the bytes given to pickle.loads", policy), policy):
+        with Load(report(content, "the pickle given to pickle.loads", policy), policy):
             return original(content, **options)
 
     return stand_in
@@ -98,16 +98,21 @@ class _Feed:
         return self.source.readline()  # type: ignore[no-any-return]
 
 
+def _kept(instance: Any) -> dict[str, Any]:
+    """The attributes of an instance; none are kept where its class has slots, and the audit hook is left to refuse."""
+    return getattr(instance, "__dict__", {})
+
+
 def unpickler(original: Any, current: Current) -> Any:
     """In the place of pickle.Unpickler, which is written in C and cannot be changed: a class below it."""
 
     def __init__(self: Any, file: Any, **options: Any) -> None:  # noqa: N807
         if current() is not None and not vetted.under_way() and hasattr(file, "readinto"):
-            file = self.__dict__[_FEED] = _Feed(file)
+            file = _kept(self)[_FEED] = _Feed(file)
         original.__init__(self, file, **options)
 
     def load(self: Any) -> Any:
-        feed = self.__dict__.get(_FEED)
+        feed = _kept(self).get(_FEED)
         policy = _needed(current, sys._getframe(1))
         if policy is None or feed is None:
             return original.load(self)
@@ -132,12 +137,12 @@ def derived(cls: Any, current: Current) -> dict[str, Any]:
     def __init__(self: Any, *args: Any, **options: Any) -> None:  # noqa: N807
         before_init(self, *args, **options)
         files = (value for value in (*args, *options.values()) if hasattr(value, "readline"))
-        self.__dict__.setdefault(_FEED, _Feed(next(files, None)))
+        _kept(self).setdefault(_FEED, _Feed(next(files, None)))
 
     @functools.wraps(before_load)
     def load(self: Any) -> Any:
         policy = _needed(current, sys._getframe(1))
-        feed = self.__dict__.get(_FEED)
+        feed = _kept(self).get(_FEED)
         if policy is None or feed is None or not hasattr(feed.file, "seek"):
             return before_load(self)
         start = feed.file.tell()

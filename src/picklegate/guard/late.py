@@ -24,7 +24,8 @@ class Waiting(MetaPathFinder):
         if fullname not in self._names:
             return None
         for finder in sys.meta_path:
-            spec = finder.find_spec(fullname, path, target) if finder is not self else None
+            find = getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = find(fullname, path, target) if find and finder is not self else None
             if spec is not None and spec.loader is not None:
                 self._listen(spec.loader)
                 return spec
@@ -36,6 +37,7 @@ class Waiting(MetaPathFinder):
         def exec_module(module: ModuleType) -> None:
             del loader.exec_module  # type: ignore[attr-defined]
             execute(module)
-            self._arrived(module)
+            if module.__name__ in self._names:
+                self._arrived(module)
 
         loader.exec_module = exec_module  # type: ignore[attr-defined]

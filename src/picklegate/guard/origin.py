@@ -143,6 +143,8 @@ def _roots(path: tuple[str, ...]) -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     found = [paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
     found += [*site.getsitepackages(), site.getusersitepackages(), os.path.dirname(os.__file__)]
+    # Where a program that was frozen into one file keeps its libraries.
+    found += filter(None, [getattr(sys, "_MEIPASS", None)])
     found += [entry for entry in path if os.path.basename(entry.rstrip(os.sep)) in (*_SITES, _ZIPPED)]
     # The guard's own functions stand in the place of pickle's while a process is guarded.
     found.append(os.path.dirname(__file__))

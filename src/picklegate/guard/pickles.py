@@ -37,7 +37,7 @@ def safe_pickle_load(file: File, *, policy: Policy | None = None, **options: Any
 
 def safe_pickle_loads(data: Any, /, *, policy: Policy | None = None, **options: Any) -> Any:
     """Load a pickle from bytes, after a scan; takes what pickle.loads takes, and raises as safe_pickle_load does."""
-    return _load(bytes(data), "the bytes", None, policy or Policy(), options)
+    return _load(bytes(data), "the pickle", None, policy or Policy(), options)
 
 
 def _load(data: bytes, name: str, path: str | None, policy: Policy, options: dict[str, Any]) -> Any:

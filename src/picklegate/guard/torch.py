@@ -44,7 +44,8 @@ def load(f: File, map_location: Any, *, policy: Policy, script: bool = False, **
     with opened(f) as file:
         raw = View(file)
         view = io.BufferedReader(raw)
-        still = unchanged(file) if options.get("mmap") else None
+        mapped = _is_mapped(options)
+        still = unchanged(file) if mapped else None
         report = scanned(view, name_of(f), policy)
         if report.container == "torchscript_zip" and not script:
             raise GateError(
@@ -56,7 +57,7 @@ def load(f: File, map_location: Any, *, policy: Policy, script: bool = False, **
         if report.container == "torch_zip":
             report = _with_record(view, raw, report, policy)
         # torch maps only what it can open by name.
-        target = _name_of_open(file) if options.get("mmap") else view
+        target = _name_of_open(file) if mapped else view
         try:
             view.seek(0)
             if _is_restricted(report, options):
@@ -69,10 +70,23 @@ def load(f: File, map_location: Any, *, policy: Policy, script: bool = False, **
             file.seek(raw.start + view.tell())
 
 
+def _is_mapped(options: dict[str, Any]) -> bool:
+    """Whether torch will map the file, as it is told to or by its configuration."""
+    if options.get("mmap") is not None:
+        return bool(options["mmap"])
+    try:
+        from torch.utils.serialization import config
+    except ImportError:  # torch before 2.7
+        return False
+    return bool(config.load.mmap)
+
+
 def _is_restricted(report: FileReport, options: dict[str, Any]) -> bool:
     """Whether torch's restricted unpickler, left to itself, can be expected to load what the scan saw."""
-    from torch._weights_only_unpickler import _get_allowed_globals, _get_user_allowed_globals
-
+    try:
+        from torch._weights_only_unpickler import _get_allowed_globals, _get_user_allowed_globals
+    except ImportError:  # torch before 2.4
+        return False
     if not options.keys() <= {"mmap", "weights_only"} or options.get("weights_only") is not None:
         return False
     known = _get_allowed_globals().keys() | _get_user_allowed_globals().keys()

@@ -95,7 +95,7 @@ class Load:
         if (module, name) in self._admitted:
             return
         with outside():
-            fault = "" if trusted else origin.fault(module, name, self._homes)
+            fault = "" if trusted else escape(origin.fault(module, name, self._homes), 400)
         if fault:
             self._refuse(
                 Finding(
