@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from picklegate.limits import Limits
-from picklegate.pickles import nesting, opcodes, reflection, uses
+from picklegate.pickles import nesting, opcodes, reflection, uses, values
+from picklegate.pickles.changes import CHANGING, Changes
 from picklegate.pickles.names import canonical
 from picklegate.pickles.opcodes import Buffer, Cut
 from picklegate.pickles.records import Fault, Import, Trace
@@ -91,6 +92,7 @@ class Effects:
         self.computed = 0
         self.sizes: dict[int, tuple[int, Any]] = {}
         self.again = 0
+        self.changes = Changes()
 
     def note(self, code: str, offset: int, message: str) -> None:
         """Record what does not end the reading; the first of each kind."""
@@ -131,10 +133,6 @@ class Effects:
         self.note("import.extension", pos, f"extension code {number} names an object that only the loader knows")
         return self.global_(pos, "copyreg", f"extension_{number}", "EXT")
 
-    def buffer(self, pos: int) -> Any:
-        """NEXT_BUFFER: out-of-band data that the loader was given."""
-        return Unresolved("buffer", pos)
-
     def persist(self, pos: int, pid: Any) -> Any:
         """PERSID and BINPERSID: whatever ``persistent_load`` makes of ``pid``.
 
@@ -167,6 +165,7 @@ class Effects:
                 if empty not in self.seen:
                     self.seen[empty] = self.record(kind, opcode, pos, callee, callee.dotted, ())
                 return reflection.EMPTY[callee.known]()
+            self.changes.hand(args)
             key = self.shape(opcode, callee, args)
             found = self.seen.get(key) if key is not None else None
             if found is not None:
@@ -187,7 +186,8 @@ class Effects:
             rule, name = callee.rule, callee.dotted
         elif type(callee) is Event:
             callee.called = True
-            rule, name = reflection.APPLIED.get(callee.known), callee.name
+            rule = None if self.changes.gave(callee) else reflection.APPLIED.get(callee.known)
+            name = callee.name
         else:
             rule, name = None, type(callee).__name__.lower()
         if rule is None and type(callee) is Event and reflection.makes_class(callee.known, kind):
@@ -197,13 +197,21 @@ class Effects:
         if rule is None and type(callee) is not Global:
             return self.record(kind, opcode, pos, callee, "unresolved", args, kwargs, via or f"result of {name}")
         event = self.record(kind, opcode, pos, callee, name, args, kwargs, via)
+        if rule is None or event.known in CHANGING:
+            self.changes.hand(args)
         if rule is None:
             return event
         value = rule(self, event)
+        if rule is not reflection.construct and self.changes.doubt((*args, *event.kwargs)):
+            return self.record(kind, opcode, pos, Unresolved("item", pos), "unresolved", args, None, "changed items")
         if value is None:
             return event
         named = rule in reflection.REACHING and type(value) in (Global, Event)
         event.reached = named or type(value) in (str, bytes)
+        if type(value) in _CONTAINERS:
+            self.changes.copy(value, value)
+        elif event.known == "builtins.bytearray" and type(value) is bytes:
+            self.changes.flow(value)
         return value if type(value) in _OPAQUE or (type(value) in _CONTAINERS and not value) else Known(value)
 
     def record(
@@ -281,7 +289,7 @@ class Effects:
         self.feed("BUILD", pos, target, (state,))
         if reader is None:
             return pos + 1
-        end = reader(attributes(self.resolve(state)), pos + 1)
+        end = reader(values.attributes(self.resolve(state)), pos + 1)
         self.skips.append((pos + 1, end))
         return end
 
@@ -298,6 +306,7 @@ class Effects:
         """Record a write of ``items`` into what is no plain container."""
         if type(target) is int or type(target) is float or target is None:
             return
+        self.changes.hand(items)
         owner = target
         if type(target) is Event:
             owner = target.callee
@@ -343,7 +352,10 @@ class Effects:
         if kind is float:
             return opcodes.literal(self.data, int(value), self.limits.max_literal_bytes)
         if kind is int:
-            return self.text(value)
+            text = self.text(value)
+            if whole and self.data[value] == opcodes.BYTEARRAY:
+                self.changes.flow(text)
+            return text
         if kind is Known:
             return value.value
         if kind not in _CONTAINERS:
@@ -372,6 +384,8 @@ class Effects:
         resolve = self.resolve
         result = kind([resolve(item, deep + 1, whole=whole) for item in items])
         self.open.discard(id(value))
+        if whole and kind is not tuple:
+            self.changes.copy(value, result)
         # Containers only grow, so one of the same size is the same, unless it holds others that grow.
         cache = self.flat if size > _FEW and _CONTAINERS.isdisjoint(map(type, items)) else self.nested_values
         cache[key] = (size, value, result)
@@ -382,13 +396,3 @@ _CONTAINERS = frozenset((tuple, list, Dict, Set))
 _OPAQUE = frozenset((Global, Event, Persistent, Unresolved, str, Cut, bytes, bool))
 _NUMBERS = frozenset((float,))
 _PLAIN = frozenset((float, type(None), bool))
-
-
-def attributes(state: Any) -> dict[str, Any]:
-    """The attributes that a resolved BUILD state sets: a dict, or the pair (dict, slots)."""
-    found: dict[str, Any] = {}
-    parts = state if type(state) is tuple and len(state) == 2 else (state,)
-    for part in parts:
-        if type(part) is Dict:
-            found.update((key, item) for key, item in zip(part[::2], part[1::2], strict=False) if isinstance(key, str))
-    return found

@@ -38,7 +38,8 @@ def _load(effects: Effects, event: Event) -> Any:
     """A call that loads another stream: trace it and go on with what it results in."""
     data = event.args[0] if event.args else None
     if type(data) is Event and data.known in ("io.BytesIO", "io.StringIO") and data.args:
-        data = data.args[0]
+        file, data = data, data if effects.changes.gave(data) else data.args[0]
+        effects.changes.hand((file,))
     if isinstance(data, str) and type(data) is not Cut:
         data = data.encode("latin-1", "replace")
     if not isinstance(data, bytes):

@@ -46,7 +46,8 @@ LINES = frozenset(b"FILSVP")
 COUNTED_NUMBERS = frozenset((0x8A, 0x8B))
 LINE_NUMBERS = frozenset(b"FIL")
 
-_BYTES = frozenset((0x43, 0x42, 0x8E, 0x96))
+BYTEARRAY = 0x96
+_BYTES = frozenset((0x43, 0x42, 0x8E, BYTEARRAY))
 _BYTE_STRINGS = frozenset((0x55, 0x54))
 _NUMBER = re.compile(rb"\s*[+-]?\w+", re.ASCII)
 

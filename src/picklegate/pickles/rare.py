@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from picklegate.pickles import opcodes
 from picklegate.pickles.effects import Effects, Exhausted
 from picklegate.pickles.frames import Frames
-from picklegate.pickles.values import Dict, Set
+from picklegate.pickles.values import Dict, Set, Unresolved
 
 if TYPE_CHECKING:
     from picklegate.pickles.opcodes import Buffer
@@ -110,7 +110,7 @@ class Rare:
             self.frames.enter(pos, pos + 9 + struct.unpack_from("<Q", data, pos + 1)[0])
             return pos + 9
         elif op == 0x97:  # NEXT_BUFFER
-            stack.append(effects.buffer(pos))
+            stack.append(Unresolved("buffer", pos))  # out-of-band data that the loader was given
         elif op == 0x98:  # READONLY_BUFFER
             if not stack:
                 raise IndexError("empty list")

@@ -34,6 +34,7 @@ def attribute(effects: Effects, event: Event, target: Any, name: Any) -> Any:
             target = effects.global_(event.offset, target.module, path, via)
         elif type(target) is Event and type(target.callee) is Global:
             owner = target.callee
+            effects.changes.hand((target,))
             target = Global(owner.module, f"{owner.name}().{step}", event.offset, via, f"{owner.known}().{step}")
         elif isinstance(target, (str, bytes, Dict, list, tuple, Set)):
             method = effects.global_(event.offset, "builtins", f"{TYPES.get(type(target), 'str')}.{step}", via)
@@ -72,10 +73,9 @@ def item(effects: Effects, event: Event, target: Any, key: Any) -> Any:
     if type(target) is Event and target.known == "collections.defaultdict" and target.args:
         return _again(effects, event, target.args[0], ())
     if type(target) is Dict:
-        for known, value in zip(target[::2], target[1::2], strict=False):
-            if type(known) is type(key) and known == key:
-                return value
-    if isinstance(target, (str, bytes, list, tuple)) and type(target) is not Dict:
+        found = target.last(key)
+        return Unresolved("item", event.offset) if found is None else found[0]
+    if isinstance(target, (str, bytes, list, tuple)):
         try:
             return target[key]
         except (IndexError, TypeError):
@@ -226,7 +226,7 @@ def _method(_effects: Effects, event: Event) -> Any:
     return _bound(event, *event.args[:2]) if len(event.args) > 1 else None
 
 
-def _construct(effects: Effects, event: Event) -> Any:
+def construct(effects: Effects, event: Event) -> Any:
     """``copyreg._reconstructor(cls, base, state)``, ``__newobj__(cls, *args)``: the class is what is built."""
     if not event.args or type(event.args[0]) is not Global:
         return None
@@ -320,9 +320,9 @@ RULES: dict[str, Rule] = {
     "concurrent.futures.thread.ThreadPoolExecutor.submit": _through(1, None),
     "torch._tensor._rebuild_from_type": _through(0, 2),
     "torch._tensor._rebuild_from_type_v2": _through(0, 2),
-    "copyreg._reconstructor": _construct,
-    "copyreg.__newobj__": _construct,
-    "copyreg.__newobj_ex__": _construct,
+    "copyreg._reconstructor": construct,
+    "copyreg.__newobj__": construct,
+    "copyreg.__newobj_ex__": construct,
     "builtins.setattr": _setattr,
     "builtins.type.__setattr__": _setattr,
     "builtins.object.__setattr__": _setattr,
@@ -378,6 +378,8 @@ def written(effects: Effects, target: Any, event: Event) -> None:
     state = event.args[0] if event.args else None
     if type(target) is Event and target.known == "io.BytesIO" and type(state) is tuple and state:
         target.args = state[:1]
+        if state[1:2] != (0,):
+            effects.changes.hand((target,))
     partial = type(target) is Event and target.known == "functools.partial"
     if partial and type(state) is tuple and len(state) > 1 and isinstance(state[1], (tuple, list)):
         target.args = (state[0], *state[1])

@@ -13,11 +13,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+_TELLING = frozenset((str, bytes, int, float, bool, type(None)))
+"""Types of which it can be told whether two values are one key."""
+
 
 class Dict(list[Any]):
     """A dict as the flat list of its keys and values, in the order they were set."""
 
     __slots__ = ()
+
+    def last(self, key: Any) -> tuple[Any] | None:
+        """The value that was set last for ``key``, both resolved; None where that cannot be told."""
+        for known, value in zip(self[-2::-2], self[::-2], strict=False):
+            if type(known) not in _TELLING:
+                return None
+            if known == key:
+                return (value,)
+        return None
 
 
 class Set(list[Any]):
@@ -113,3 +125,13 @@ class Event:
     """How many events lie in one another: 1 for one whose callee and arguments no other event made."""
     count: int = 1
     """How many events of this shape the stream has."""
+
+
+def attributes(state: Any) -> dict[str, Any]:
+    """The attributes that a resolved BUILD state sets: a dict, or the pair (dict, slots)."""
+    found: dict[str, Any] = {}
+    parts = state if type(state) is tuple and len(state) == 2 else (state,)
+    for part in parts:
+        if type(part) is Dict:
+            found.update((key, item) for key, item in zip(part[::2], part[1::2], strict=False) if isinstance(key, str))
+    return found
