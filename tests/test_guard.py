@@ -211,3 +211,19 @@ def test_errors_of_the_file_pass_through(tmp_path: Path) -> None:
     """A missing file is an OSError, as with torch.load."""
     with pytest.raises(FileNotFoundError):
         safe_torch_load(tmp_path / "missing.pt")
+
+
+@pytest.mark.parametrize("options", [{}, {"weights_only": True}, {"weights_only": False}], ids=str)
+def test_a_replaced_class_is_refused_in_torchs_restricted_mode_too(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``weights_only`` takes OrderedDict from wherever it is; the guard looks where that is first."""
+
+    class Replaced(OrderedDict[str, Any]):
+        pass
+
+    data = save(state_dict())
+    monkeypatch.setattr("collections.OrderedDict", Replaced)
+    monkeypatch.setattr(Replaced, "__module__", "__main__")
+    with pytest.raises(BlockedError, match="no longer collections's own"):
+        safe_torch_load(io.BytesIO(data), **options)

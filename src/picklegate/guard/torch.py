@@ -38,6 +38,8 @@ def load(f: File, map_location: Any, *, policy: Policy, script: bool = False, **
     """Load as ``safe_torch_load`` does; ``script`` lets torch send a TorchScript archive to its own loader."""
     import torch
 
+    if options.get("weights_only") is None:
+        options.pop("weights_only", None)
     path = path_of(f)
     if isinstance(f, (str, os.PathLike)) and os.fspath(f).endswith(".safetensors"):
         return torch.load(f, map_location, **options)
@@ -59,12 +61,18 @@ def load(f: File, map_location: Any, *, policy: Policy, script: bool = False, **
         # torch maps only what it can open by name.
         target = _name_of_open(file) if mapped else view
         try:
-            view.seek(0)
-            if _is_restricted(report, options):
-                with contextlib.suppress(pickle.UnpicklingError), Load(report, policy, path=path, unchanged=still):
-                    return torch.load(target, map_location, **options | {"weights_only": True})
+            known = _known_to_torch(report)
+            if len(known) == len(_imports(report)) and options.keys() <= {"mmap"}:
                 view.seek(0)
-            with Load(report, policy, path=path, unchanged=still):
+                vetted = Load(report, policy, path=path, unchanged=still)
+                with contextlib.suppress(pickle.UnpicklingError), vetted:
+                    vetted.vet(known)
+                    return torch.load(target, map_location, **options | {"weights_only": True})
+            view.seek(0)
+            vetted = Load(report, policy, path=path, unchanged=still)
+            with vetted:
+                if options.get("weights_only"):
+                    vetted.vet(known)
                 return torch.load(target, map_location, **{"weights_only": False} | options)
         finally:
             file.seek(raw.start + view.tell())
@@ -81,16 +89,18 @@ def _is_mapped(options: dict[str, Any]) -> bool:
     return bool(config.load.mmap)
 
 
-def _is_restricted(report: FileReport, options: dict[str, Any]) -> bool:
-    """Whether torch's restricted unpickler, left to itself, can be expected to load what the scan saw."""
+def _imports(report: FileReport) -> frozenset[tuple[str, str]]:
+    return frozenset(pair for stream in report.streams for pair in stream.imports)
+
+
+def _known_to_torch(report: FileReport) -> frozenset[tuple[str, str]]:
+    """The imports that torch's restricted unpickler, which asks no audit hook, resolves from a list of its own."""
     try:
         from torch._weights_only_unpickler import _get_allowed_globals, _get_user_allowed_globals
     except ImportError:  # torch before 2.4
-        return False
-    if not options.keys() <= {"mmap", "weights_only"} or options.get("weights_only") is not None:
-        return False
+        return frozenset()
     known = _get_allowed_globals().keys() | _get_user_allowed_globals().keys()
-    return all(f"{module}.{name}" in known for stream in report.streams for module, name in stream.imports)
+    return frozenset(pair for pair in _imports(report) if ".".join(pair) in known)
 
 
 def _with_record(view: BinaryIO, raw: View, report: FileReport, policy: Policy) -> FileReport:

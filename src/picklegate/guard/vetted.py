@@ -12,7 +12,7 @@ import copyreg
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, BinaryIO, NoReturn
@@ -108,6 +108,11 @@ class Load:
             )
 
         self._admitted.add((module, name))
+
+    def vet(self, names: Iterable[tuple[str, str]]) -> None:
+        """Look at names beforehand that a loader will not ask for one by one; raises as ``admit`` does."""
+        for module, name in names:
+            self.admit(module, name)
 
     def _check_unchanged(self, moment: str) -> None:
         if self._unchanged is not None and not self._unchanged():
