@@ -89,18 +89,18 @@ def test_any_executor_serves(tree: Path) -> None:
         assert executor.submit(len, "ab").result() == 2
 
 
-def deadly_scan(paths: tuple[str, ...], *, policy: Policy) -> tuple[FileReport, ...]:
+def deadly_scan(paths: tuple[str, ...], *, policy: Policy, digest: bool) -> tuple[FileReport, ...]:
     """A scan that ends the process at ``10.pkl``."""
     if any(path.endswith("10.pkl") for path in paths):
         os.kill(os.getpid(), signal.SIGKILL)
-    return workers.scan_batch(paths, policy=policy)
+    return workers.scan_batch(paths, policy=policy, digest=digest)
 
 
 @pytest.mark.usefixtures("eager")
 def test_a_killed_worker_costs_only_the_file_that_killed_it(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The others keep their verdicts, in their order, and the culprit is UNSCANNABLE."""
     expected = dict(names(scan_paths([tree], jobs=1))) | {"10.pkl": Verdict.UNSCANNABLE}
-    monkeypatch.setattr(workers, "partial", lambda _, policy: partial(deadly_scan, policy=policy))
+    monkeypatch.setattr(workers, "partial", lambda _, **options: partial(deadly_scan, **options))
     reports = list(scan_paths([tree], jobs=2))
     assert names(iter(reports)) == list(expected.items())
     assert [f.code for report in reports for f in report.findings] == ["file.killed"]
@@ -154,9 +154,9 @@ def test_a_store_answers_for_what_has_not_changed(tree: Path, monkeypatch: pytes
     read: list[str] = []
     scan = workers.scan_batch
 
-    def watched(paths: tuple[str, ...], *, policy: Policy) -> tuple[FileReport, ...]:
+    def watched(paths: tuple[str, ...], *, policy: Policy, digest: bool) -> tuple[FileReport, ...]:
         read.extend(paths)
-        return scan(paths, policy=policy)
+        return scan(paths, policy=policy, digest=digest)
 
     monkeypatch.setattr(workers, "scan_batch", watched)
     assert [report.to_dict() for report in scan_found(found, policy=Policy(), store=store)] == first

@@ -82,7 +82,7 @@ class Cache:
     @property
     def found(self) -> list[Found]:
         """The contents as files to scan."""
-        return [Found(path=content.paths[0], entry=content.entry) for content in self.contents]
+        return [Found(path=one.paths[0], blob=one.blob, entry=one.entry) for one in self.contents]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,7 +142,7 @@ def read_cache(cache_dir: str | os.PathLike[str] | None = None) -> Cache:
         from huggingface_hub.constants import HF_HUB_CACHE
 
         cache_dir = HF_HUB_CACHE
-    folder = os.path.abspath(os.path.expanduser(cache_dir))
+    folder = os.path.realpath(os.path.expanduser(cache_dir))
     if not os.path.isdir(folder):
         raise NotADirectoryError(f"{folder} is no directory: name the Hugging Face cache with --cache-dir")
     reader = _Reader()
@@ -253,7 +253,16 @@ class _Reader:
         if owner is not None:
             owners[owner] = None
         if key not in self._blobs:
-            self._blobs[key] = (os.path.realpath(found.path), entry)
+            self._blobs[key] = (_behind(found), entry)
         # A blob is a path of its own only where no snapshot leads to it.
         if not known or os.sep + "snapshots" + os.sep in found.path:
             known.append(found.path)
+
+
+def _behind(found: os.DirEntry[str]) -> str:
+    """The file that an entry of the cache is or leads to."""
+    if not found.is_symlink():
+        return found.path
+    # The client's links lead one step to a file, which spares looking at each directory on the way.
+    step = os.path.normpath(os.path.join(os.path.dirname(found.path), os.readlink(found.path)))
+    return os.path.realpath(step) if os.path.islink(step) else step

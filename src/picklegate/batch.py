@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING
@@ -20,9 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """A file to scan, as it was when it was found; or the report on what cannot be opened."""
+    """A file to scan, as it was when it was found; or the report on what cannot be opened.
+
+    ``blob`` is the file itself, without links, where the ``path`` that names it may lead through some.
+    """
 
     path: str
+    blob: str = ""
     entry: os.stat_result | None = None
     report: FileReport | None = None
 
@@ -85,14 +90,21 @@ def scan_found(
     executor: Executor | None = None,
     jobs: int | None = None,
     store: Store | None = None,
+    digest: bool = True,
 ) -> Iterator[FileReport]:
-    """Scan what was found, in its order; a ``store`` answers for the files it knows, and keeps what is new."""
-    classifier()  # a broken installation is told before any work is handed out
+    """Scan what was found, in its order; a ``store`` answers for the files it knows, and keeps what is new.
+
+    Without ``digest`` the content is not hashed, which takes longer than the scan of large files, unless the policy
+    asks for it.
+    """
     found = list(found)
     known = [one.report or (_recall(one, store, policy) if store else None) for one in found]
     pairs = zip(found, known, strict=True)
     sized = ((one.path, one.entry.st_size if one.entry else 0) for one, report in pairs if report is None)
-    made = scan_all(list(sized), policy=policy, executor=executor, jobs=jobs)
+    if None in known:
+        classifier()  # a broken installation is told before any work is handed out
+    hashing = digest or store is not None or bool(policy.allow_digests)
+    made = scan_all(list(sized), policy=policy, executor=executor, jobs=jobs, digest=hashing)
     for one, report in zip(found, known, strict=True):
         if report is not None:
             yield report
@@ -100,13 +112,13 @@ def scan_found(
         fresh = next(made)
         if store and one.entry and fresh.sha256:
             store.keep(fresh, policy=policy)
-            store.remember(one.path, fresh.sha256, since=one.entry)
+            with suppress(OSError):
+                store.remember(one.blob or one.path, fresh.sha256, since=one.entry)
         yield fresh
 
 
 def _recall(found: Found, store: Store, policy: Policy) -> FileReport | None:
-    try:
-        digest = store.known_digest(found.path)
-    except OSError:
+    if found.entry is None:
         return None
+    digest = store.known_digest(found.blob or os.path.realpath(found.path), entry=found.entry)
     return store.report(digest, name=found.path, policy=policy) if digest else None

@@ -139,6 +139,15 @@ def from_json(model: Mapping[str, Any], card: Mapping[str, Any]) -> Classifier:
 
 
 @lru_cache(maxsize=1)
+def version() -> str:
+    """The version of the model that ships, without loading it; raises ModelDataError where its card is missing."""
+    try:
+        return str(json.loads(_data("card.json"))["version"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelDataError("the model's card cannot be read: install picklegate again") from error
+
+
+@lru_cache(maxsize=1)
 def classifier() -> Classifier:
     """The model that ships; raises ModelDataError where it is missing or was altered."""
     try:

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import picklegate
 from picklegate import places
-from picklegate.classifier import classifier
+from picklegate.classifier import version
 from picklegate.containers.sniff import claims
 from picklegate.policy import Policy
 from picklegate.report import SCHEMA, FileReport
@@ -98,10 +98,13 @@ class Store:
         row = (content, _judge(policy, claims(report.name)), json.dumps(report.to_dict()), _today())
         self._do(lambda tables: tables.execute("INSERT OR REPLACE INTO reports VALUES (?, ?, ?, ?)", row))
 
-    def known_digest(self, path: str | os.PathLike[str]) -> str:
-        """The digest remembered of the file at ``path``, or ``""``; raises OSError if it cannot be looked at."""
-        place = os.path.realpath(path)
-        stamp = _stamp(os.stat(place))
+    def known_digest(self, path: str | os.PathLike[str], *, entry: os.stat_result | None = None) -> str:
+        """The digest remembered of the file at ``path``, or ``""``; raises OSError if it cannot be looked at.
+
+        Who has the ``entry`` of a path without links need not have it looked at.
+        """
+        place = os.path.realpath(path) if entry is None else os.fspath(path)
+        stamp = _stamp(entry or os.stat(place))
         question = "SELECT sha256 FROM digests WHERE path = ? AND stamp = ?"
         row = self._do(lambda tables: tables.execute(question, (place, stamp)).fetchone())
         return str(row[0]) if row else ""
@@ -184,7 +187,7 @@ def _judge(policy: Policy, claimed: bool) -> str:  # noqa: FBT001 (one of the ke
     parts = [
         SCHEMA,
         _engine(),
-        classifier().version,
+        version(),
         claimed,
         asdict(policy.limits),
         sorted(policy.allow_imports),

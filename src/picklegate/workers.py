@@ -20,8 +20,8 @@ _BATCH_BYTES = 16 << 20
 """What one task holds: enough for its handing over not to count, little enough for all workers to end together."""
 _AHEAD = 64
 """Tasks that an executor of unknown size is given before the result of the first is there."""
-_FEW_FILES = 400
-_FEW_BYTES = 64 << 20
+_FEW_FILES = 100
+_FEW_BYTES = 32 << 20
 """What this process has scanned before others would have started."""
 
 _Batch: TypeAlias = tuple[str, ...]
@@ -29,13 +29,18 @@ _Scanner: TypeAlias = Callable[[_Batch], tuple[FileReport, ...]]
 
 
 def scan_all(
-    sized: Sequence[tuple[str, int]], *, policy: Policy, executor: Executor | None = None, jobs: int | None = None
+    sized: Sequence[tuple[str, int]],
+    *,
+    policy: Policy,
+    executor: Executor | None = None,
+    jobs: int | None = None,
+    digest: bool = True,
 ) -> Iterator[FileReport]:
     """A report on each (path, size in bytes), in their order; raises ModelDataError.
 
     A file that kills its worker is UNSCANNABLE; what other files were found to be, or will be, stays.
     """
-    scanner = partial(scan_batch, policy=policy)
+    scanner = partial(scan_batch, policy=policy, digest=digest)
     jobs = jobs or processors()
     few = len(sized) < 2 or (len(sized) <= _FEW_FILES and sum(size for _, size in sized) <= _FEW_BYTES)
     if executor is None and (jobs == 1 or few):
@@ -50,16 +55,16 @@ def scan_all(
             yield from _through(pool, waiting, scanner, 2 * jobs + 2)
 
 
-def scan_batch(paths: _Batch, *, policy: Policy) -> tuple[FileReport, ...]:
+def scan_batch(paths: _Batch, *, policy: Policy, digest: bool = True) -> tuple[FileReport, ...]:
     """A report on each file; raises GateError alone."""
-    return tuple(_scan(path, policy) for path in paths)
+    return tuple(_scan(path, policy, digest=digest) for path in paths)
 
 
-def _scan(path: str, policy: Policy) -> FileReport:
+def _scan(path: str, policy: Policy, *, digest: bool) -> FileReport:
     from picklegate.scan import scan_file
 
     try:
-        return scan_file(path, policy=policy)
+        return scan_file(path, policy=policy, digest=digest)
     except GateError:
         raise
     except OSError as error:
@@ -103,10 +108,17 @@ def _pool(jobs: int) -> Executor:
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
-    # A fork of a process that has threads may never wake up.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
+    context = multiprocessing.get_context(_start_method(multiprocessing.get_all_start_methods()))
     return ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin)
+
+
+def _start_method(known: Sequence[str]) -> str:
+    """A fork is ready at once, but where a thread of any library holds a lock it never is."""
+    try:
+        alone = len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        alone = False
+    return next(method for method in ("fork" if alone else "forkserver", "forkserver", "spawn") if method in known)
 
 
 def _begin() -> None:

@@ -61,7 +61,8 @@ def scan(
     try:
         found = list(_find(paths, include, exclude, policy))
         with options.cluster(scheduler) as executor:
-            made = scan_found(found, policy=policy, executor=executor, jobs=jobs)
+            hashing = form != "text" or baseline is not None  # which is all that shows or compares digests
+            made = scan_found(found, policy=policy, executor=executor, jobs=jobs, digest=hashing)
             for report in options.progress(made, len(found)):
                 reports.append(report)
                 _tell(report)
