@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import huggingface_hub
@@ -75,7 +75,7 @@ def bound() -> dict[str, object]:
         f"{module_name}.{name}": value
         for module_name, module in list(sys.modules.items())
         for name, value in list(getattr(module, "__dict__", {}).items())
-        if getattr(value, "__name__", "") in NAMES or isinstance(value, functools.partial)
+        if (isinstance(value, FunctionType) and value.__name__ in NAMES) or type(value) is functools.partial
     }
 
 
