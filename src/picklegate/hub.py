@@ -12,11 +12,13 @@ import hashlib
 import inspect
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from picklegate.containers.sniff import claims
 from picklegate.errors import BlockedError
 from picklegate.lookout import Lookout, address
 from picklegate.naming import vetted
@@ -154,13 +156,13 @@ def _download(client: Callable[..., Any], arguments: dict[str, Any], policy: Pol
                 result = Path(client(**_without(skipped, {**arguments, **staged})))
         except Exception:
             # What arrived before the fault is worth keeping, as the client itself would keep it.
-            judged = {path: _judge(path, _address(arguments, view, path), policy) for path in view.arrived()}
+            judged = _reports(view, view.arrived(), arguments, policy)
             view.promote(path for path, report in judged.items() if not policy.blocks(report))
             for path, report in judged.items():
                 if policy.blocks(report):
                     _withhold(view, path, report, policy)
             raise
-        reports = {path: _judge(path, _address(arguments, view, path), policy) for path in view.found(result)}
+        reports = _reports(view, view.found(result), arguments, policy)
         blocked = {path: report for path, report in reports.items() if policy.blocks(report)}
         fates = [(report, _withhold(view, path, report, policy)) for path, report in blocked.items()]
         _refuse(fates, skip=filename is None and policy.on_block == "skip")
@@ -217,6 +219,19 @@ def _without(names: list[str], arguments: dict[str, Any]) -> dict[str, Any]:
     given = arguments.get("ignore_patterns") or []
     patterns = [given] if isinstance(given, str) else list(given)
     return {**arguments, "ignore_patterns": [*patterns, *map(glob.escape, names)]}
+
+
+def _reports(view: StandIn, paths: Iterable[Path], arguments: dict[str, Any], policy: Policy) -> dict[Path, FileReport]:
+    """The report on each staged file, each content judged once."""
+    known: dict[tuple[str, bool], FileReport] = {}
+    reports = {}
+    for path in paths:
+        name = _address(arguments, view, path)
+        key = os.path.realpath(path), claims(name)
+        if key not in known:
+            known[key] = _judge(path, name, policy)
+        reports[path] = replace(known[key], name=name)
+    return reports
 
 
 def _judge(path: Path, name: str, policy: Policy) -> FileReport:

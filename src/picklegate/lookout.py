@@ -126,8 +126,12 @@ class Lookout:
         """The report on each file, judged side by side, and each content once; None where there can be none."""
         wanted = list(entries)
         first = {(entry.tag, claims(entry.path)): entry for entry in sorted(wanted, key=lambda entry: -entry.size)}
-        with ThreadPoolExecutor(min(_WORKERS, len(first) or 1)) as pool:
-            found = dict(zip(first, pool.map(lambda entry: self.report(entry, most=most), first.values()), strict=True))
+        found = {key: self._known(entry) for key, entry in first.items()}
+        new = [key for key, report in found.items() if report is None]
+        if new:
+            with ThreadPoolExecutor(min(_WORKERS, len(new))) as pool:
+                made = pool.map(lambda key: self.report(first[key], most=most), new)
+                found.update(zip(new, made, strict=True))
         answers: dict[Entry, FileReport | None] = {}
         for entry in wanted:
             report = found[entry.tag, claims(entry.path)]
@@ -139,12 +143,10 @@ class Lookout:
 
         Its ``sha256`` is what the Hub claims, or that of the bytes where all of them were read.
         """
-        if entry.leaves:
-            return hostile(self.address(entry.path, entry.commit), size=entry.size)
         known = self._known(entry)
         if known is not None:
             return known
-        key = hashlib.sha256(f"{self._endpoint} {entry.tag}".encode()).hexdigest()[:2]
+        key = hashlib.sha256(f"{self._endpoint} {entry.tag}".encode()).hexdigest()[:3]
         # One after another, threads and processes find here what the first of them has read.
         with turn(places.cache() / "turns" / f"{key}.lock"):
             return self._known(entry) or self._read(entry, most)
@@ -158,6 +160,8 @@ class Lookout:
 
     def _known(self, entry: Entry) -> FileReport | None:
         name = self.address(entry.path, entry.commit)
+        if entry.leaves:
+            return hostile(name, size=entry.size)
         known = self._store.report(entry.sha256, name=name, policy=self._policy) if entry.sha256 else None
         return known or self._store.claimed(self._endpoint, entry.tag, name=name, policy=self._policy)
 

@@ -362,5 +362,8 @@ def _move(source: Path, place: Path) -> None:
     with contextlib.suppress(OSError):
         if source.samefile(place):
             return
-    place.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(source, place)
+    try:
+        os.replace(source, place)
+    except FileNotFoundError:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(source, place)
