@@ -123,3 +123,12 @@ def test_a_link_in_local_dir_is_not_written_through(hub: Hub, tmp_path: Path) ->
     )
     assert Path(path).read_bytes() == FILES["config.json"]
     assert (tmp_path / "outside").read_bytes() == b"mine"
+
+
+@each_place
+def test_a_file_name_that_climbs_is_refused(hub: Hub, tmp_path: Path, place: tuple[str, Path]) -> None:
+    """As by clients since 1.0: an index file of a repository may have such names for its parts."""
+    options: dict[str, Any] = {"endpoint": hub.endpoint, "token": False, place[0]: place[1]}
+    with pytest.raises(ValueError, match="leads out"):
+        safe_hf_hub_download(REPO, "../config.json", **options)
+    assert written(tmp_path, place[1]) == []

@@ -21,7 +21,7 @@ from typing import Any
 from picklegate.containers.sniff import claims
 from picklegate.errors import BlockedError
 from picklegate.lookout import Lookout, address
-from picklegate.naming import vetted
+from picklegate.naming import climbs, vetted
 from picklegate.policy import Policy
 from picklegate.quarantine import explain, keep
 from picklegate.render.escape import escape
@@ -128,6 +128,8 @@ def _download(client: Callable[..., Any], arguments: dict[str, Any], policy: Pol
     repo = repo_folder_name(repo_id=arguments["repo_id"], repo_type=arguments.get("repo_type") or "model")
     revision = arguments.get("revision") or constants.DEFAULT_REVISION
     filename = "/".join(filter(None, (arguments.get("subfolder"), arguments.get("filename")))) or None
+    if climbs(filename or ""):
+        raise ValueError(f"{escape(repr(filename), 200)} is no name of a file in a repository: it leads out of it")
     cache = Path(arguments.get("cache_dir") or constants.HF_HUB_CACHE).expanduser().resolve()
     folder = arguments.get("local_dir")
     target = cache if folder is None else Path(folder).expanduser().resolve()

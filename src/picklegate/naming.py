@@ -10,6 +10,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from picklegate.errors import BlockedError
 from picklegate.render.escape import escape
@@ -24,6 +25,11 @@ _plain: list[tuple[Any, str, Callable[..., Any]]] = []
 def leaves(name: str) -> bool:
     """Whether a path that ends in this name, as one part of it, would end somewhere else."""
     return not name or name in (".", "..") or not {"/", "\\", "\0"}.isdisjoint(name)
+
+
+def climbs(path: str) -> bool:
+    """Whether a path goes up anywhere."""
+    return ".." in path.replace("\\", "/").split("/")
 
 
 def hostile(name: str, *, size: int = 0) -> FileReport:
@@ -80,6 +86,11 @@ def _vetting(function: Callable[..., Any]) -> Callable[..., Any]:
             value = getattr(told, name, None)
             if isinstance(value, str) and leaves(value):
                 raise _LeavingError(f"the server calls it {escape(repr(value), 80)}, which would be a path elsewhere")
+        # What a server has under such a path, clients before 1.0 write where it leads.
+        listed = [file.rfilename for file in getattr(told, "siblings", None) or ()]
+        address = str(kwargs.get("url") or "".join(map(str, args[:1])))
+        if any(climbs(path) for path in (*listed, urlsplit(address).path)):
+            raise _LeavingError("a name that the server has in the repository would be a path elsewhere")
         return told
 
     return vetting
