@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import pathlib
 import pickle
+import tarfile
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -227,3 +229,39 @@ def test_a_replaced_class_is_refused_in_torchs_restricted_mode_too(
     monkeypatch.setattr(Replaced, "__module__", "__main__")
     with pytest.raises(BlockedError, match="no longer collections's own"):
         safe_torch_load(io.BytesIO(data), **options)
+
+
+def test_the_oldest_format_loads(tmp_path: Path) -> None:
+    """A tar, which torch's restricted mode refuses whatever is in it, is loaded the other way."""
+    path = tmp_path / "old.pt"
+    path.write_bytes(tar_of_old())
+    assert safe_torch_load(path) == torch.load(path, weights_only=False) == {"a": OrderedDict(b=1)}
+
+
+def tar_of_old() -> bytes:
+    """What torch.save wrote before 0.2, without a tensor."""
+    out = io.BytesIO()
+    none = pickle.dumps(0, 2)
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, data in {
+            "sys_info": pickle.dumps({}, 2),
+            "pickle": pickle.dumps({"a": OrderedDict(b=1)}, 2),
+            "tensors": none,
+            "storages": none + pickle.dumps([], 2),
+        }.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def test_hashing_keeps_nothing_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digest of a large file is taken without keeping it, and taken of what the scan has read."""
+    kept: list[int] = []
+    monkeypatch.setattr(gate.View, "_keep", lambda view, begin, data: kept.append(len(data)))
+    path = tmp_path / "large.pt"
+    torch.save({"a": torch.zeros(1 << 20), "b": Payload(tmp_path / "canary")}, path)
+    with pytest.raises(BlockedError) as caught:
+        safe_torch_load(path)
+    assert caught.value.report.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert 0 < sum(kept) < path.stat().st_size / 4

@@ -24,15 +24,20 @@ HELD = 1 << 26
 
 
 def scanned(file: BinaryIO, name: str, policy: Policy) -> FileReport:
-    """The report on a file that may be loaded; raises BlockedError for any other."""
-    # Hashing a large checkpoint takes longer than loading it: it is done where somebody will look at the digest.
-    report = scan_stream(file, name=name, policy=policy, digest=bool(policy.allow_digests))
+    """The report on a file that may be loaded; raises BlockedError for any other. A View stops keeping."""
+    # Hashing a large checkpoint takes longer than loading it, and would have a View keep all of it.
+    report = scan_stream(file, name=name, policy=policy, digest=False)
+    raw = getattr(file, "raw", None)
+    if isinstance(raw, View):
+        raw.keeping = False
+    if policy.blocks(report):
+        report = scan_stream(file, name=name, policy=policy, digest=True)
     if policy.blocks(report):
         what, where = explain(report)
+        where = f"{where} Nothing in it has run.".lstrip()
         raise BlockedError(
-            scan_stream(file, name=name, policy=policy, digest=True),
-            f"{escape(name)} is not loaded ({report.verdict}): {what}\n"
-            f"{where} Nothing in it has run.\n"
+            report,
+            f"{escape(name)} is not loaded ({report.verdict}): {what}\n{where}\n"
             "Ask the publisher for safetensors weights, or, if you know what the file runs, pass a Policy "
             "with its imports (allow_imports) or its digest (allow_digests).",
         )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial, wraps
 from types import ModuleType
 from typing import Any, Final
 
@@ -67,7 +67,7 @@ class _Process:
             self._policies.append(place)
             if len(self._policies) == 1:
                 self._begin()
-        return functools.partial(self._leave, place)
+        return partial(self._leave, place)
 
     def _leave(self, place: tuple[object, Policy]) -> None:
         with self._lock:
@@ -82,7 +82,8 @@ class _Process:
         vetted.backstops.append(self._refuse)
         undo.callback(vetted.backstops.remove, self._refuse)
         for cls in _direct_subclasses(pickle.Unpickler):
-            undo.enter_context(_methods(cls, entries.derived(cls, self.policy)))
+            with contextlib.suppress(TypeError):  # one that is written in C is left to the audit hook
+                undo.enter_context(_methods(cls, entries.derived(cls, self.policy)))
         python = entries.python_load(pickle._Unpickler.load, self.policy)
         undo.enter_context(_methods(pickle._Unpickler, {"load": python}))
         self._swapped = [
@@ -116,12 +117,12 @@ class _Process:
             return
         loader = _LATE[module.__name__]
 
-        @functools.wraps(original)
+        @wraps(original)
         def stand_in(*args: Any, **options: Any) -> Any:
             policy = self.policy()
             if policy is None or vetted.under_way():
                 return original(*args, **options)
-            return loader(policy, *args, **options)
+            return loader(policy, original, *args, **options)
 
         self._swapped.append((original, stand_in))
 
@@ -148,20 +149,23 @@ class _Process:
 _process = _Process()
 
 
-def _torch_load(policy: Policy, f: Any, map_location: Any = None, pickle_module: Any = None, **options: Any) -> Any:
+def _torch_load(
+    policy: Policy, _: Any, f: Any, map_location: Any = None, pickle_module: Any = None, **options: Any
+) -> Any:
     if pickle_module is not None:
         options["pickle_module"] = pickle_module
     return torch.load(f, map_location, policy=policy, script=True, **options)
 
 
-def _joblib_load(policy: Policy, filename: Any, mmap_mode: Any = None, *args: Any, **options: Any) -> Any:
+def _joblib_load(policy: Policy, _: Any, filename: Any, mmap_mode: Any = None, *args: Any, **options: Any) -> Any:
     return arrays.safe_joblib_load(filename, mmap_mode, *args, policy=policy, **options)
 
 
-def _numpy_load(policy: Policy, file: Any, mmap_mode: Any = None, *args: Any, **options: Any) -> Any:
+def _numpy_load(policy: Policy, original: Any, file: Any, mmap_mode: Any = None, *args: Any, **options: Any) -> Any:
     options |= dict(zip(("allow_pickle", "fix_imports", "encoding"), args, strict=False))
-    # Without a guard numpy does not unpickle unless it is told to.
-    return arrays.safe_numpy_load(file, mmap_mode, policy=policy, **{"allow_pickle": False} | options)
+    # Unless it is told to, numpy does not unpickle.
+    load = partial(arrays.safe_numpy_load, policy=policy) if options.get("allow_pickle") else original
+    return load(file, mmap_mode, **options)
 
 
 _LATE: Final[dict[str, Callable[..., Any]]] = {

@@ -55,7 +55,6 @@ def load(f: File, map_location: Any, *, policy: Policy, script: bool = False, **
                 f"The scan found it {report.verdict}.\n"
                 "Load it with torch.jit.load."
             )
-        raw.keeping = False
         if report.container == "torch_zip":
             report = _with_record(view, raw, report, policy)
         # torch maps only what it can open by name.
@@ -65,7 +64,8 @@ def load(f: File, map_location: Any, *, policy: Policy, script: bool = False, **
             if len(known) == len(_imports(report)) and options.keys() <= {"mmap"}:
                 view.seek(0)
                 vetted = Load(report, policy, path=path, unchanged=still)
-                with contextlib.suppress(pickle.UnpicklingError), vetted:
+                # What it cannot load at all, a tar of old for one, is a RuntimeError.
+                with contextlib.suppress(pickle.UnpicklingError, RuntimeError), vetted:
                     vetted.vet(known)
                     return torch.load(target, map_location, **options | {"weights_only": True})
             view.seek(0)
