@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from hostile_advisories import ADVISORIES
 from hostile_calls import NESTED, REFLECTIVE, STATES
+from hostile_changes import CHANGES
 from hostile_containers import CONTAINERS
 from hostile_opcodes import OPCODE_TRICKS
 from hostile_parts import Benign, Hostile
 from lookalikes import LOOKALIKES
 
-HOSTILE: tuple[Hostile, ...] = (*OPCODE_TRICKS, *REFLECTIVE, *NESTED, *STATES, *ADVISORIES, *CONTAINERS)
+HOSTILE: tuple[Hostile, ...] = (*OPCODE_TRICKS, *REFLECTIVE, *NESTED, *STATES, *CHANGES, *ADVISORIES, *CONTAINERS)
 BENIGN: tuple[Benign, ...] = LOOKALIKES

@@ -23,6 +23,9 @@ _MOST = 1 << 20
 _MOST_COMPUTED = 1 << 25
 """The same, of all computations of one stream."""
 
+_MOST_STREAMS = 64
+"""Compressed streams that follow one another in what one computation is given."""
+
 _METHODS = {
     "str": ("join", "lower", "upper", "strip", "lstrip", "rstrip", "replace", "encode", "split", "swapcase", "casefold",
             "capitalize", "title", "removeprefix", "removesuffix", "__add__", "__str__", "__getitem__"),
@@ -41,6 +44,18 @@ def _inflate(data: bytes) -> bytes:
     return zlib.decompressobj(47 if data[:2] == b"\x1f\x8b" else 15).decompress(data, _MOST)
 
 
+def _all(engine: Callable[[], Any], data: bytes) -> bytes:
+    """What all the streams that follow one another in ``data`` decompress to."""
+    found = b""
+    for _ in range(_MOST_STREAMS):
+        one = engine()
+        found += bytes(one.decompress(data, _MOST))
+        data = one.unused_data.lstrip(b"\0") if one.eof else b""
+        if not data or len(found) >= _MOST:
+            return found
+    raise ValueError("too many streams")
+
+
 _DECODERS: dict[str, Callable[[Any], Any]] = {
     "base64.b64decode": base64.b64decode,
     "base64.standard_b64decode": base64.b64decode,
@@ -56,9 +71,9 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "builtins.bytes.fromhex": bytes.fromhex,
     "builtins.bytearray.fromhex": bytes.fromhex,
     "zlib.decompress": _inflate,
-    "gzip.decompress": _inflate,
-    "bz2.decompress": lambda data: bz2.BZ2Decompressor().decompress(data, _MOST),
-    "lzma.decompress": lambda data: lzma.LZMADecompressor().decompress(data, _MOST),
+    "gzip.decompress": lambda data: _all(lambda: zlib.decompressobj(31), data),
+    "bz2.decompress": lambda data: _all(bz2.BZ2Decompressor, data),
+    "lzma.decompress": lambda data: _all(lzma.LZMADecompressor, data),
 }
 
 

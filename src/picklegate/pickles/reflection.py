@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from picklegate.pickles import computation, nesting
+from picklegate.pickles import computation, importing, nesting
 from picklegate.pickles.values import Dict, Event, Global, Set, Unresolved
 
 if TYPE_CHECKING:
@@ -44,6 +44,16 @@ def attribute(effects: Effects, event: Event, target: Any, name: Any) -> Any:
     return target
 
 
+def _call_alias(key: Any) -> Rule:
+    """The rule for calling ``typing.X[key]``: ``Annotated`` and its kin call what they stand for."""
+    inner = key[0] if isinstance(key, tuple) and key else key
+
+    def rule(effects: Effects, event: Event) -> Any:
+        return _again(effects, event, inner, event.args) if type(inner) in (Global, Event) else None
+
+    return rule
+
+
 TYPES: dict[Any, str] = {str: "str", bytes: "bytes", Dict: "dict", list: "list", tuple: "tuple", Set: "set"}
 
 
@@ -56,7 +66,7 @@ def _bound(event: Event, function: Any, *args: Any, kwargs: Dict | None = None) 
 def item(effects: Effects, event: Event, target: Any, key: Any) -> Any:
     """``target[key]``."""
     if type(target) is Global and target.known.startswith("typing."):
-        return target
+        return Global(target.module, target.name, target.offset, target.via, target.known, _call_alias(key))
     if type(target) is Global and isinstance(key, str):
         if target.known == "sys.modules":
             return effects.global_(event.offset, key, "", "sys.modules")
@@ -89,37 +99,13 @@ _NAMESPACES = frozenset(("builtins.vars", "builtins.globals", "builtins.locals")
 def _getattr(effects: Effects, event: Event) -> Any:
     if len(event.args) < 2:
         return None
+    if type(event.args[-1]) in (Global, Event) and len(event.args) > 2:
+        return Unresolved("attribute with a default", event.offset)
     return attribute(effects, event, event.args[0], event.args[1])
 
 
 def _getitem(effects: Effects, event: Event) -> Any:
     return item(effects, event, *event.args[:2]) if len(event.args) > 1 else None
-
-
-def _import(effects: Effects, event: Event) -> Any:
-    name = event.args[0] if event.args else None
-    if not isinstance(name, str):
-        effects.note("import.unresolved", event.offset, "an import's name is computed while loading")
-        return Unresolved("import", event.offset)
-    whole = event.known != "builtins.__import__" or any(event.args[3:4])
-    return effects.global_(event.offset, name if whole else name.partition(".")[0], "", event.known)
-
-
-def _dotted(effects: Effects, event: Event) -> Any:
-    """``"os.system"`` or ``"os:system"`` -> the object of that name."""
-    path = event.args[0] if event.args else None
-    if not isinstance(path, str):
-        return None
-    module, _, name = path.partition(":") if ":" in path else path.rpartition(".")
-    return effects.global_(event.offset, module or name, name if module else "", event.known)
-
-
-def _type(effects: Effects, event: Event) -> Any:
-    """The serialisers' own names for types: ``CodeType`` is of ``types``, ``slice`` of ``builtins``."""
-    if not event.args or not isinstance(event.args[0], str):
-        return None
-    name = event.args[0]
-    return effects.global_(event.offset, "types" if name.endswith("Type") else "builtins", name, event.known)
 
 
 def _again(effects: Effects, event: Event, callee: Any, args: Any, kwargs: Any = None) -> Any:
@@ -159,7 +145,7 @@ def _same(position: int) -> Rule:
 
     def rule(_effects: Effects, event: Event) -> Any:
         found = event.args[position] if len(event.args) > position else None
-        return found if type(found) in (Global, Event) else None
+        return found if type(found) in (Global, Event) and Dict not in map(type, event.args) else None
 
     return rule
 
@@ -171,7 +157,8 @@ def _map(effects: Effects, event: Event) -> Any:
     """map, filter, starmap: lazy, but a sequence type beside them is all it takes to run them."""
     if len(event.args) < 2:
         return None
-    callee, *columns = event.args
+    callee = event.args[0]
+    columns = [column[::2] if type(column) is Dict else column for column in event.args[1:]]
     if all(isinstance(column, (list, tuple, str)) for column in columns):
         for row in list(zip(*columns, strict=False))[:_SPREAD]:
             _again(effects, event, callee, row[0] if event.known == "itertools.starmap" else row)
@@ -184,7 +171,7 @@ def _reduce(effects: Effects, event: Event) -> Any:
     if len(event.args) < 2 or not isinstance(event.args[1], (list, tuple)):
         return None
     callee, items, *first = event.args
-    values = [*first, *items][:_SPREAD]
+    values = [*first, *(items[::2] if type(items) is Dict else items)][:_SPREAD]
     result = values[0] if values else None
     for value in values[1:]:
         result = effects.resolve(_again(effects, event, callee, (result, value)))
@@ -276,18 +263,6 @@ RULES: dict[str, Rule] = {
     "builtins.dict.pop": _getitem,
     "builtins.list.__getitem__": _getitem,
     "builtins.tuple.__getitem__": _getitem,
-    "builtins.__import__": _import,
-    "importlib.import_module": _import,
-    "importlib.__import__": _import,
-    "importlib._bootstrap._gcd_import": _import,
-    "importlib._bootstrap.__import__": _import,
-    "cloudpickle.subimport": _import,
-    "dill._import_module": _import,
-    "pydoc.locate": _dotted,
-    "pkgutil.resolve_name": _dotted,
-    "torch._utils._import_dotted_name": _dotted,
-    "cloudpickle._builtin_type": _type,
-    "dill._load_type": _type,
     "builtins.apply": _apply,
     "operator.call": _operator_call,
     "operator.__call__": _operator_call,
@@ -326,6 +301,7 @@ RULES: dict[str, Rule] = {
     "builtins.setattr": _setattr,
     "builtins.type.__setattr__": _setattr,
     "builtins.object.__setattr__": _setattr,
+    **importing.RULES,
     **nesting.RULES,
     **computation.RULES,
 }
@@ -347,7 +323,7 @@ APPLIED: dict[str, Rule] = {
 """Callables made by a call -> the rule for calling what was made."""
 
 
-REACHING = frozenset((_type, _CAST, _UNION, _getattr, _getitem, _attrgetter, _itemgetter))
+REACHING = frozenset((importing.type_, _CAST, _UNION, _getattr, _getitem, _attrgetter, _itemgetter))
 """Rules whose result is an object reached by name."""
 
 
@@ -383,6 +359,7 @@ def written(effects: Effects, target: Any, event: Event) -> None:
     partial = type(target) is Event and target.known == "functools.partial"
     if partial and type(state) is tuple and len(state) > 1 and isinstance(state[1], (tuple, list)):
         target.args = (state[0], *state[1])
+        target.kwargs = Dict(*(part for part in state[2:3] if type(part) is Dict))
     if type(target) is not Global:
         return
     parts = state if type(state) is tuple else (state,)
