@@ -7,6 +7,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeAlias
 
@@ -25,6 +26,7 @@ _FEW_BYTES = 32 << 20
 """What this process has scanned before others would have started."""
 
 _Batch: TypeAlias = tuple[str, ...]
+_Pending: TypeAlias = "deque[tuple[_Batch, Future[tuple[FileReport, ...]]]]"
 _Scanner: TypeAlias = Callable[[_Batch], tuple[FileReport, ...]]
 
 
@@ -49,10 +51,15 @@ def scan_all(
         return
     waiting = deque(_batches(sized, jobs))
     if executor is not None:
-        yield from _through(executor, waiting, scanner, _AHEAD)
+        pending: _Pending = deque()
+        try:
+            yield from _through(executor, waiting, scanner, pending, _AHEAD)
+        finally:
+            for _, future in pending:
+                future.cancel()
     while waiting:  # a pool that broke is of no more use: the next one goes on
         with _pool(min(jobs, len(waiting))) as pool:
-            yield from _through(pool, waiting, scanner, 2 * jobs + 2)
+            yield from _through(pool, waiting, scanner, deque(), 2 * jobs + 2)
 
 
 def scan_batch(paths: _Batch, *, policy: Policy, digest: bool = True) -> tuple[FileReport, ...]:
@@ -103,13 +110,19 @@ def _batches(sized: Iterable[tuple[str, int]], jobs: int) -> Iterator[_Batch]:
         yield tuple(batch)
 
 
-def _pool(jobs: int) -> Executor:
+@contextmanager
+def _pool(jobs: int) -> Iterator[Executor]:
     """Processes that come up with the model loaded, and that Ctrl-C ends without a word."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
     context = multiprocessing.get_context(_start_method(multiprocessing.get_all_start_methods()))
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin)
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin)
+    try:
+        yield pool
+    finally:
+        # Cancelled one by one, tasks make a pool that breaks at the same time print a traceback (InvalidStateError).
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _start_method(known: Sequence[str]) -> str:
@@ -126,34 +139,31 @@ def _begin() -> None:
     classifier()
 
 
-def _through(executor: Executor, waiting: deque[_Batch], scanner: _Scanner, ahead: int) -> Iterator[FileReport]:
-    """The reports on what it takes from ``waiting``, which is not all where the executor breaks."""
-    pending: deque[tuple[_Batch, Future[tuple[FileReport, ...]]]] = deque()
+def _through(
+    executor: Executor, waiting: deque[_Batch], scanner: _Scanner, pending: _Pending, ahead: int
+) -> Iterator[FileReport]:
+    """The reports on what it moves from ``waiting`` over ``pending``, which is not all where the executor breaks."""
     broken = False
-    try:
-        while pending or (waiting and not broken):
-            while waiting and not broken and len(pending) < ahead:
-                try:
-                    pending.append((waiting[0], executor.submit(scanner, waiting[0])))
-                except BrokenExecutor:
-                    broken = True
-                else:
-                    waiting.popleft()
-            if not pending:
-                return
-            batch, future = pending.popleft()
+    while pending or (waiting and not broken):
+        while waiting and not broken and len(pending) < ahead:
             try:
-                yield from future.result()
-            except GateError:
-                raise
+                pending.append((waiting[0], executor.submit(scanner, waiting[0])))
             except BrokenExecutor:
                 broken = True
-                yield from _alone(batch, scanner)
-            except Exception:  # noqa: BLE001 - whatever an executor says of a task that it gives up
-                yield from _one_by_one(executor, batch, scanner)
-    finally:
-        for _, future in pending:
-            future.cancel()
+            else:
+                waiting.popleft()
+        if not pending:
+            return
+        batch, future = pending.popleft()
+        try:
+            yield from future.result()
+        except GateError:
+            raise
+        except BrokenExecutor:
+            broken = True
+            yield from _alone(batch, scanner)
+        except Exception:  # noqa: BLE001 - whatever an executor says of a task that it gives up
+            yield from _one_by_one(executor, batch, scanner)
 
 
 def _alone(batch: _Batch, scanner: _Scanner) -> Iterator[FileReport]:
