@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from picklegate import settings
+from picklegate import Policy, scan_bytes, settings
 from picklegate.cli import main
 from picklegate.errors import PolicyError
 from picklegate.report import Verdict
@@ -22,6 +22,8 @@ WHOLE = f"""
 block_from = "malicious"
 on_block = "quarantine"
 quarantine = "kept"
+[scores]
+malicious = 0.95
 [limits]
 max_opcodes = 1000
 [[allow.imports]]
@@ -80,6 +82,7 @@ def test_a_file_says_it_all(place: Path) -> None:
     assert found.policy.block_from == Verdict.MALICIOUS
     assert found.policy.on_block == "quarantine"
     assert found.policy.limits.max_opcodes == 1000
+    assert (found.policy.suspicious_score, found.policy.malicious_score) == (None, 0.95)
     assert found.policy.allow_imports == ("ours.models.Net",)
     assert found.policy.allow_digests == (DIGEST,)
     assert found.quarantine == place / "kept"
@@ -88,7 +91,7 @@ def test_a_file_says_it_all(place: Path) -> None:
     assert path == place / "picklegate.toml"
     assert words == (
         f"it blocks only from MALICIOUS on, it allows 1 import (ours.models.Net), it allows 1 digest ({DIGEST}), "
-        f"it keeps blocked files in {place / 'kept'}"
+        f"it calls malicious only what scores 0.95 or more, it keeps blocked files in {place / 'kept'}"
     )
 
 
@@ -151,6 +154,8 @@ def test_a_named_file_holds_alone(place: Path) -> None:
         pytest.param('[[allow.digests]]\nsha256 = "AB"\nreason = "x"', "allow_digests", "is no SHA-256", id="digest"),
         pytest.param("[limits]\nmax_opcode = 1", "limits.max_opcode", "did you mean max_opcodes?", id="limit"),
         pytest.param("[limits]\nmax_opcodes = -1", "limits.max_opcodes", "above 0", id="negative-limit"),
+        pytest.param("scores.suspicious = 2", "suspicious_score", "at most 1", id="score"),
+        pytest.param("scores.high = 0.5", "scores.high", "known are suspicious", id="unknown-score"),
         pytest.param("quarantine = 1", "quarantine", "path of a directory", id="quarantine"),
     ],
 )  # fmt: skip
@@ -219,3 +224,21 @@ def test_a_baseline_that_is_none_is_told(
     (place / "evil.pkl").write_bytes(SYSTEM)
     assert run("scan", place / "evil.pkl", "--baseline", place / "report.json") == 2
     assert "is no JSON report of picklegate" in capsys.readouterr().err
+
+
+def test_scores_of_the_policy_hold_in_the_place_of_the_models() -> None:
+    """A call is suspicious or malicious from the policy's scores on, and the file's verdict follows."""
+    data = b"cunheard.of\nthing\n(S'rm -rf x'\ntR."
+    score = scan_bytes(data).score
+    assert 0.01 < score < 0.99
+
+    def verdict(suspicious: float, malicious: float) -> Verdict:
+        policy = Policy(suspicious_score=suspicious, malicious_score=malicious)
+        return scan_bytes(data, policy=policy).verdict
+
+    assert verdict(score + 0.005, score + 0.005) == Verdict.CLEAN
+    assert verdict(score, score + 0.005) == Verdict.SUSPICIOUS
+    assert verdict(score, score) == Verdict.MALICIOUS
+    for wrong in (0, 1.1, True, "0.5"):
+        with pytest.raises(PolicyError, match="suspicious_score"):
+            Policy(suspicious_score=wrong)  # type: ignore[arg-type]

@@ -27,13 +27,16 @@ class Policy:
     ``allow_imports`` are dotted names as the report spells them; ``allow_digests`` are
     hexadecimal SHA-256 digests of whole files. With ``on_block``, a download that is blocked raises BlockedError
     and keeps nothing; ``"quarantine"`` raises and keeps what had arrived out of reach; ``"skip"`` leaves the
-    blocked files of a snapshot out of it, with a warning. Raises PolicyError for an option that is wrong.
+    blocked files of a snapshot out of it, with a warning. A score from ``suspicious_score`` on is SUSPICIOUS, from
+    ``malicious_score`` on MALICIOUS; None leaves that to the model. Raises PolicyError for an option that is wrong.
     """
 
     block_from: Verdict = Verdict.SUSPICIOUS
     allow_imports: tuple[str, ...] = ()
     allow_digests: tuple[str, ...] = ()
     on_block: OnBlock = "raise"
+    suspicious_score: float | None = None
+    malicious_score: float | None = None
     limits: Limits = field(default=DEFAULT)
 
     def __post_init__(self) -> None:
@@ -42,6 +45,10 @@ class Policy:
             raise PolicyError("block_from: must be Verdict.SUSPICIOUS, UNSCANNABLE or MALICIOUS")
         if self.on_block not in get_args(OnBlock):
             raise PolicyError("on_block: must be 'raise', 'quarantine' or 'skip'")
+        for option in ("suspicious_score", "malicious_score"):
+            score = getattr(self, option)
+            if score is not None and (type(score) not in (int, float) or not 0 < score <= 1):
+                raise PolicyError(f"{option}: must be a number above 0 and at most 1")
         for option in ("allow_imports", "allow_digests"):
             value = getattr(self, option)
             if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
@@ -82,8 +89,10 @@ def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None
     inert = not found.imports and not features.foreign_persistent(found)
     scored.sort(key=lambda item: -item[0])
     if not inert:
-        flagged = [item for item in scored[:_MOST_FINDINGS] if item[0] >= classifier().review]
-        findings.extend(_scored(name, *item, classifier()) for item in flagged)
+        review = classifier().review if policy.suspicious_score is None else policy.suspicious_score
+        block = classifier().block if policy.malicious_score is None else policy.malicious_score
+        flagged = [item for item in scored[:_MOST_FINDINGS] if item[0] >= min(review, block)]
+        findings.extend(_scored(name, *item, classifier(), block) for item in flagged)
     verdict = max((finding.verdict for finding in findings), default=Verdict.CLEAN)
     shown = sorted(scored[:_MOST_CALLS], key=lambda item: item[1].offset)
     return StreamReport(
@@ -247,11 +256,13 @@ def _executing_imports(name: str, found: Trace, allowed: frozenset[str]) -> list
     ]
 
 
-def _scored(name: str, score: float, event: Event, vector: tuple[float, ...], model: Classifier) -> Finding:
+def _scored(
+    name: str, score: float, event: Event, vector: tuple[float, ...], model: Classifier, block: float
+) -> Finding:
     """The finding of an event that the model holds for hostile, with what moved its score most."""
     parts = tuple((feature, round(weight, 4)) for feature, weight in model.contributions(vector)[:4] if weight > 0.05)
     moved = ", ".join(f"{feature.replace('_', ' ')} +{weight:.1f}" for feature, weight in parts)
-    verdict = Verdict.MALICIOUS if score >= model.block else Verdict.SUSPICIOUS
+    verdict = Verdict.MALICIOUS if score >= block else Verdict.SUSPICIOUS
     action = "writes state into" if event.kind == "state" else "calls"
     message = f"loading {action} {_spelled(event)}: score {math.floor(score * 1000) / 1000:.3f} ({moved})"
     return Finding(

@@ -30,7 +30,9 @@ NAME = "picklegate.toml"
 _SHARED = "pyproject.toml"
 _LEVELS = {verdict.name.lower(): verdict for verdict in Verdict if verdict > Verdict.CLEAN}
 _ACTIONS = ("raise", "quarantine", "skip")
-_KEYS = ("block_from", "on_block", "quarantine", "allow", "limits")
+_KEYS = ("block_from", "on_block", "quarantine", "scores", "allow", "limits")
+_SCORES = {"suspicious": "suspicious_score", "malicious": "malicious_score"}
+"""Keys of the table of scores -> the policy's options."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +123,7 @@ def _laid_over(before: Settings, path: Path, table: Mapping[str, Any]) -> Settin
     imports = tuple(file.allowed(allow, "imports", "name"))
     digests = tuple(file.allowed(allow, "digests", "sha256"))
     limits = file.limits(table, before.policy.limits)
+    scores = {_SCORES[key]: value for key, value in file.table(table, "scores", tuple(_SCORES)).items()}
     place = file.path(table, "quarantine") if "quarantine" in table else None
     after = replace(
         before,
@@ -137,6 +140,7 @@ def _laid_over(before: Settings, path: Path, table: Mapping[str, Any]) -> Settin
             allow_imports=tuple(item.what for item in after.imports if not item.expired),
             allow_digests=tuple(item.what for item in after.digests if not item.expired),
             limits=limits,
+            **scores,
         )
     except PolicyError as error:
         raise PolicyError(f"{path}: {error}") from error
@@ -154,6 +158,10 @@ def _laxer(
         if names:
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             yield f"it allows {len(names)} {noun}{'' if len(names) == 1 else 's'} ({shown})"
+    for word, option in _SCORES.items():
+        score = getattr(policy, option)
+        if score is not None and score > (getattr(before.policy, option) or 0.0):
+            yield f"it calls {word} only what scores {score:g} or more"
     if policy.on_block == "skip" != before.policy.on_block:
         yield "it leaves blocked files out instead of failing"
     if place is not None:

@@ -191,6 +191,8 @@ def _judge(policy: Policy, claimed: bool) -> str:  # noqa: FBT001 (one of the ke
         claimed,
         asdict(policy.limits),
         sorted(policy.allow_imports),
+        policy.suspicious_score,
+        policy.malicious_score,
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 

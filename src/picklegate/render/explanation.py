@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from picklegate.classifier import classifier
 from picklegate.explain import Explanation, Step, Told
 from picklegate.render import text
 from picklegate.render.escape import escape
@@ -49,8 +48,7 @@ def _stream(told: Told, *, listing: bool) -> Iterator[str]:
     if report.decided_by == "inert":
         yield f"  {_INERT}"
     elif report.verdict == Verdict.CLEAN:
-        review = classifier().review
-        yield f"  No rule applies to it, and no call reaches the score of {review:g} from which one is suspicious."
+        yield "  No rule applies to it, and no call's score is high enough to be suspicious."
     if told.steps:
         yield "  Loading it would"
         yield from _steps(told.steps)

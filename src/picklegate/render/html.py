@@ -15,7 +15,7 @@ from importlib import resources
 from string import Template
 
 from picklegate import __version__
-from picklegate.classifier import classifier
+from picklegate.classifier import version
 from picklegate.render import text
 from picklegate.render.chart import bar, chart
 from picklegate.render.escape import escape
@@ -60,7 +60,7 @@ def render(
         script=script,
         script_hash=_digest(script),
         version=__version__,
-        model=_text(classifier().version),
+        model=_text(version()),
         headline=_headline(number, len(blocked)),
         subject=_text(subject),
         tiles="".join(_tile(name, count) for name, count in number.items()),

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from picklegate import __version__
-from picklegate.classifier import classifier
+from picklegate.classifier import version
 from picklegate.render.escape import escape
 from picklegate.render.rules import Rule, rules
 from picklegate.report import FileReport, Finding, StreamReport, Verdict
@@ -36,7 +36,7 @@ def render(reports: Sequence[FileReport], *, complete: bool = True) -> str:
                 "semanticVersion": __version__,
                 "rules": [_rule(code) for code in codes],
             },
-            "extensions": [{"name": "picklegate model", "version": classifier().version}],
+            "extensions": [{"name": "picklegate model", "version": version()}],
         },
         "invocations": [{"executionSuccessful": complete}],
         "artifacts": [_artifact(report) for report in blocked],
