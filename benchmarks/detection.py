@@ -10,15 +10,17 @@ import random
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
 import detection_baselines
+import detection_evasion
 import detection_injection
+import detection_peers
 import detection_report
-from detection_files import Item, Outcome, benign_items, hostile_items, of_corpus, outcomes
+from detection_files import Item, Outcome, benign_items, hostile_items, of_corpus, of_written, outcomes
 from detection_folds import Fold, folds
 from picklegate.training import corpus, dataset
 
@@ -36,9 +38,20 @@ class Size:
     benign: int = 1500
     overwriting: int = 800
     injected: int = 120
+    rewritten: int = 120
+    peers: int = 300
 
 
-QUICK = Size(trained_hostile=600, trained_benign=400, hostile=400, benign=200, overwriting=100, injected=20)
+QUICK = Size(
+    trained_hostile=600,
+    trained_benign=400,
+    hostile=400,
+    benign=200,
+    overwriting=100,
+    injected=20,
+    rewritten=8,
+    peers=4,
+)
 
 
 @click.command()
@@ -50,9 +63,19 @@ QUICK = Size(trained_hostile=600, trained_benign=400, hostile=400, benign=200, o
 @click.option(
     "--cache", type=click.Path(path_type=Path, file_okay=False), help="Where rows and folds are kept between runs."
 )
+@click.option("--peers", "environments", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Folder with the other scanners' environments (speed.py makes them).")  # fmt: skip
 @click.option("--processes", default=2, show_default=True, help="Processes that scan.")
 @click.option("--quick", is_flag=True, help="Draw few samples: for trying the command out.")
-def main(root: Path, seed: int, output: Path, cache: Path | None, processes: int, quick: bool) -> None:  # noqa: FBT001
+def main(
+    root: Path,
+    seed: int,
+    output: Path,
+    cache: Path | None,
+    environments: Path | None,
+    processes: int,
+    quick: bool,  # noqa: FBT001
+) -> None:
     """Write the tables of docs/results.md."""
     size = QUICK if quick else Size()
     cache = cache or Path(tempfile.gettempdir()) / "picklegate-detection"
@@ -73,15 +96,35 @@ def main(root: Path, seed: int, output: Path, cache: Path | None, processes: int
         *benign_items(size.benign, seed + 1000),
     ]
     generated = outcomes(drawn, judges, processes)
-    overwriting = outcomes(hostile_items(size.overwriting, seed + 2000, (), ("known",)), judges, processes)
+    overwritten = hostile_items(size.overwriting, seed + 2000, (), ("known",))
+    overwriting = outcomes(overwritten, judges, processes)
+    step("files of libraries")
+    written = outcomes(list(of_written()), judges, processes)
+    step("rewritten files")
+    rewritten = list(detection_evasion.items(size.rewritten, seed + 4000))
+    evaded = outcomes(rewritten, judges, processes)
     step("injected files")
     moved = injections(real, streams, judges, processes, seed, size.injected)
     step("the paper's models")
     counted = [result for result in real if result.item.label != "suspicious"]
     everything_moved = [result for _, group in moved for result in group if result.item.family != "alone"]
     baselines = detection_baselines.report(counted, generated, everything_moved, root / "hub_opcode_counts.csv", seed)
+    beside = ""
+    if environments is not None:
+        step("the other scanners")
+        groups = {
+            "hostile files": [result for result in real if result.item.label == "malicious"],
+            "honest files": [result for result in real if result.item.label == "benign"],
+            "gadgets of unseen packages": _whole(generated, drawn)[: size.peers],
+            "overwritten callables": _whole(overwriting, overwritten)[: size.peers],
+            "rewritten files": _whole(evaded, rewritten)[:: max(1, len(rewritten) // size.peers)],
+        }
+        beside = detection_peers.report(groups, environments, cache)
     text = detection_report.report(
         real=real,
+        written=written,
+        evaded=detection_evasion.report(evaded),
+        beside=beside,
         generated=generated,
         overwriting=overwriting,
         injected=detection_injection.report(moved),
@@ -90,6 +133,11 @@ def main(root: Path, seed: int, output: Path, cache: Path | None, processes: int
     )
     put(output, text)
     step(f"{output} is written")
+
+
+def _whole(found: list[Outcome], items: list[Item]) -> list[Outcome]:
+    """The outcomes, their items with their bytes."""
+    return [replace(result, item=item) for result, item in zip(found, items, strict=True)]
 
 
 def carriers(real: list[Outcome]) -> list[bytes]:

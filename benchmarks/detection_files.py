@@ -17,11 +17,12 @@ from unittest import mock
 from detection_folds import Fold, Judge
 from picklegate import containers, features
 from picklegate.containers import walk
+from picklegate.given import arguments_of
 from picklegate.pickles import Buffer, Event, Trace, trace
 from picklegate.policy import Policy
 from picklegate.report import FileReport, Verdict
 from picklegate.scan import scan_bytes
-from picklegate.training import benign, corpus, fit, hostile
+from picklegate.training import benign, corpus, dataset, fit, hostile
 from picklegate.training.carriers import Sample
 
 FRAMEWORKS = (
@@ -89,6 +90,20 @@ def of_corpus(root: Path) -> Iterator[Item]:
             fold=fit.fold_of(f"{0 if honest else 1} {group}"),
             container=entry.container,
             path=str(entry.path),
+        )
+
+
+def of_written() -> Iterator[Item]:
+    """The files that real libraries wrote, in the folds that training puts each library in."""
+    for name, data in dataset.written():
+        library = name.partition("/")[0]
+        yield Item(
+            name=name,
+            label="benign",
+            unit=library,
+            fold=fit.fold_of(f"0 written {library}"),
+            container=Path(name).suffix,
+            data=data,
         )
 
 
@@ -200,7 +215,7 @@ def breaks_rule(event: Event, names: features.Vocabulary) -> bool:
     """The two-line rule: a dangerous-looking string goes to a callee that takes none in any benign project."""
     if names.text_callees.get(features.callee(event)):
         return False
-    described = features.description(event, features.arguments(event))
+    described = features.description(event, arguments_of(event))
     return any(described[index] for index in _DANGEROUS)
 
 

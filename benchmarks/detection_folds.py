@@ -20,7 +20,7 @@ import numpy as np
 import picklegate
 from picklegate import features, policy
 from picklegate.classifier import SCHEMA, Classifier, from_json
-from picklegate.training import corpus, dataset, fit, hostile
+from picklegate.training import corpus, dataset, fit, hostile, lists
 from picklegate.training.__main__ import dataset_of
 
 
@@ -77,40 +77,34 @@ def folds(root: Path, cache: Path, *, seed: int, hostile_count: int, benign_coun
 def fit_folds(material: fit.Material, seed: int) -> list[Fold]:
     """One model a fold, and thresholds from the scores that the other folds' rows have out of theirs."""
     rows = material.rows
-    labels = np.array([row.label for row in rows])
-    number_of: Any = np.array([fold_of_row(row) for row in rows])
     scores = np.zeros(len(rows))
     vectors: Any = np.zeros((len(rows), len(features.FEATURES)), dtype=np.float32)
-    fitted = []
-    for number in range(fit.FOLDS):
-        inside, outside = (np.flatnonzero(where).tolist() for where in (number_of != number, number_of == number))
-        seen = [rows[i] for i in inside]
-        names = fit.names_of(
-            seen,
-            [entry for entry in material.hub if fit.fold_of(fit.hub_group(entry.repo)) != number],
-            [gadget for gadget in material.gadgets if fit.fold_of(gadget.package) != number],
-        )
-        booster = fit.train(fit.matrix(seen, names), labels[inside], fit.weights(seen), seed)
-        vectors[outside] = fit.matrix([rows[i] for i in outside], names)
-        scores[outside] = fit.margins(booster, vectors[outside])
-        fitted.append((json.loads(bytes(booster.save_raw("json"))), names.vocabulary().to_dict()))
+    fitted = list(fit.fitted_folds(material, seed))
+    for one in fitted:
+        vectors[one.places], scores[one.places] = one.vectors, one.margins
     made = []
-    for number, (model, vocabulary) in enumerate(fitted):
-        others = np.flatnonzero(number_of != number).tolist()
+    for one in fitted:
+        others = np.setdiff1d(np.arange(len(rows)), one.places)
         levels = fit.thresholds([rows[i] for i in others], (scores[others], vectors[others]))
-        made.append(Fold(model=model, names=vocabulary, offsets={kind: -level for kind, level in levels.items()}))
+        made.append(
+            Fold(
+                model=json.loads(bytes(one.booster.save_raw("json"))),
+                names=one.names.vocabulary().to_dict(),
+                offsets={kind: -level for kind, level in levels.items()},
+            )
+        )
     return made
-
-
-def fold_of_row(row: dataset.Row) -> int:
-    """The fold in which a row is judged."""
-    return fit.fold_of(fit.hub_group(row.group) if row.source == "hub" else row.group)
 
 
 def _material(root: Path, stored: Path, seed: int, hostile_count: int, benign_count: int) -> fit.Material:
     if stored.is_file():
         rows = [_row(item) for item in json.loads(stored.read_text("utf-8"))]
-        return fit.Material(rows=rows, hub=corpus.read_hub_imports(root), gadgets=hostile.read_gadgets())
+        return fit.Material(
+            rows=rows,
+            hub=corpus.read_hub_imports(root),
+            gadgets=hostile.read_gadgets(),
+            constructors=lists.rows("constructors.tsv"),
+        )
     material = dataset_of(root, seed, hostile_count, benign_count)
     stored.write_text(json.dumps([asdict(row) for row in material.rows]), "utf-8")
     return material
@@ -129,7 +123,8 @@ def _key(root: Path, *settings: object) -> str:
         for path in (home / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     )
-    top = [home / name for name in ("features.py", "literals.py", "callees.py", "classifier.py", "limits.py")]
+    names = ("features.py", "given.py", "literals.py", "callees.py", "classifier.py", "limits.py")
+    top = [home / name for name in names]
     digest = hashlib.sha256(repr((*settings, str(root))).encode())
     for path in (root / "manifest.csv", root / "hub_imports.csv", *top, *sources):
         digest.update(path.read_bytes())

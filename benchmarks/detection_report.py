@@ -36,7 +36,10 @@ def report(
     real: Sequence[Outcome],
     generated: Sequence[Outcome],
     overwriting: Sequence[Outcome],
+    written: Sequence[Outcome],
     injected: str,
+    evaded: str,
+    beside: str,
     baselines: str,
     seed: int,
 ) -> str:
@@ -44,8 +47,10 @@ def report(
     honest, bad, between = (_labelled(real, label) for label in ("benign", "malicious", "suspicious"))
     made = _labelled(generated, "malicious")
     plain = _labelled(generated, "benign")
+    beside = f"## Beside other scanners\n\n{beside}" if beside else ""
     parts = (
         _INTRODUCTION.format(seed=seed),
+        beside,
         "## Real files",
         _real(honest, bad),
         "### Honest files that are blocked",
@@ -59,6 +64,12 @@ def report(
         "## Real honest files by framework and container",
         _groups(honest, lambda result: result.framework, "framework"),
         _groups(honest, lambda result: result.item.container, "container"),
+        "### joblib files",
+        _joblib([*honest, *bad], made),
+        "## Honest files that widely used libraries write",
+        _WRITTEN,
+        _groups(written, lambda result: result.item.unit, "library"),
+        _listed(written, lambda result: result.gate or result.model),
         "## Gadgets of packages that no training saw",
         _families(made),
         "Generated honest files, at the same thresholds:",
@@ -69,10 +80,33 @@ def report(
         _overwriting(overwriting),
         "## Injection and padding",
         injected,
+        "## One call, written in many ways",
+        evaded,
         "## The paper's models on opcode frequencies",
         baselines,
     )
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in parts if part)
+
+
+_WRITTEN = """\
+Checkpoints, arguments, whole modules and fitted models, written by the libraries themselves or made to their names and
+states where they cannot be installed (`benchmarks/make_benign.py`). No model that judges a library's files was trained
+on any of them."""
+
+
+def _joblib(real: Sequence[Outcome], made: Sequence[Outcome]) -> str:
+    """Files in joblib's own format, by label, source and compression."""
+    groups: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
+    for source, found in (("real", real), ("generated", made)):
+        for result in found:
+            if result.item.container.startswith("joblib"):
+                honest = "honest" if result.item.label == "benign" else "hostile"
+                groups[f"{source}, {honest}", result.item.container].append(result)
+    lines = [
+        (title, container, *(files(group, test) for _, test in TESTS[:2]), str(sum(found.unread for found in group)))
+        for (title, container), group in sorted(groups.items())
+    ]
+    return table(("files", "container", "model alone blocks", "gate blocks", "not read to the end"), lines)
 
 
 def _labelled(found: Sequence[Outcome], label: str) -> list[Outcome]:

@@ -12,6 +12,7 @@ import atheris
 
 with atheris.instrument_imports(include=["picklegate"]):
     from picklegate import containers, features, pickles
+    from picklegate.given import arguments_of
     from picklegate.limits import Limits
 
 LIMITS = Limits(
@@ -31,7 +32,7 @@ def one_input(data: bytes) -> None:
     contents = containers.read(io.BytesIO(data), name="model.pkl", limits=LIMITS)
     for trace in (found, *(stream.trace for stream in contents.streams)):
         for event in trace.events:
-            features.description(event, features.arguments(event))
+            features.description(event, arguments_of(event))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,11 @@ import zoneinfo
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import benign_estimators
+import benign_imitated_objects
+import benign_imitations
+import benign_torch
+
 Make = Callable[[random.Random], Iterator[tuple[str, Any]]]
 """Yields (name, object)."""
 
@@ -227,20 +232,27 @@ LIBRARIES: dict[str, Make] = {
     "torch": torch,
     "cloudpickle": by_value("cloudpickle"),
     "dill": by_value("dill"),
+    **benign_torch.LIBRARIES,
+    **benign_estimators.LIBRARIES,
+    **benign_imitations.LIBRARIES,
+    **benign_imitated_objects.LIBRARIES,
 }
 
 
 def saved(library: str, title: str, made: Any) -> Iterator[tuple[str, bytes]]:
     """The files for one object: each protocol, and the library's own format where it has one."""
+    if isinstance(made, bytes):
+        yield title, made
+        return
     if isinstance(made, _Written):
         yield f"{title}.pkl", made.data
         return
     for protocol in (0, 2, 4, 5):
         try:
             data = pickle.dumps(made, protocol)
-        except TypeError:  # classes with slots need protocol 2
+        except (TypeError, AttributeError, pickle.PicklingError):  # not every object has every protocol
             continue
-        yield f"{title}.p{protocol}.pkl", data
+        yield f"{title.removesuffix('.pkl')}.p{protocol}.pkl", data
     if library == "torch":
         module = importlib.import_module("torch")
         for zipped in (True, False):

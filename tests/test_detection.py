@@ -116,7 +116,7 @@ def test_folds_do_not_know_their_own_names(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(fit, "ROUNDS", 1)
     rows = [_row(f"{number % 2} {number}", f"lib{number}.load", number % 2) for number in range(60)]
     folds = detection_folds.fit_folds(fit.Material(rows=rows, hub=(), gadgets=()), seed=1)
-    honest = {row.known: detection_folds.fold_of_row(row) for row in rows if row.label == 0}
+    honest = {row.known: fit.fold_of_row(row) for row in rows if row.label == 0}
     for number, fold in enumerate(folds):
         assert set(fold.names["callees"]) == {known for known, home in honest.items() if home != number}
 

@@ -17,7 +17,7 @@ import pytest
 import oracle
 from hostile import BENIGN, HOSTILE
 from hostile_opcodes import OPCODE_TRICKS
-from picklegate.training import benign, carriers, corpus, hostile, mining
+from picklegate.training import benign, carriers, corpus, hostile, hub_files, mining
 from picklegate.training.arguments import Arguments
 from picklegate.training.assembler import assemble, assemble_value
 from picklegate.training.families import FAMILIES
@@ -180,7 +180,7 @@ def test_hub_pickles_are_rebuilt_from_their_imports() -> None:
     row = corpus.HubRow(
         repo="org/name", file="x.bin", imports=(("pkg.models", "Net"), ("torch", "device")), persistent=True
     )
-    samples = list(benign.rebuild_hub([row] * 6, random.Random(1)))
+    samples = list(hub_files.rebuild_hub([row] * 6, random.Random(1)))
     asked = _asked([_stream(sample) for sample in samples if sample.container in {"raw", "torch_zip", "joblib_zlib"}])
     assert asked
     assert all({("pkg.models", "Net"), ("torch", "device")} <= pairs for pairs in asked)

@@ -26,6 +26,7 @@ EXECUTION = r"""
     | torch\.(_dynamo|_inductor|distributed|testing)\.\w.*(\.run_cmd|\.exec|\.eval|_exec\w*)
     | numpy\.testing\.(_private\.utils|utils)\.(runstring|rundocs|measure) | numpy\.testing\.(runstring|rundocs|measure)
     | dill\._eval_repr | dill\.source\.(importable|_importable|getimportable)
+    | torch\.hub\.(load|_load_local|_get_cache_or_reload)
     | test\.support\.script_helper\.\w+ | uuid\._get_command_stdout | dataclasses\._create_fn | typing\.(get_type_hints|_eval_type|ForwardRef\._evaluate)
     | numpy\.f2py\.crackfortran\.(myeval|_eval_\w+|param_eval) | platform\.popen
     | pydoc\.(pipepager|tempfilepager|locate|safeimport|ttypager|help) | webbrowser\.(GenericBrowser|BackgroundBrowser)\b.*
@@ -42,7 +43,7 @@ MADE = frozenset((
 REFLECTIVE = frozenset((
     "builtins.getattr", "builtins.setattr", "builtins.delattr", "builtins.hasattr", "builtins.vars", "builtins.globals",
     "builtins.locals", "builtins.__import__", "builtins.apply", "builtins.map", "builtins.filter", "builtins.reduce",
-    "builtins.type", "builtins.object.__getattribute__", "builtins.type.__getattribute__",
+    "builtins.type", "types.PartialType", "builtins.object.__getattribute__", "builtins.type.__getattribute__",
     "functools.partial", "functools.reduce", "functools.partialmethod", "operator.attrgetter", "operator.methodcaller",
     "operator.itemgetter", "operator.getitem", "operator.call", "importlib.import_module", "importlib.__import__",
     "importlib.reload", "itertools.starmap", "itertools.imap", "itertools.accumulate", "types.MethodType", "sys.modules", "dill._get_attr",
@@ -62,12 +63,19 @@ _SERIALISERS = r"""
         |dtypemeta|typing_tuple|typemap)|load_type|get_attr|import_module|setitems)
     | copyreg\.(_reconstructor|__newobj__|__newobj_ex__)
     | joblib\.numpy_pickle(_compat)?\.(NumpyArrayWrapper|NDArrayWrapper|ZNDArrayWrapper)
-    | torch\._utils\._rebuild_\w+ | torch\.jit\._pickle\.\w+ | torch\.storage\._load_from_bytes | torch\._tensor\._rebuild_from_type(_v2)?
+    | torch\._utils\._rebuild_\w+ | torch\.(serialization\.)?_get_layout | torch\.jit\._pickle\.\w+ | torch\.storage\._load_from_bytes | torch\._tensor\._rebuild_from_type(_v2)?
     | numpy\.(ndarray|dtype) | numpy\._?core\.(multiarray\.(_reconstruct|scalar|_frombuffer)|numeric\._frombuffer|_internal\._reconstruct)
     | types\.(CodeType|FunctionType|LambdaType|CellType|MethodType|SliceType|ClassMethodType|PartialType)
     | numpy\.random\.(_pickle\.)?__\w+_ctor | numpy\.ma\.core\._mareconstruct
     """
 _CODE_MAKERS = r"types\.(CodeType|FunctionType|LambdaType|CellType)|(cloudpickle|dill)\.(_\w+|subimport)"
+
+_TEXT_TAKERS = r"""
+    torch\.(serialization\.)?_get_layout | torch\._utils\._rebuild_\w*from_numpy | torch\.jit\._pickle\.restore_type_tag
+    | torch\._tensor\._rebuild_from_type(_v2)? | numpy\.dtype | numpy\._?core\.(numeric|multiarray)\._frombuffer
+    | numpy\.random\.(_pickle\.)?__\w+_ctor | copyreg\.\w+ | joblib\.\w.*
+    """
+"""Helpers of serialisers that are given texts by design; the others make arrays and tensors of numbers."""
 
 REACHING = frozenset("""
     exec eval execfile compile __import__ import_module __builtins__ builtins globals __subclasses__ __globals__ importlib runpy
@@ -158,6 +166,11 @@ def is_builtin_error(known: str) -> bool:
 def serialises(known: str) -> bool:
     """Whether the callable belongs to a serialiser's closed set of helpers."""
     return re.fullmatch(_SERIALISERS, known, re.VERBOSE) is not None
+
+
+def takes_text(known: str) -> bool:
+    """Whether a text among its arguments is ordinary, for a serialiser's helper or a constructor of plain data."""
+    return constructs_data(known) or makes_code(known) or re.fullmatch(_TEXT_TAKERS, known, re.VERBOSE) is not None
 
 
 @lru_cache(maxsize=8192)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import pkgutil
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from picklegate import trained
 from picklegate.errors import ModelDataError
 from picklegate.features import FEATURES
 
@@ -102,21 +100,28 @@ def sigmoid(margin: float) -> float:
     return 1 / (1 + math.exp(-max(-60.0, min(60.0, margin))))
 
 
-KINDS = ("state", "serialiser", "known", "unknown")
-"""The kinds of event that scores are calibrated by: a state write, or by its callee."""
+KINDS = ("maker", "state", "serialiser", "known", "standard", "unknown")
+"""The kinds of event that scores are calibrated by, decided in this order."""
 
 _STATE = FEATURES.index("state")
+_MAKER = FEATURES.index("makes_code")
+_REFLECTIVE = FEATURES.index("reflective")
 _SERIALISER = FEATURES.index("serialiser")
+_STANDARD = FEATURES.index("standard_library")
 _PROJECTS = FEATURES.index("callee_projects")
 
 
 def kind(vector: Sequence[float]) -> str:
     """The kind of the event that ``vector`` describes."""
+    if vector[_SERIALISER] and (vector[_MAKER] or vector[_REFLECTIVE]):
+        return "maker"
     if vector[_STATE]:
         return "state"
     if vector[_SERIALISER]:
         return "serialiser"
-    return "known" if vector[_PROJECTS] else "unknown"
+    if vector[_PROJECTS]:
+        return "known"
+    return "standard" if vector[_STANDARD] else "unknown"
 
 
 def from_json(model: Mapping[str, Any], card: Mapping[str, Any]) -> Classifier:
@@ -149,18 +154,5 @@ def version() -> str:
 
 @lru_cache(maxsize=1)
 def classifier() -> Classifier:
-    """The model that ships; raises ModelDataError where it is missing or was altered."""
-    try:
-        card = json.loads(_data("card.json"))
-        for name, digest in card["sha256"].items():
-            if hashlib.sha256(_data(name)).hexdigest() != digest:
-                raise ModelDataError(f"data/{name} is not what its card says: install picklegate again")
-        model = json.loads(_data("model.json"))
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelDataError("the model cannot be read: install picklegate again") from error
-    return from_json(model, card)
-
-
-def _data(name: str) -> bytes:
-    """The content of a file that ships beside the code."""
-    return pkgutil.get_data("picklegate", f"data/{name}") or b""
+    """The model in use; raises ModelDataError where it is missing or was altered."""
+    return from_json(trained.part("model.json"), trained.card())

@@ -7,18 +7,17 @@ adds beside an event can change its vector.
 
 from __future__ import annotations
 
-import json
 import math
-import pkgutil
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from picklegate import callees, literals
+from picklegate import callees, literals, trained
 from picklegate.errors import ModelDataError
-from picklegate.pickles import Dict, Event, Global, Persistent, Set, Trace, Unresolved, trace
+from picklegate.given import Contents
+from picklegate.pickles import Event, Global, Import, Persistent, Trace, canonical, trace
 from picklegate.pickles.code import MAKERS, facts_of_arguments, facts_of_marshal
 
 REPUTATION: tuple[str, ...] = (
@@ -41,14 +40,17 @@ DESCRIPTION: tuple[str, ...] = (
         "class_like",
         "reflective",
         "serialiser",
+        "makes_code",
         "unresolved",
         "detour",
     ),
     *("state", "construction", "on_global", "result_called", "made_function_called"),
     *("argument_count", "no_arguments", "texts", "longest_text", "sentences", "words_only"),
-    *("code", "shell", "url", "path", "encoded", "dotted", "special_methods"),
-    *("bytes_count", "longest_bytes", "entropy", "nested_pickle", "nested_imports", "code_object", "code_names"),
-    *("imported_arguments", "function_arguments", "executing_arguments", "result_arguments", "unresolved_arguments"),
+    *("code", "shell", "url", "path", "encoded", "dotted", "special_methods", "symbols"),
+    *("bytes_count", "longest_bytes", "entropy", "nested_pickle", "nested_imports", "nested_execution"),
+    *("machine_code", "code_object", "code_names"),
+    *("imported_arguments", "function_arguments", "foreign_functions", "standard_functions", "executing_arguments"),
+    *("result_arguments", "unresolved_arguments"),
 )
 """What the event itself shows."""
 
@@ -61,6 +63,7 @@ FALLING = frozenset(REPUTATION[:4])
 RISING = frozenset(
     (
         *("name_weight", "name_worst", "unresolved", "code", "shell", "url", "encoded", "nested_imports"),
+        *("nested_execution", "machine_code", "standard_functions"),
         *("executing_arguments", "special_methods", "made_function_called", "code_object", "code_names", "on_global"),
     )
 )
@@ -77,6 +80,8 @@ _MANY_TEXTS = 12
 """Texts in one state from which on a single sign of a command says nothing."""
 _CORPUS = 100
 """Texts in one object from which on they are a collection, in which anything occurs."""
+_STRONG = 3
+"""Signs of code or of a command that tell even in a collection that is handed to a call."""
 _WORD_LIST = 50
 """Texts in one state from which on they are a vocabulary, in which anything occurs."""
 _MOST_TEXTS = 20_000
@@ -111,81 +116,13 @@ class Vocabulary:
         try:
             return cls(**{name: data[name] for name in cls.__slots__})
         except KeyError as error:
-            raise ModelDataError(f"data/vocabulary.json lacks {error}") from error
+            raise ModelDataError(f"vocabulary.json lacks {error}") from error
 
 
 @lru_cache(maxsize=1)
 def vocabulary() -> Vocabulary:
-    """The vocabulary that ships with the model; raises ModelDataError where it cannot be read."""
-    try:
-        return Vocabulary.from_dict(json.loads(pkgutil.get_data("picklegate", "data/vocabulary.json") or b""))
-    except (OSError, ValueError) as error:
-        raise ModelDataError("data/vocabulary.json cannot be read: install picklegate again") from error
-
-
-@dataclass(slots=True)
-class Contents:
-    """The texts, bytes and objects in a value; ``results`` and ``unresolved`` are counts.
-
-    ``carried`` are bytes that the callee makes code of, or that are judged as a stream of their own.
-    """
-
-    texts: dict[str, None] = field(default_factory=dict)
-    blobs: list[bytes] = field(default_factory=list)
-    globals: list[Global] = field(default_factory=list)
-    results: int = 0
-    unresolved: int = 0
-    carried: list[bytes] = field(default_factory=list)
-
-    def add(self, value: Any) -> None:
-        """Take in ``value`` and what it holds."""
-        pending = [value]
-        seen: set[int] = set()
-        while pending:
-            item = pending.pop()
-            kind = type(item)
-            if kind in _NUMBERS:
-                continue
-            if kind in _CONTAINERS:
-                if id(item) not in seen:
-                    seen.add(id(item))
-                    pending.extend(item)
-            elif isinstance(item, str):
-                if "\0" in item:
-                    # Neither source code nor a command can hold a NUL: these are bytes as Python 2 wrote them.
-                    self.blobs.append(item.encode("latin-1", "replace"))
-                else:
-                    self.texts[item] = None
-            elif isinstance(item, bytes):
-                self.blobs.append(item)
-            elif kind is Global:
-                self.globals.append(item)
-            elif kind is Event:
-                self.results += 1
-            elif kind is Unresolved:
-                self.unresolved += 1
-
-
-_NUMBERS = frozenset((int, float, bool, type(None)))
-_CONTAINERS = frozenset((tuple, list, Dict, Set))
-
-
-def contents(value: Any) -> Contents:
-    """What lies in ``value``, at any depth."""
-    found = Contents()
-    found.add(value)
-    return found
-
-
-def arguments(event: Event) -> Contents:
-    """The contents of the event's arguments, without names inside code objects."""
-    found = contents((event.args, event.kwargs))
-    makes_code = callees.makes_code(event.known)
-    if makes_code or callees.is_builtin_error(event.known):
-        found.texts.clear()
-    if makes_code or event.known in callees.CARRIERS:
-        found.blobs, found.carried = [], found.blobs
-    return found
+    """The vocabulary of the model in use; raises ModelDataError where it is missing or was altered."""
+    return Vocabulary.from_dict(trained.part("vocabulary.json"))
 
 
 @lru_cache(maxsize=8192)
@@ -196,9 +133,10 @@ def reputation(known: str, names: Vocabulary) -> tuple[float, ...]:
     weights = [] if closed else [names.weights.get(word, 0.0) for word in tokens(last)]
     module_weights = [] if closed or owner == "__main__" else [names.weights.get(word, 0.0) for word in tokens(owner)]
     least = _CLOSED_SET if closed else 0
+    least_text = _CLOSED_SET if closed and callees.takes_text(known) else 0
     return (
         _log(max(least, names.callees.get(known, 0))),
-        _log(max(least, names.text_callees.get(known, 0))),
+        _log(max(least_text, names.text_callees.get(known, 0))),
         _log(max(least, names.modules.get(owner, 0))),
         _log(max(least, names.roots.get(known.partition(".")[0], 0))),
         sum(weights),
@@ -208,13 +146,20 @@ def reputation(known: str, names: Vocabulary) -> tuple[float, ...]:
 
 
 def callee(event: Event) -> str:
-    """The canonical name by which the event's callee is known, empty where it is unresolved."""
-    return event.known if event.name != "unresolved" else ""
+    """The canonical name by which the event's callee is known, empty where it is unresolved.
+
+    An instance that the stream constructs is called by its class's name, and so is the helper with which Cython
+    makes instances of one of its classes.
+    """
+    if event.name != "unresolved":
+        return event.known.replace("__pyx_unpickle_", "")
+    made = event.callee
+    return made.known if isinstance(made, Event) and made.kind == "construct" else ""
 
 
 @lru_cache(maxsize=8192)
 def _named(known: str) -> tuple[float, ...]:
-    """What a callee's canonical name shows by itself: the features from standard_library to serialiser."""
+    """What a callee's canonical name shows by itself: the features from standard_library to makes_code."""
     parts = known.split(".")
     return (
         parts[0] in callees.STANDARD,
@@ -224,16 +169,19 @@ def _named(known: str) -> tuple[float, ...]:
         _class_like(known),
         known in callees.REFLECTIVE,
         callees.serialises(known),
+        callees.makes_code(known),
     )
 
 
 def description(event: Event, given: Contents) -> tuple[float, ...]:
     """The features DESCRIPTION of ``event``, whose arguments hold ``given``."""
     made = event.callee if event.name == "unresolved" and isinstance(event.callee, Event) else None
+    functions = [item for item in given.globals if not _is_type(item.known)]
+    root = callee(event).partition(".")[0]
     values: tuple[float, ...] = (
         *_named(callee(event)),
-        event.name == "unresolved",
-        bool(event.via),
+        not callee(event),
+        bool(event.via) and event.name != "unresolved",
         event.kind == "state",
         event.kind == "construct",
         event.kind == "state" and isinstance(event.callee, Global),
@@ -241,10 +189,12 @@ def description(event: Event, given: Contents) -> tuple[float, ...]:
         made is not None and made.known in callees.MADE,
         min(len(event.args) + len(event.kwargs) // 2, 20),
         not event.args and not event.kwargs,
-        *(_texts(event, list(given.texts)) if given.texts else _NO_TEXTS),
+        *_texts(event, given),
         *_blobs(event, given),
         min(len(given.globals), 20),
-        min(sum(not _is_type(item.known) for item in given.globals), 20),
+        min(len(functions), 20),
+        min(sum(item.known.partition(".")[0] != root for item in functions), 20),
+        min(sum(_standard(item.known) for item in functions), 20),
         min(sum(callees.executes(item.known) for item in given.globals), 5),
         min(given.results, 20),
         min(given.unresolved, 20),
@@ -252,32 +202,42 @@ def description(event: Event, given: Contents) -> tuple[float, ...]:
     return tuple(map(float, values))
 
 
-_NO_TEXTS = (0.0,) * 11
+_NO_TEXTS = (0.0,) * 12
 
 
-def _texts(event: Event, texts: list[str]) -> tuple[float, ...]:
-    """What the texts given to an event show: the features from texts to special_methods."""
+def _texts(event: Event, given: Contents) -> tuple[float, ...]:
+    """What the texts given to an event show: the features from texts to symbols."""
+    texts = list(given.texts)
+    held = [text for value in (*texts[:_MOST_BLOBS], *given.blobs[:_MOST_BLOBS]) for text in literals.inside(value)]
+    if not texts and not held:
+        return _NO_TEXTS
     if len(texts) > _MOST_TEXTS:
         texts = sorted(texts, key=len)[-_MOST_TEXTS:]
     looks = [literals.look(text) for text in texts]
-    most = literals.Look(*map(max, zip(*looks, strict=True)))
-    if event.kind != "call" and len(texts) > _CORPUS:
-        most = most._replace(code=0, url=0)
+    counted, direct = looks, event.kind == "call" and not callees.serialises(callee(event))
+    if len(texts) > _CORPUS:
+        strong = [look for look in looks if direct and (look.code >= _STRONG or look.shell >= _STRONG)]
+        counted = [*strong, *(literals.look(item) for item in event.args if direct and isinstance(item, str))]
+    most = literals.Look(*map(max, zip(literals.NOTHING, *looks, strict=True)))
+    most = most._replace(symbols=max((look.symbols for look in counted), default=0))
+    told = literals.Look(*map(max, zip(literals.NOTHING, *counted, *map(literals.look, held), strict=True)))
+    most = most._replace(code=told.code, url=told.url)
     if callees.constructs_data(callee(event)):
         # Paths, addresses and dotted names are what such constructors are for.
         most = most._replace(url=0, path=0, dotted=0)
     return (
         _log(len(texts)),
-        _log(max(map(len, texts))),
+        _log(max(map(len, texts), default=0)),
         any(not look.word for look in looks),
-        all(look.word for look in looks),
+        bool(looks) and all(look.word for look in looks),
         most.code,
-        _shell(event, texts, looks),
+        max(_shell(event, texts, counted), *(literals.look(text).shell for text in held), 0),
         most.url,
         most.path,
         most.encoded if event.kind != "state" or len(texts) <= _WORD_LIST else 0,
         most.dotted,
         most.special,
+        most.symbols,
     )
 
 
@@ -292,6 +252,8 @@ def _blobs(event: Event, given: Contents) -> tuple[float, ...]:
         round(literals.entropy(longest), 1),
         len(nested) > 0,
         min(max((len(inner.imports) for inner in nested), default=0), 20),
+        min(max((sum(map(_executes, inner.imports)) for inner in nested), default=0), 5),
+        any(map(literals.machine_code, (*blobs, *given.carried))),
         any(facts_of_marshal(blob) for blob in blobs[:_MOST_BLOBS]),
         min(len(reaching_names(event, given)), 10),
     )
@@ -329,8 +291,6 @@ def _class_like(known: str) -> bool:
 def _shell(event: Event, texts: Sequence[str], looks: Sequence[literals.Look]) -> int:
     """Signs of a command; words count only in a short argument vector, for a long list of words is data."""
     signs = max((look.shell for look in looks if not look.word), default=0)
-    if event.kind != "call" and len(texts) > _CORPUS:
-        return 0
     if event.kind == "state" and len(texts) > _MANY_TEXTS:
         return signs if signs > 1 else 0
     if 0 < len(texts) <= _VECTOR:
@@ -344,10 +304,21 @@ def _shell(event: Event, texts: Sequence[str], looks: Sequence[literals.Look]) -
 @lru_cache(maxsize=64)
 def _nested(blob: bytes) -> Trace | None:
     """The pickle that some bytes are, where they look like one."""
-    if len(blob) < 4 or blob[0] != 0x80 or not 2 <= blob[1] <= 5:
+    if len(blob) < 4 or not (blob[0] in b"c(" or (blob[0] == 0x80 and 2 <= blob[1] <= 5)):
         return None
     inner = trace(blob, depth=1)
+    if blob[0] != 0x80:
+        return inner if inner.stopped and inner.imports else None
     return inner if inner.stopped or inner.imports else None
+
+
+def _executes(found: Import) -> bool:
+    return callees.executes(canonical(found.module, found.name))
+
+
+def _standard(known: str) -> bool:
+    """Whether a function is one of the standard library's own, and makes no plain data."""
+    return known.partition(".")[0] in callees.STANDARD and not callees.constructs_data(known)
 
 
 def foreign_persistent(found: Trace) -> tuple[Persistent, ...]:

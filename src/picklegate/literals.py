@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import bz2
+import lzma
 import math
 import re
 import string
+import zlib
 from collections import Counter
+from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class _Sign(NamedTuple):
@@ -99,6 +105,7 @@ _SPECIAL = re.compile(
 _LONG = 4096
 _TELLING = 3
 """Of the signs of a command, the first that also count in a text of more than _LONG characters."""
+_SYMBOLS = frozenset("()[]{}<>=;|&$*+%!`'\"\\@^~?#")
 _HEX = frozenset(string.hexdigits)
 _DIGEST = 64
 """Hexadecimal digits up to which a text is more likely a digest than encoded bytes."""
@@ -115,9 +122,10 @@ class Look(NamedTuple):
     dotted: int
     word: int
     special: int
+    symbols: int
 
 
-NOTHING = Look(0, 0, 0, 0, 0, 0, 0, 0)
+NOTHING = Look(0, 0, 0, 0, 0, 0, 0, 0, 0)
 _DULL = NOTHING._replace(word=1)
 
 
@@ -127,10 +135,11 @@ def look(text: str) -> Look:
     if len(text) < 2:
         return _DULL
     plain = text.isidentifier()
+    symbols = 0 if plain else len(_SYMBOLS.intersection(text))
     signs = _SHELL if len(text) < _LONG else _SHELL[:_TELLING]
     shell = sum(sign.shows(text) for sign in signs)
     if plain:
-        return Look(0, shell, 0, 0, _encoded(text), 0, 1, int(_SPECIAL.fullmatch(text) is not None))
+        return Look(0, shell, 0, 0, _encoded(text), 0, 1, int(_SPECIAL.fullmatch(text) is not None), symbols)
     return Look(
         code=sum(sign.shows(text) for sign in _CODE),
         shell=shell,
@@ -140,6 +149,7 @@ def look(text: str) -> Look:
         dotted=int(_DOTTED.fullmatch(text) is not None),
         word=int(_WORD.fullmatch(text) is not None),
         special=0,
+        symbols=symbols,
     )
 
 
@@ -161,3 +171,63 @@ def entropy(data: bytes) -> float:
     sample = data[:4096]
     total = len(sample)
     return -sum(n / total * math.log2(n / total) for n in Counter(sample).values()) if total else 0.0
+
+
+_MOST_INSIDE = 1 << 16
+"""Bytes that are unpacked of one text or blob."""
+_LEAST_INSIDE = 12
+"""Characters from which on bytes count as a text."""
+_MOST_WRAPPINGS = 3
+_UNPACKERS: dict[bytes, Callable[[], Any]] = {
+    b"\x78\x01": zlib.decompressobj,
+    b"\x78\x5e": zlib.decompressobj,
+    b"\x78\x9c": zlib.decompressobj,
+    b"\x78\xda": zlib.decompressobj,
+    b"\x1f\x8b": lambda: zlib.decompressobj(31),
+    b"BZ": bz2.BZ2Decompressor,
+    b"\xfd7": lzma.LZMADecompressor,
+}
+"""What unpacks bytes, by the first two of them."""
+
+
+@lru_cache(maxsize=1024)
+def inside(value: str | bytes, wrappings: int = 0) -> tuple[str, ...]:
+    """The texts that bytes are, or that bytes or a text hold compressed, in base64 or in hexadecimal."""
+    if isinstance(value, str):
+        run = _ENCODED.search(value) if _encoded(value) else None
+        data = _decoded(run[0]) if run is not None else b""
+        return inside(data, wrappings + 1) if data and wrappings < _MOST_WRAPPINGS else ()
+    unpacker = _UNPACKERS.get(value[:2])
+    if unpacker is not None and wrappings < _MOST_WRAPPINGS:
+        try:
+            return inside(unpacker().decompress(value, _MOST_INSIDE), wrappings + 1)
+        except (zlib.error, OSError, lzma.LZMAError, EOFError):
+            return ()
+    try:
+        text = value[:_MOST_INSIDE].decode("utf-8")
+    except UnicodeDecodeError:
+        return ()
+    if len(text) < _LEAST_INSIDE or not text.translate(_BLANK).isprintable():
+        return ()
+    return (text, *inside(text, wrappings + 1))
+
+
+_BLANK = str.maketrans("\t\n\r", "   ")
+
+
+def _decoded(run: str) -> bytes:
+    """What a run of base64 or hexadecimal digits stands for, empty where it is neither."""
+    try:
+        if run.startswith("\\x"):
+            return bytes.fromhex(run.replace("\\x", " "))
+        if _HEX.issuperset(run) and len(run) % 2 == 0:
+            return bytes.fromhex(run)
+        digits = run.rstrip("=")
+        return base64.b64decode(digits + "=" * (-len(digits) % 4), b"-_" if "-" in run or "_" in run else None)
+    except (ValueError, binascii.Error):
+        return b""
+
+
+def machine_code(data: bytes) -> bool:
+    """Whether bytes begin as an executable, a library, an archive of code or a script does."""
+    return data.startswith((b"\x7fELF", b"MZ\x90", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"#!/", b"#! /"))

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from picklegate import callees, features
+from picklegate import callees, features, novelty
 from picklegate.classifier import Classifier, classifier
 from picklegate.errors import PolicyError
+from picklegate.given import Contents, arguments_of, contents_of
 from picklegate.limits import DEFAULT, Clock, Limits
 from picklegate.pickles import Cut, Dict, Event, Fault, Global, Persistent, Set, Trace, Unresolved, canonical
 from picklegate.report import Call, FileReport, Finding, StreamReport, Verdict
@@ -76,7 +77,7 @@ def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None
                 )
             )
             break
-        given = features.arguments(event)
+        given = arguments_of(event)
         if event.name in allowed or event.known in allowed:
             scored.append((0.0, event, ()))
             continue
@@ -100,10 +101,16 @@ def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None
         verdict=verdict,
         score=scored[0][0] if scored else 0.0,
         decided_by=_decided_by(findings, verdict, inert=inert),
+        novelty=_novelty(found),
         imports=tuple((item.module, item.name) for item in found.imports),
         calls=tuple(_call(event, score) for score, event, _ in shown),
         findings=tuple(sorted(findings, key=lambda finding: -finding.verdict)[:_MOST_FINDINGS]),
     )
+
+
+def _novelty(found: Trace) -> float | None:
+    described = novelty.shape(found)
+    return novelty.forest().novelty(described) if described else None
 
 
 def _decided_by(findings: list[Finding], verdict: Verdict, *, inert: bool) -> str:
@@ -171,7 +178,7 @@ def _plants(event: Event) -> bool:
     )
 
 
-def _proofs(name: str, event: Event, given: features.Contents) -> list[Finding]:
+def _proofs(name: str, event: Event, given: Contents) -> list[Finding]:
     """The findings that no score is needed for."""
 
     def finding(code: str, verdict: Verdict, message: str) -> list[Finding]:
@@ -192,7 +199,7 @@ def _proofs(name: str, event: Event, given: features.Contents) -> list[Finding]:
                 "state.on-global", Verdict.SUSPICIOUS, f"loading writes into {event.name}, which other code uses"
             )
         return []
-    if event.name == "unresolved":
+    if not features.callee(event):
         maker = event.callee.known if isinstance(event.callee, Event) else ""
         if maker in callees.MADE:
             return finding(
@@ -225,9 +232,9 @@ def _made_methods(name: str, found: Trace) -> list[Finding]:
     """Instances of a class that the stream itself brings, with methods that loading runs and that reach outside."""
     made = [event for event in found.events if event.kind == "construct" and event.name.endswith("()")]
     bodies = (event for event in found.events if event.known in _CLASS_BODIES and event.kind == "call")
-    if not made or all(_RUN_ON_LOAD.isdisjoint(features.contents(event.args).texts) for event in bodies):
+    if not made or all(_RUN_ON_LOAD.isdisjoint(contents_of(event.args).texts) for event in bodies):
         return []
-    if not any(features.reaching_names(event, features.arguments(event)) for event in found.events):
+    if not any(features.reaching_names(event, arguments_of(event)) for event in found.events):
         return []
     message = "loading runs a method of a class that the stream itself makes"
     return [

@@ -134,7 +134,8 @@ class StreamReport:
 
     ``decided_by`` is ``"model"``, ``"inert"``, ``"execution"``, ``"rule"`` or ``"fault"``.
     ``imports`` are (module, name) pairs in the order of first use. ``disassembly`` are the opcodes around the
-    worst finding's, where the verdict is above CLEAN and the bytes were at hand.
+    worst finding's, where the verdict is above CLEAN and the bytes were at hand. ``novelty`` is the share of honest
+    streams whose opcodes are less unusual, in [0, 1], None where the bytes were not at hand; no verdict depends on it.
     """
 
     name: str
@@ -145,6 +146,7 @@ class StreamReport:
     calls: tuple[Call, ...] = ()
     findings: tuple[Finding, ...] = ()
     disassembly: tuple[Instruction, ...] = ()
+    novelty: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -157,6 +159,7 @@ class StreamReport:
             "calls": [call.to_dict() for call in self.calls],
             "findings": [finding.to_dict() for finding in self.findings],
             "disassembly": [instruction.to_dict() for instruction in self.disassembly],
+            "novelty": None if self.novelty is None else round(self.novelty, 3),
         }
 
     @classmethod
@@ -171,6 +174,7 @@ class StreamReport:
             calls=tuple(map(Call.from_dict, data["calls"])),
             findings=tuple(map(Finding.from_dict, data["findings"])),
             disassembly=tuple(map(Instruction.from_dict, data["disassembly"])),
+            novelty=data["novelty"],
         )
 
 

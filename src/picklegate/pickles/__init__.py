@@ -1,5 +1,6 @@
 """Bytes -> Trace: what loading a pickle stream would import, call and write, without doing it."""
 
+from picklegate.pickles.counting import opcode_counts
 from picklegate.pickles.effects import Inline
 from picklegate.pickles.names import canonical
 from picklegate.pickles.opcodes import Buffer, Cut
@@ -21,5 +22,6 @@ __all__ = [
     "Trace",
     "Unresolved",
     "canonical",
+    "opcode_counts",
     "trace",
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 import click
 
-from picklegate.training import corpus, dataset, fit, hostile
+from picklegate.trained import VARIABLE
+from picklegate.training import corpus, dataset, fit, hostile, lists
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -17,45 +19,72 @@ def main() -> None:
 
 
 @main.command("fit")
-@click.option("--corpus", "root", type=click.Path(path_type=Path), default=corpus.DEFAULT_ROOT, show_default=True,
-              help="Folder with manifest.csv and hub_imports.csv.")  # fmt: skip
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=DATA,
-    help="Where model, vocabulary and card go.",
-)
+@click.option("--corpus", "root", type=click.Path(path_type=Path),
+              help="Folder with manifest.csv and hub_imports.csv; the project's own if none is given.")  # fmt: skip
+@click.option("--benign", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Folder of your honest files; each folder in it is a project of its own.")  # fmt: skip
+@click.option("--malicious", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Folder of your hostile files; each folder in it is a family of like ones.")  # fmt: skip
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), default=DATA,
+              help="Where model, vocabulary and card go. [default: the package's own]")  # fmt: skip
 @click.option("--seed", default=1, show_default=True, help="Seed of the generated samples and of the trees.")
-@click.option("--hostile", "hostile_count", default=8000, show_default=True, help="Hostile samples to generate.")
-@click.option("--benign", "benign_count", default=5000, show_default=True, help="Benign samples to generate.")
-def fit_command(root: Path, output: Path, seed: int, hostile_count: int, benign_count: int) -> None:
+@click.option("--generated-hostile", default=8000, show_default=True, help="Hostile samples to generate.")
+@click.option("--generated-benign", default=6000, show_default=True, help="Benign samples to generate.")
+def fit_command(
+    root: Path | None,
+    benign: Path | None,
+    malicious: Path | None,
+    output: Path,
+    seed: int,
+    generated_hostile: int,
+    generated_benign: int,
+) -> None:
     """Fit, calibrate and write the model; takes some minutes on two cores."""
+    if root is None and benign is None and malicious is None:
+        root = corpus.DEFAULT_ROOT
     try:
-        material = dataset_of(root, seed, hostile_count, benign_count)
+        material = dataset_of(root, seed, generated_hostile, generated_benign, benign=benign, malicious=malicious)
     except OSError as error:
         raise click.ClickException(str(error)) from error
     output.mkdir(parents=True, exist_ok=True)
     card = fit.write(material, output, seed)
-    click.echo(f"model {card['version']} written to {output}", err=True)
+    click.echo(f"model {card['version']} written to {output}; {VARIABLE}={output} puts it to use", err=True)
 
 
-def dataset_of(root: Path, seed: int, hostile_count: int, benign_count: int) -> fit.Material:
-    """Everything that the model is made of, from the corpus at ``root`` and from generated samples."""
-    carriers = [
-        row.read()
-        for row in corpus.read_manifest(root)
-        if row.label == "benign" and row.container == "raw" and row.size < dataset.LARGEST_CARRIER
-    ][:: dataset.CARRIER_STEP]
+def dataset_of(
+    root: Path | None,
+    seed: int,
+    hostile_count: int,
+    benign_count: int,
+    *,
+    benign: Path | None = None,
+    malicious: Path | None = None,
+) -> fit.Material:
+    """Everything that the model is made of: the corpus at ``root``, one's own files, and generated samples."""
+    honest = [row for row in corpus.read_manifest(root) if row.label == "benign"] if root else []
+    small = [row for row in honest if row.container == "raw" and row.size < dataset.LARGEST_CARRIER]
+    carriers = [row.read() for row in small][:: dataset.CARRIER_STEP]
     rows = [
-        *dataset.of_corpus(root),
-        *dataset.of_hub(root, seed),
+        *(dataset.of_corpus(root) if root else ()),
+        *(dataset.of_hub(root, seed) if root else ()),
+        *(dataset.of_folder(benign, "benign") if benign else ()),
+        *(dataset.of_folder(malicious, "malicious") if malicious else ()),
+        *dataset.of_written(),
         *dataset.of_hostile(hostile_count, seed, carriers),
         *dataset.of_benign(benign_count, seed),
     ]
+    own = [path for path in sorted(benign.rglob("*")) if path.is_file()] if benign else []
+    files = chain(
+        ((row.project, row.read()) for row in honest),
+        ((path.parent.name, path.read_bytes()) for path in own),
+        ((f"written {name.partition('/')[0]}", data) for name, data in dataset.written()),
+    )
     return fit.Material(
         rows=[row for row in rows if row.description],
-        hub=corpus.read_hub_imports(root),
+        hub=corpus.read_hub_imports(root) if root else (),
         gadgets=hostile.read_gadgets(),
+        constructors=lists.rows("constructors.tsv"),
+        shapes=tuple(dataset.shapes(files)),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from typing import TYPE_CHECKING
 
 from picklegate.training import harvested
@@ -15,9 +17,7 @@ from picklegate.training.tree import Build, Call, Extend, Fill, Name, New, Persi
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from picklegate.training.corpus import HubRow
+    from collections.abc import Callable, Iterator, Sequence
 
 _DTYPES = ("f4", "f8", "i8", "i4", "u1", "b1", "O8", "U12", "S5", "c16", "M8")
 
@@ -205,9 +205,25 @@ class Benign:
         for _ in range(rng.choice((0, 1, 1, 2))):
             name, text = self.named_text()
             state[name] = text
+        if rng.random() < 0.2:
+            state[self.key()] = self.handed()
         if extra is not None:
             state[self.key()] = extra
         return state
+
+    def handed(self) -> Tree:
+        """A class or a function as an attribute: an activation, a tokenizer, a metric."""
+        rng = self.rng
+        ways: tuple[Callable[[], Tree], ...] = (
+            self.cls,
+            lambda: Name(self.texts.module(self.package), self.texts.function()),
+            lambda: Name(self.texts.module(self.package), self.texts.function()),
+            lambda: Name(self.texts.module(self.texts.package()), self.texts.function()),
+            lambda: Name("builtins", rng.choice(("int", "float", "str", "len", "max", "sum", "list", "abs"))),
+            lambda: Name("torch.nn.functional", rng.choice(("relu", "gelu", "silu", "softmax", "cross_entropy"))),
+            lambda: Name("numpy", rng.choice(("mean", "sum", "float32", "int64", "log1p", "median"))),
+        )
+        return rng.choice(ways)()
 
     def instance(self, extra: Tree = None, depth: int = 0) -> Tree:
         """An object of a class nobody has seen, made the way Python makes objects."""
@@ -252,7 +268,10 @@ class Benign:
             lambda: ({self.key(): self.value(2) for _ in range(4)},),
             lambda: ([text.identifier() for _ in range(rng.randrange(1, 6))],),
             lambda: (self.array(), self.value(2)),
-            lambda: (rng.randbytes(rng.randrange(8, 300)),),
+            lambda: (self.data(),),
+            lambda: (self.data(),),
+            lambda: (self.cls(), self.data()),
+            lambda: (self.data(), self.value(2)),
             lambda: (text.short(), self.state()),
             lambda: (self.cls(), (), self.state()),
             lambda: tuple(self.value(2) for _ in range(rng.randrange(1, 6))),
@@ -263,6 +282,21 @@ class Benign:
         )
         made = Call(callee, rng.choice(ways)())
         return Build(made, self.state()) if rng.random() < 0.3 else made
+
+    def data(self) -> bytes:
+        """Bytes as objects keep them: packed numbers, settings as JSON, plain or compressed, and other pickles."""
+        rng = self.rng
+        keys = [self.key() for _ in range(rng.randrange(1, 9))]
+        settings = json.dumps({key: rng.choice((self.texts.short(), rng.randrange(99))) for key in keys})
+        draw = rng.random()
+        if draw < 0.45:
+            return rng.randbytes(rng.randrange(4, 600))
+        if draw < 0.6:
+            return settings.encode()
+        if draw < 0.75:
+            return zlib.compress(self.texts.document().encode() if rng.random() < 0.3 else settings.encode())
+        inner: Tree = self.value() if draw < 0.85 else self.instance(depth=2) if draw < 0.93 else self.standard()
+        return assemble(inner, Style(protocol=rng.choice((2, 4))), rng).data
 
     def member(self) -> Tree:
         """An enum member: the class called with its value, or fetched by getattr."""
@@ -329,50 +363,11 @@ def samples(rng: random.Random, *, count: int, containers: Sequence[str] = CONTA
             tree = benign.checkpoint()
         else:
             tree = [benign.object() for _ in range(rng.randrange(1, 7))]
-        yield _sample(tree, benign.package, "invented", containers, rng)
+        yield sample_of(tree, benign.package, "invented", containers, rng)
 
 
-def rebuild_hub(
-    rows: Iterable[HubRow], rng: random.Random, *, containers: Sequence[str] = CONTAINERS
-) -> Iterator[Sample]:
-    """Rebuild the pickle of each row from what it imports, guessing by the case of a name how it is used."""
-    for row in rows:
-        benign = Benign(rng)
-        items: list[Tree] = [benign.tensor() for _ in range(3)] if row.persistent else []
-        for module, name in row.imports:
-            if module == "torch" and name.endswith("Storage"):
-                items.append(
-                    PersistentId(("storage", Name(module, name), str(len(items)), "cpu", rng.randrange(1, 99)))
-                )
-            else:
-                made = _rebuilt(module, name, benign)
-                items += [made] if made is not None else []
-        keys = [f"{benign.key()}_{place}" for place in range(len(items))]
-        yield _sample(dict(zip(keys, items, strict=True)), row.repo, "hub", containers, rng)
-
-
-_OWN_SHAPE = {"_rebuild_tensor_v2", "_reconstruct", "ndarray", "dtype", "scalar", "encode", "_rebuild_parameter"}
-_ENUM_ENDINGS = ("Type", "Strategy", "Names", "Mode", "Level", "Status", "Kind", "Precision", "Backend")
-
-
-def _rebuilt(module: str, name: str, benign: Benign) -> Tree:
-    rng = benign.rng
-    if module.startswith("__torch__"):
-        return Build(New(Name(module, name)), {"training": False, "_is_full_backward_hook": None})
-    if name in _OWN_SHAPE or module in ("_codecs", "__builtin__", "builtins"):
-        return benign.array() if rng.random() < 0.5 else None
-    if name == "OrderedDict":
-        return benign.ordered()
-    if (module, name) in (("torch", "device"), ("torch", "Size")):
-        return Call(Name(module, name), ("cuda", 0) if name == "device" else ([3, 4],))
-    if name.endswith(_ENUM_ENDINGS):
-        return Call(Name(module, name), (benign.texts.member().lower(),))
-    if name[:1].isupper():
-        return Build(New(Name(module, name)), benign.state())
-    return Name(module, name)
-
-
-def _sample(tree: Tree, package: str, family: str, containers: Sequence[str], rng: random.Random) -> Sample:
+def sample_of(tree: Tree, package: str, family: str, containers: Sequence[str], rng: random.Random) -> Sample:
+    """The tree, written by an honest hand and put into a container."""
     style = random_style(rng)
     if style.name == "injector":
         style = Style(protocol=style.protocol)

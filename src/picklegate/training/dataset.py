@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import random
+import tarfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from importlib import resources
 from pathlib import Path
 
-from picklegate import callees, containers, features
+from picklegate import callees, containers, features, novelty
+from picklegate.given import arguments_of
 from picklegate.pickles import Event, Global, Trace, canonical, trace
-from picklegate.training import benign, corpus, hostile
+from picklegate.training import benign, corpus, hostile, hub_files
 from picklegate.training.carriers import Sample
 
 Description = tuple[float, ...]
@@ -52,34 +56,73 @@ def _rows(events: Iterable[Event], template: Row) -> Iterator[Row]:
     for event in events:
         if event.reached:
             continue
-        key = (features.callee(event), features.description(event, features.arguments(event)))
+        key = (features.callee(event), features.description(event, arguments_of(event)))
         if key not in seen:
             seen.add(key)
             yield replace(template, known=key[0], description=key[1])
 
 
-def of_corpus(root: Path) -> list[Row]:
+def of_corpus(root: Path) -> Iterator[Row]:
     """The rows of the real files, in their groups; each file has at least one row."""
     manifest = corpus.read_manifest(root)
-    rows: list[Row] = []
     for entry, group in zip(manifest, corpus.groups(manifest), strict=True):
-        if entry.label not in ("benign", "malicious"):
+        if entry.label in ("benign", "malicious"):
+            yield from _of_file(entry.read(), str(entry.path.relative_to(root)), entry.label, group)
+
+
+def of_folder(folder: Path, label: str) -> Iterator[Row]:
+    """The rows of one's own files, ``label`` being ``"benign"`` or ``"malicious"``; each subfolder is a group."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        group, _, rest = path.relative_to(folder).as_posix().partition("/")
+        yield from _of_file(path.read_bytes(), f"own {label} {group}/{rest}", label, f"own {group}")
+
+
+def _of_file(data: bytes, name: str, label: str, group: object) -> Iterator[Row]:
+    events = [event for one in traces(data) for event in one.events]
+    hostile_file = label == "malicious"
+    template = Row(
+        file=name,
+        group=f"{int(hostile_file)} {group}",
+        source="corpus",
+        family=label,
+        known="",
+        label=int(hostile_file),
+        description=(),
+    )
+    made = list(_rows(harmful(events) if hostile_file else events, template))
+    yield from made or [template]
+
+
+MOST_SHAPES = 6
+"""Files of one project whose shapes are looked at."""
+
+
+def shapes(files: Iterable[tuple[str, bytes]]) -> Iterator[novelty.Shape]:
+    """Of (project, content), the shape of each file's longest stream, of some files of each project."""
+    seen: Counter[str] = Counter()
+    for project, data in files:
+        seen[project] += 1
+        if seen[project] > MOST_SHAPES:
             continue
-        found = list(traces(entry.read()))
-        events = [event for one in found for event in one.events]
-        label = int(entry.label == "malicious")
-        template = Row(
-            file=str(entry.path.relative_to(root)),
-            group=f"{label} {group}",
-            source="corpus",
-            family=entry.label,
-            known="",
-            label=label,
-            description=(),
-        )
-        made = list(_rows(harmful(events) if label else events, template))
-        rows.extend(made or [template])
-    return rows
+        longest = max(traces(data), key=lambda found: found.opcodes, default=None)
+        if longest is not None and (shape := novelty.shape(longest)):
+            yield shape
+
+
+def written() -> Iterator[tuple[str, bytes]]:
+    """(library and name, content) of the files that real libraries wrote (benchmarks/make_benign.py)."""
+    packed = resources.files("picklegate.training").joinpath("data", "written.tar.xz").read_bytes()
+    with tarfile.open(fileobj=io.BytesIO(packed), mode="r:xz") as archive:
+        for member in archive.getmembers():
+            file = archive.extractfile(member)
+            yield member.name, file.read() if file else b""
+
+
+def of_written() -> Iterator[Row]:
+    """The rows of the files that real libraries wrote, a group for each library."""
+    for name, data in written():
+        rows = _of_file(data, f"written/{name}", "benign", f"written {name.partition('/')[0]}")
+        yield from (replace(row, source="written") for row in rows)
 
 
 def harmful(events: list[Event]) -> list[Event]:
@@ -130,13 +173,17 @@ def payload(sample: Sample) -> list[Event]:
 def telling(event: Event) -> bool:
     """Whether the event shows anything of what it does: bytes handed to a stranger may be anybody's data."""
     known = features.callee(event)
-    found = features.arguments(event)
-    opaque = bool(found.blobs) and not (found.texts or found.globals or found.results or found.unresolved)
-    return not (opaque and event.name != "unresolved" and known.partition(".")[0] not in callees.STANDARD)
+    found = arguments_of(event)
+    if not found.blobs or found.texts or found.globals or found.results or found.unresolved:
+        return True
+    if event.name == "unresolved" or known.partition(".")[0] in callees.STANDARD:
+        return True
+    shown = dict(zip(features.DESCRIPTION, features.description(event, found), strict=True))
+    return any(shown[name] for name in ("nested_imports", "machine_code", "code_object", "code", "shell", "url"))
 
 
 def _globals(event: Event) -> list[Global]:
-    return features.arguments(event).globals
+    return arguments_of(event).globals
 
 
 def _streams(data: bytes) -> Iterator[tuple[int, Trace]]:
@@ -156,7 +203,7 @@ def of_benign(count: int, seed: int) -> Iterator[Row]:
 
 def of_hub(root: Path, seed: int) -> Iterator[Row]:
     """The rows of files rebuilt from what pickles of the Hub import."""
-    return _of_samples(benign.rebuild_hub(corpus.read_hub_imports(root), random.Random(seed)), "hub")
+    return _of_samples(hub_files.rebuild_hub(corpus.read_hub_imports(root), random.Random(seed)), "hub")
 
 
 def _of_samples(samples: Iterable[Sample], name: str) -> Iterator[Row]:

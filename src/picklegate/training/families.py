@@ -174,7 +174,7 @@ def _known(gadget: Gadget, args: Arguments, rng: random.Random) -> Payload:
     del gadget
     row = rng.choice(rows("known.tsv"))
     module, name, shape = row["module"], row["name"], row["shape"]
-    kind = rng.choices(("source", "expr", "command", "marshal"), (8, 4, 5, 1))[0]
+    kind = rng.choices(("source", "expr", "command", "marshal"), (8, 4, 5, 2))[0]
     payload = _telling(kind, args)
     fillers: tuple[tuple[Tree, ...], ...] = ((), (0,), ("",), (None,), ((),), (rng.choice(words()),))
     shaped: dict[str, Tree] = {"list": [payload], "pair": [(rng.choice(words()), payload)], "dict": {payload: 1}}
@@ -222,7 +222,7 @@ def _beside(gadget: Gadget, args: Arguments, rng: random.Random) -> Payload:
             f"{rng.choice(words()).title()}",
         )
     )
-    kind = rng.choices(("source", "expr", "command", "argv", "blob", "marshal", "pickle"), (6, 4, 6, 3, 1, 1, 2))[0]
+    kind = rng.choices(("source", "expr", "command", "argv", "blob", "marshal", "pickle"), (6, 4, 6, 3, 2, 2, 3))[0]
     tree = Call(Name(module, name), (_telling(kind, args),))
     return Payload(tree=tree, module=module, name=name, package=module.split(".")[0], effect="exec", arguments=kind)
 
@@ -307,8 +307,8 @@ FAMILIES: dict[str, Family] = {
     "reflective": Family(make=_reflective, weight=18),
     "nested": Family(make=_nested, weight=8),
     "state": Family(make=_state, weight=7),
-    "known": Family(make=_known, weight=12),
-    "beside": Family(make=_beside, weight=7),
+    "known": Family(make=_known, weight=14),
+    "beside": Family(make=_beside, weight=9),
     "code": Family(make=_code, weight=5),
     "made": Family(make=_made, weight=5),
 }

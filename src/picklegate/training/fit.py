@@ -6,7 +6,7 @@ import hashlib
 import json
 import zlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ import xgboost
 
 from picklegate import features
 from picklegate.classifier import KINDS, SCHEMA, kind
+from picklegate.novelty import Shape
 from picklegate.pickles import canonical
+from picklegate.training import outliers
 from picklegate.training.corpus import HubRow
 from picklegate.training.dataset import Row
 from picklegate.training.hostile import Gadget
@@ -48,6 +50,21 @@ class Material:
     rows: Sequence[Row]
     hub: Sequence[HubRow]
     gadgets: Sequence[Gadget]
+    constructors: Sequence[Mapping[str, str]] = ()
+    shapes: Sequence[Shape] = ()
+
+    def without(self, fold: int) -> Names:
+        """The reputation of names as if the groups of the fold did not exist."""
+        return names_of(
+            [row for row in self.rows if fold_of_row(row) != fold],
+            [entry for entry in self.hub if fold_of(hub_group(entry.repo)) != fold],
+            [gadget for gadget in self.gadgets if fold_of(gadget.package) != fold],
+            [row for row in self.constructors if fold_of(row["package"]) != fold],
+        )
+
+
+REAL = ("corpus", "written")
+"""Sources of files that real programs wrote."""
 
 
 def fold_of(group: str) -> int:
@@ -55,16 +72,28 @@ def fold_of(group: str) -> int:
     return zlib.crc32(group.encode()) % FOLDS
 
 
-def names_of(rows: Sequence[Row], hub: Sequence[HubRow], gadgets: Sequence[Gadget]) -> Names:
-    """The reputation of names in the rows of honest files, on the Hub, and among harmful callables."""
+def fold_of_row(row: Row) -> int:
+    """The fold in which a row is judged."""
+    return fold_of(hub_group(row.group) if row.source == "hub" else row.group)
+
+
+def names_of(
+    rows: Sequence[Row],
+    hub: Sequence[HubRow],
+    gadgets: Sequence[Gadget],
+    constructors: Sequence[Mapping[str, str]] = (),
+) -> Names:
+    """The reputation of names in honest files, on the Hub, in ``__reduce__`` methods and among harmful callables."""
     names = Names()
     texts = features.DESCRIPTION.index("texts")
     for row in rows:
-        if row.label == 0 and row.source == "corpus" and row.known:
+        if row.label == 0 and row.source in REAL and row.known:
             names.benign(row.group, row.known, text=row.description[texts] > 0)
     for entry in hub:
         for module, name in entry.imports:
             names.benign(hub_group(entry.repo), canonical(module, name), text=False)
+    for made in constructors:
+        names.harmless(made["package"], canonical(made["module"], made["name"]))
     for gadget in gadgets:
         names.hostile(gadget.package, canonical(gadget.module, gadget.name))
     return names
@@ -107,7 +136,7 @@ def weights(rows: Sequence[Row]) -> Any:
     for number, row in enumerate(rows):
         # The events of an honest file are many and alike; of a hostile file all tell of one deed.
         found[number] /= per_file[row.file] ** (0.5 if row.label == 0 else 1.0)
-        if row.source == "corpus":
+        if row.source in REAL:
             found[number] /= len(files[row.group]) ** 0.5
         elif row.source == "generated" and row.label == 0:
             found[number] /= 2
@@ -128,48 +157,81 @@ def margins(booster: Any, vectors: Any) -> Any:
     return booster.predict(data, output_margin=True)
 
 
-def out_of_fold(material: Material, seed: int) -> Any:
-    """Log-odds of each row from a model that saw neither its group nor its group's names."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FittedFold:
+    """What was fitted without one fold, and how it judges that fold's rows, which stand at ``places``."""
+
+    names: Names
+    booster: Any
+    places: Any
+    vectors: Any
+    margins: Any
+
+
+def fitted_folds(material: Material, seed: int) -> Iterator[FittedFold]:
+    """For each fold a model that saw neither its groups nor their names."""
     rows = material.rows
-    folds = np.array([fold_of(hub_group(row.group) if row.source == "hub" else row.group) for row in rows])
+    folds = np.array([fold_of_row(row) for row in rows])
     labels = np.array([row.label for row in rows])
-    result = np.zeros(len(rows))
     for fold in range(FOLDS):
         inside: Any = np.flatnonzero(folds != fold)
         outside: Any = np.flatnonzero(folds == fold)
         seen = [rows[i] for i in inside]
-        names = names_of(
-            seen,
-            [entry for entry in material.hub if fold_of(hub_group(entry.repo)) != fold],
-            [gadget for gadget in material.gadgets if fold_of(gadget.package) != fold],
-        )
+        names = material.without(fold)
         booster = train(matrix(seen, names), labels[inside], weights(seen), seed)
-        result[outside] = margins(booster, matrix([rows[i] for i in outside], names))
+        vectors = matrix([rows[i] for i in outside], names)
+        yield FittedFold(
+            names=names, booster=booster, places=outside, vectors=vectors, margins=margins(booster, vectors)
+        )
+
+
+def out_of_fold(material: Material, seed: int) -> Any:
+    """Log-odds of each row from a model that saw neither its group nor its group's names."""
+    result = np.zeros(len(material.rows))
+    for fitted in fitted_folds(material, seed):
+        result[fitted.places] = fitted.margins
     return result
 
 
 MARGIN = 0.6
 """Log-odds between the highest score of an honest real file, out of fold, and the threshold of its kind."""
 
+ALARMS = 0.007
+"""Share of the generated honest files, out of fold, that events of one kind may make suspicious."""
+
 REVIEW = 0.5
 BLOCK = 0.9
 
 
 def thresholds(rows: Sequence[Row], *scored: tuple[Any, Any]) -> dict[str, float]:
-    """Kind of event -> the log-odds that no honest real file reaches; ``scored`` are (scores, vectors) of the rows."""
-    highest = dict.fromkeys(KINDS, -1.0)
+    """Kind of event -> the log-odds from which on it is suspicious; ``scored`` are (scores, vectors) of the rows.
+
+    No honest real file comes within MARGIN of it, and at most ALARMS of the generated honest files reach it.
+    """
+    levels = dict.fromkeys(KINDS, -1.0 + MARGIN)
+    generated = {row.file for row in rows if row.label == 0 and row.source == "generated"}
     for scores, vectors in scored:
+        highest: dict[str, dict[str, float]] = {name: {} for name in KINDS}
         for row, score, vector in zip(rows, scores, vectors, strict=True):
-            if row.label == 0 and row.source in ("corpus", "hub"):
-                name = kind(vector)
-                highest[name] = max(highest[name], float(score))
-    return {name: round(score + MARGIN, 3) for name, score in highest.items()}
+            if row.label:
+                continue
+            name = kind(vector)
+            if row.source == "generated":
+                highest[name][row.file] = max(highest[name].get(row.file, -np.inf), float(score))
+            else:
+                levels[name] = max(levels[name], float(score) + MARGIN)
+        for name, files in highest.items():
+            ordered = sorted(files.values(), reverse=True)
+            allowed = int(ALARMS * len(generated))
+            if len(ordered) > allowed:
+                levels[name] = max(levels[name], ordered[allowed])
+    return {name: round(level, 3) for name, level in levels.items()}
 
 
 def write(material: Material, folder: Path, seed: int) -> dict[str, Any]:
     """Fit on everything, calibrate out of fold, and write model, vocabulary and card to ``folder``."""
     rows = material.rows
-    names = names_of(rows, material.hub, material.gadgets)
+    names = names_of(rows, material.hub, material.gadgets, material.constructors)
     vectors = matrix(rows, names)
     labels = np.array([row.label for row in rows])
     booster = train(vectors, labels, weights(rows), seed)
@@ -178,10 +240,11 @@ def write(material: Material, folder: Path, seed: int) -> dict[str, Any]:
     files = {
         "model.json": bytes(booster.save_raw("json")),
         "vocabulary.json": json.dumps(names.vocabulary().to_dict(), separators=(",", ":")).encode(),
+        "novelty.json": json.dumps(outliers.fit(material.shapes, seed), separators=(",", ":")).encode(),
     }
     card = {
         "schema": SCHEMA,
-        "version": digest(files["model.json"] + files["vocabulary.json"])[:12],
+        "version": digest(b"".join(files.values()))[:12],
         "features": list(features.FEATURES),
         "offsets": {name: -level for name, level in levels.items()},
         "review": REVIEW,
@@ -191,9 +254,10 @@ def write(material: Material, folder: Path, seed: int) -> dict[str, Any]:
             "seed": seed,
             "rounds": ROUNDS,
             "parameters": PARAMETERS,
-            "events": {source: sum(row.source == source for row in rows) for source in ("corpus", "hub", "generated")},
-            "files": len({row.file for row in rows}),
+            "data": {name: _counted([row for row in rows if source(row) == name]) for name in SOURCES},
+            "hub_lists": len(material.hub),
             "gadgets": len(material.gadgets),
+            "novelty_streams": len(material.shapes),
             "xgboost": xgboost.__version__,
         },
     }
@@ -201,6 +265,26 @@ def write(material: Material, folder: Path, seed: int) -> dict[str, Any]:
         (folder / name).write_bytes(data)
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", "utf-8")
     return card
+
+
+SOURCES = {
+    "real honest files": ("corpus", 0),
+    "real hostile files": ("corpus", 1),
+    "honest files of widely used libraries": ("written", 0),
+    "honest files rebuilt from what the Hub's import": ("hub", 0),
+    "generated honest files": ("generated", 0),
+    "generated hostile files": ("generated", 1),
+}
+"""What the card calls the parts of the material, and their source and label."""
+
+
+def source(row: Row) -> str:
+    """What the card calls the part of the material that the row is of."""
+    return next(name for name, part in SOURCES.items() if part == (row.source, row.label))
+
+
+def _counted(rows: Sequence[Row]) -> dict[str, int]:
+    return {"files": len({row.file for row in rows}), "groups": len({row.group for row in rows}), "events": len(rows)}
 
 
 def digest(data: bytes) -> str:

@@ -38,6 +38,12 @@ class Names:
         for word in tokens(last):
             self.benign_words[word].add(known.partition(".")[0])
 
+    def harmless(self, package: str, known: str) -> None:
+        """A package's own ``__reduce__`` methods name the callable, which says nothing of who uses it."""
+        self.users.add(package)
+        for word in tokens(known.rpartition(".")[2]):
+            self.benign_words[word].add(package)
+
     def hostile(self, package: str, known: str) -> None:
         """A callable of the package does harm."""
         self.users.add(package)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from picklegate import callees
 from picklegate.training.lists import templates, vocabulary, words
 
 if TYPE_CHECKING:
@@ -27,14 +28,10 @@ class Texts:
         if draw < 0.12:
             return "__main__"
         if draw < 0.25:
-            return self.rng.choice(vocabulary("layer"))
-        return "".join(
-            (
-                self.word(),
-                self.rng.choice(("", "", "_", "ml", "lib", "torch", "py", "net")),
-                self.rng.choice((self.word(), "")),
-            )
-        ).strip("_")
+            return self.rng.choice([name for name in vocabulary("layer") if name not in callees.STANDARD])
+        middle = self.rng.choice(("", "", "_", "ml", "lib", "torch", "py", "net"))
+        name = "".join((self.word(), middle, self.rng.choice((self.word(), "")))).strip("_")
+        return f"{name}kit" if name in callees.STANDARD else name
 
     def module(self, package: str) -> str:
         """A module of the package."""

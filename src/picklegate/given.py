@@ -1,0 +1,74 @@
+"""What lies in the values that an event is given: texts, bytes, imported objects, results of other events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from picklegate import callees
+from picklegate.pickles import Dict, Event, Global, Set, Unresolved
+
+
+@dataclass(slots=True)
+class Contents:
+    """The texts, bytes and objects in a value; ``results`` and ``unresolved`` are counts.
+
+    ``carried`` are bytes that the callee makes code of, or that are judged as a stream of their own.
+    """
+
+    texts: dict[str, None] = field(default_factory=dict)
+    blobs: list[bytes] = field(default_factory=list)
+    globals: list[Global] = field(default_factory=list)
+    results: int = 0
+    unresolved: int = 0
+    carried: list[bytes] = field(default_factory=list)
+
+    def add(self, value: Any) -> None:
+        """Take in ``value`` and what it holds."""
+        pending = [value]
+        seen: set[int] = set()
+        while pending:
+            item = pending.pop()
+            kind = type(item)
+            if kind in _NUMBERS:
+                continue
+            if kind in _CONTAINERS:
+                if id(item) not in seen:
+                    seen.add(id(item))
+                    pending.extend(item)
+            elif isinstance(item, str):
+                if "\0" in item:
+                    # Neither source code nor a command can hold a NUL: these are bytes as Python 2 wrote them.
+                    self.blobs.append(item.encode("latin-1", "replace"))
+                else:
+                    self.texts[item] = None
+            elif isinstance(item, bytes):
+                self.blobs.append(item)
+            elif kind is Global:
+                self.globals.append(item)
+            elif kind is Event:
+                self.results += 1
+            elif kind is Unresolved:
+                self.unresolved += 1
+
+
+_NUMBERS = frozenset((int, float, bool, type(None)))
+_CONTAINERS = frozenset((tuple, list, Dict, Set))
+
+
+def contents_of(value: Any) -> Contents:
+    """What lies in ``value``, at any depth."""
+    found = Contents()
+    found.add(value)
+    return found
+
+
+def arguments_of(event: Event) -> Contents:
+    """The contents of the event's arguments, without names inside code objects."""
+    found = contents_of((event.args, event.kwargs))
+    makes_code = callees.makes_code(event.known)
+    if makes_code or callees.is_builtin_error(event.known):
+        found.texts.clear()
+    if makes_code or event.known in callees.CARRIERS:
+        found.blobs, found.carried = [], found.blobs
+    return found
