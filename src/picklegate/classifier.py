@@ -143,13 +143,9 @@ def from_json(model: Mapping[str, Any], card: Mapping[str, Any]) -> Classifier:
         raise ModelDataError(f"the model has another form than {SCHEMA}: {error}") from error
 
 
-@lru_cache(maxsize=1)
 def version() -> str:
-    """The version of the model that ships, without loading it; raises ModelDataError where its card is missing."""
-    try:
-        return str(json.loads(_data("card.json"))["version"])
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelDataError("the model's card cannot be read: install picklegate again") from error
+    """The version of the model in use, without loading it; raises ModelDataError where its card is missing."""
+    return str(trained.card()["version"])
 
 
 @lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from picklegate import containers, features
 from picklegate.classifier import classifier
+from picklegate.given import arguments_of
 from picklegate.pickles import Event, Import, Trace
 from picklegate.pickles.listing import disassemble
 from picklegate.policy import Policy
@@ -158,7 +159,7 @@ def _step(event: Event, calls: Mapping[tuple[int, str], Call]) -> Step:
     call = next((calls[event.offset, name] for name in names if (event.offset, name) in calls), None)
     weights: tuple[Weight, ...] = ()
     if call is not None and not event.reached:
-        vector = features.vector(event, features.arguments(event), features.vocabulary())
+        vector = features.vector(event, arguments_of(event), features.vocabulary())
         values = dict(zip(features.FEATURES, vector, strict=True))
         moved = [(name, adds) for name, adds in classifier().contributions(vector) if abs(adds) >= 0.05]
         weights = tuple(

@@ -34,7 +34,7 @@ def card() -> dict[str, Any]:
     """What the model is; raises ModelDataError where the card cannot be read."""
     try:
         found = json.loads(_read("card.json"))
-        return {**found, "sha256": dict(found["sha256"])}
+        return {**found, "sha256": dict(found["sha256"]), "version": str(found["version"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _fault("card.json", "cannot be read") from error
 
