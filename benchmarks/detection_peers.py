@@ -30,9 +30,9 @@ SLOW = {"modelaudit": ("0123456789", "0")}
 _INTRODUCTION = """\
 What each scanner says of the same files, {date}, each in an environment of its own. Two columns tell of the honest
 files that a scanner leaves to a person, and of those that it says nothing of (an error, or no scan). Each has
-{seconds} seconds for a file. modelaudit takes seconds for one: it gets those whose digest begins with one of {real}, and of the made
-ones with {made}. picklegate's own figures are out of fold; the others may have been tuned on the public ones of these
-files."""
+{seconds} seconds for a file. modelaudit takes seconds for one: it gets those whose digest begins with one of {real},
+and of the made ones with {made}. picklegate's own figures are out of fold; the others may have been tuned on the
+public ones of these files."""
 
 
 def report(groups: Mapping[str, Sequence[Outcome]], environments: Path, cache: Path) -> str:
