@@ -37,6 +37,10 @@ backstops: list[Callable[[str, str], None]] = []
 """Asked, the last one only, about each import of an unpickler outside any load that was let through."""
 
 
+_TWO_WAYS = "The file is read in two ways, or changed after the scan"
+_NO_PICKLE = "The scan took it for no pickle, so it is damaged or made to mislead"
+
+
 class Load:
     """A context in which the artifact of ``report`` is loaded; leaving it raises what it refused, however caught."""
 
@@ -88,7 +92,7 @@ class Load:
                     verdict=Verdict.MALICIOUS,
                     message=f"it asks for {shown}, which the scan did not see",
                 ),
-                "The file is read in two ways, or changed after the scan; that name was not imported.",
+                f"{_TWO_WAYS if self._report.streams else _NO_PICKLE}; that name was not imported.",
                 "Do not load it by other means, and please report it: the scan should have seen the name.",
             )
         self._check_unchanged(f"the import of {shown}")
