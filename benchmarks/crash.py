@@ -70,19 +70,21 @@ class Job:
         return f"{self.content} into {self.place}, {self.on_block}{', there before' if self.before else ''}"
 
 
-def download(job: Job, answer: Any = None) -> None:
-    """Do the job, in a process of its own; ``answer`` gets what came of it, and the number of operations."""
+def options(job: Job) -> dict[str, Any]:
+    """The client's options for a job; sets what the process needs as well."""
     os.environ.update(HF_HUB_DISABLE_PROGRESS_BARS="1", NO_PROXY="127.0.0.1", PICKLEGATE_HOME=str(job.home / "own"))
+    return {"cache_dir": job.home / "unused", job.place: job.folder, "endpoint": job.endpoint, "token": False}
+
+
+def fetch_plainly(job: Job) -> None:
+    """Have the plain client put the file there."""
     import huggingface_hub
 
-    options: dict[str, Any] = {
-        "cache_dir": job.home / "unused",
-        job.place: job.folder,
-        "endpoint": job.endpoint,
-        "token": False,
-    }
-    if job.before:
-        huggingface_hub.hf_hub_download(f"org/{job.content}", NAME, **options)
+    huggingface_hub.hf_hub_download(f"org/{job.content}", NAME, **options(job))
+
+
+def download(job: Job, answer: Any = None) -> None:
+    """Do the job, in a process of its own; ``answer`` gets what came of it, and the number of operations."""
     done = 0
 
     def count(event: str, arguments: tuple[object, ...]) -> None:
@@ -95,7 +97,7 @@ def download(job: Job, answer: Any = None) -> None:
     sys.addaudithook(count)
     try:
         path = front_door.safe_hf_hub_download(
-            f"org/{job.content}", NAME, **options, policy=Policy(on_block=job.on_block)
+            f"org/{job.content}", NAME, **options(job), policy=Policy(on_block=job.on_block)
         )
         told = "arrived" if Path(path).read_bytes() == FILES[job.content] else "garbled"
     except BlockedError:
@@ -104,8 +106,17 @@ def download(job: Job, answer: Any = None) -> None:
         answer.send((told, done))
 
 
+def prepare(job: Job) -> None:
+    """What comes before the job, and is not killed."""
+    if job.before:
+        process = _METHODS.Process(target=fetch_plainly, args=(job,))
+        process.start()
+        process.join()
+
+
 def outcome(job: Job) -> tuple[str, int, float]:
     """What comes of a job that is left alone, how many operations it takes, and how many seconds."""
+    prepare(job)
     receiver, sender = _METHODS.Pipe(duplex=False)
     process = _METHODS.Process(target=download, args=(replace(job, kill_at=None), sender))
     start = time.monotonic()
@@ -123,6 +134,7 @@ def outcome(job: Job) -> tuple[str, int, float]:
 
 def kill(job: Job, after_s: float | None) -> bool:
     """Kill the job after so many seconds, or where it says itself; whether it died of that."""
+    prepare(job)
     process = _METHODS.Process(target=download, args=(job,))
     process.start()
     process.join(after_s)

@@ -278,6 +278,17 @@ def test_a_hostile_blob_is_removed_under_every_name(hub: Hub, tmp_path: Path) ->
     assert not any(os.path.lexists(path) for path in paths)
 
 
+def test_a_hostile_blob_without_a_pointer_is_removed(hub: Hub, tmp_path: Path) -> None:
+    """The plain client, killed between the two, leaves a content that its next call would take as it is."""
+    hub.faults.append(faults.on(".", faults.unranged))
+    client = Client(hub, cache_dir=tmp_path, revision="hostile")
+    Path(client.plain(WEIGHTS)).unlink()
+    assert holds(tmp_path, HOSTILE[WEIGHTS])
+    with pytest.raises(BlockedError):
+        client.gated(WEIGHTS)
+    assert not holds(tmp_path, HOSTILE[WEIGHTS])
+
+
 def test_a_hostile_blob_shared_between_repositories_is_removed(hub: Hub, tmp_path: Path) -> None:
     """Where the client keeps one content for several repositories, neither reaches it afterwards."""
     hub.push("org/other", HOSTILE)

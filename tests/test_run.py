@@ -93,6 +93,21 @@ def test_a_hostile_download_does_not_arrive(place: Path) -> None:
     assert Path(result.stdout.strip()).name == models.WEIGHTS
 
 
+def test_the_policy_is_handed_down(place: Path) -> None:
+    """To child processes too, as it was when the program began: what a changed directory says counts no more."""
+    (place / "allowing.toml").write_text('[[allow.imports]]\nname = "posix.system"\nreason = "for this test"\n')
+    (place / "there").mkdir()
+    (place / "there" / "picklegate.toml").write_text((place / "allowing.toml").read_text())
+    (place / "script.py").write_text(CHILD)
+    allowed = run(place, "--policy", "allowing.toml", "script.py")
+    assert (allowed.returncode, (place / "canary").exists()) == (0, True), allowed.stderr
+    (place / "canary").unlink()
+    (place / "there" / "hostile.pkl").write_bytes((place / "hostile.pkl").read_bytes())
+    (place / "script.py").write_text(f"import os; os.chdir('there')\n{CHILD}")
+    assert run(place, "script.py").returncode == 1
+    assert not list(place.rglob("canary"))
+
+
 @pytest.mark.parametrize("code", [0, 7], ids=["well", "ill"])
 def test_program_and_arguments_are_left_alone(place: Path, code: int) -> None:
     """Arguments, output and exit code pass through."""

@@ -10,16 +10,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import json
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from types import ModuleType
 from typing import Any
 
 from picklegate.guard import install_guard
 from picklegate.guard.late import Waiting
 from picklegate.hub import PLAIN, safe_hf_hub_download, safe_snapshot_download
+from picklegate.limits import Limits
 from picklegate.policy import Policy
+from picklegate.report import Verdict
 
 Function = Callable[..., Any]
 
@@ -28,6 +33,9 @@ _DOWNLOADS = "huggingface_hub.file_download"
 _SNAPSHOTS = "huggingface_hub._snapshot_download"
 _OWN_CALLS = {(_SNAPSHOTS, "hf_hub_download"), (_DOWNLOADS, "try_to_load_from_cache")}
 """Where the client calls one of the functions inside another one, which is behind the gate already."""
+
+_POLICY = "PICKLEGATE_POLICY"
+"""The variable that hands a policy down to the processes of a program."""
 
 _turn = threading.RLock()
 _policies: list[list[Policy]] = []
@@ -58,17 +66,36 @@ def protect(*, policy: Policy | None = None) -> Iterator[None]:
 
 
 def protect_process() -> None:
-    """Gate this process to its end: its loads at once, its downloads as soon as it imports huggingface_hub."""
-    install_guard()
+    """Gate this process to its end: its loads at once, its downloads as soon as it imports huggingface_hub.
+
+    The policy is the one handed down in the environment, if there is one; raises what a broken one raises.
+    """
+    policy = _inherited()
+    install_guard(policy=policy)
 
     def arrived(_: ModuleType) -> None:
         sys.meta_path.remove(waiting)
-        _enter(Policy())
+        _enter(policy)
 
     waiting = Waiting([_CLIENT], arrived)
     sys.meta_path.insert(0, waiting)
     if _CLIENT in sys.modules:
         arrived(sys.modules[_CLIENT])
+
+
+def handed_down(policy: Policy) -> dict[str, str]:
+    """What the environment of a program tells ``protect_process`` in it of its policy."""
+    return {_POLICY: json.dumps(asdict(policy))}
+
+
+def _inherited() -> Policy:
+    text = os.environ.get(_POLICY)
+    if text is None:
+        return Policy()
+    told = json.loads(text)
+    lists = {name: tuple(told[name]) for name in ("allow_imports", "allow_digests")}
+    limits, block_from = Limits(**told["limits"]), Verdict(told["block_from"])
+    return Policy(**{**told, **lists, "limits": limits, "block_from": block_from})
 
 
 def _enter(policy: Policy) -> list[Policy]:

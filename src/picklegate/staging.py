@@ -169,8 +169,11 @@ class StagedCache:
             _move(tag, self._cache / tag.name)
 
     def evict(self, path: Path) -> bool:
-        """As ``uproot`` does."""
-        return uproot(self.place(path), cache=self._cache)
+        """As ``uproot`` does; so too a content of that name without a pointer, which the client would give one."""
+        found = uproot(self.place(path), cache=self._cache)
+        if path.is_symlink():
+            uproot(self._real / "blobs" / _step(path).name, cache=self._cache)
+        return found
 
 
 class StagedFolder:

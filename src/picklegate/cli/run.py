@@ -10,12 +10,16 @@ from pathlib import Path
 import click
 
 from picklegate import bootstrap
+from picklegate.cli.options import policy as policy_option
+from picklegate.policy import Policy
+from picklegate.protection import handed_down
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("-m", "module", metavar="MODULE", help="Run a module, as `python -m` does.")
+@policy_option
 @click.argument("command", metavar="[SCRIPT.py | COMMAND] [ARGUMENT]...", nargs=-1, type=click.UNPROCESSED)
-def run(module: str | None, command: tuple[str, ...]) -> int:
+def run(module: str | None, policy: Policy, command: tuple[str, ...]) -> int:
     """Run a program with the gate under it.
 
     Whatever it downloads through huggingface_hub and whatever it unpickles is
@@ -36,7 +40,8 @@ def run(module: str | None, command: tuple[str, ...]) -> int:
         command = (sys.executable, *command)
     inherited = os.environ.get("PYTHONPATH")
     gate = str(Path(bootstrap.__file__).parent)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (gate, inherited)))}
+    paths = os.pathsep.join(filter(None, (gate, inherited)))
+    environment = {**os.environ, **handed_down(policy), "PYTHONPATH": paths}
     sys.stdout.flush()
     try:
         if os.name == "posix":
