@@ -264,7 +264,7 @@ class Effects:
             elif kind is int:
                 found.append(self.word(item))
             elif kind in _CONTAINERS:
-                plain = len(item) <= _WIDE and _NUMBERS.issuperset(map(type, item))
+                plain = not item or (len(item) <= _WIDE and _NUMBERS.issuperset(map(type, item)))
                 found.append((kind, len(item) if plain else self.parts(item, deep + 1)))
             elif kind in _OPAQUE or item is None:
                 found.append(item)

@@ -147,6 +147,15 @@ class _Machine:
                     if width := fixed[op]:
                         push(float(pos))
                         pos += width
+                    elif op == 0x72:  # LONG_BINPUT
+                        (slot,) = u32(data, pos + 1)
+                        if slot == dense and not sparse:
+                            dense += 1
+                        else:
+                            dense = self.occupy(slot, dense)
+                        if kept is None or slot in kept:
+                            memo[slot] = stack[-1]
+                        pos += 5
                     elif op == 0x94:  # MEMOIZE
                         slot = dense
                         if sparse:
@@ -183,15 +192,6 @@ class _Machine:
                             pos = self.rare.marked(op, stack, items, pos)
                         else:
                             pos = rare(op, stack, pos)
-                    elif op == 0x72:  # LONG_BINPUT
-                        (slot,) = u32(data, pos + 1)
-                        if slot == dense and not sparse:
-                            dense += 1
-                        else:
-                            dense = self.occupy(slot, dense)
-                        if kept is None or slot in kept:
-                            memo[slot] = stack[-1]
-                        pos += 5
                     elif op == 0x58:  # BINUNICODE
                         push(pos)
                         pos += 5 + u32(data, pos + 1)[0]
