@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 
 from picklegate import lookout
@@ -266,3 +267,24 @@ def test_a_commit_that_is_there_costs_no_request(hub: Hub, tmp_path: Path) -> No
     hub.requests.clear()
     assert fetch(hub, cache_dir=tmp_path, revision=commit).read_bytes() == ORDINARY[WEIGHTS]
     assert hub.requests == []
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(401, ""), (403, "GatedRepo"), (404, "RepoNotFound"), (404, "EntryNotFound")],
+    ids=["401", "gated", "no-repository", "no-file"],
+)
+@pytest.mark.parametrize("names", [(WEIGHTS,), ()], ids=["file", "snapshot"])
+def test_what_the_hub_refuses_the_client_tells(
+    hub: Hub, tmp_path: Path, status: int, code: str, names: tuple[str, ...]
+) -> None:
+    """A forecast that fails is silent, and the error is the client's own."""
+    hub.faults.append(faults.on(".", faults.refuse(status, code)))
+    options: Any = {"endpoint": hub.endpoint, "token": False}
+    plain: Any = huggingface_hub.hf_hub_download if names else huggingface_hub.snapshot_download
+    gated: Any = safe_hf_hub_download if names else safe_snapshot_download
+    with pytest.raises(OSError, match=r".") as told:
+        plain(REPO, *names, cache_dir=tmp_path / "plain", **options)
+    with pytest.raises(type(told.value)) as caught:
+        gated(REPO, *names, cache_dir=tmp_path / "gated", **options)
+    assert type(caught.value) is type(told.value)
