@@ -120,5 +120,4 @@ def scan_found(
 def _recall(found: Found, store: Store, policy: Policy) -> FileReport | None:
     if found.entry is None:
         return None
-    digest = store.known_digest(found.blob or os.path.realpath(found.path), entry=found.entry)
-    return store.report(digest, name=found.path, policy=policy) if digest else None
+    return store.recall(found.blob or os.path.realpath(found.path), found.entry, name=found.path, policy=policy)

@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -84,13 +84,22 @@ class Store:
         """Keep a report on a file that nobody else could have written to since it was judged; raises OSError."""
         self._put(_file(path), report, policy)
 
+    def recall(self, path: str, entry: os.stat_result, *, name: str, policy: Policy) -> FileReport | None:
+        """The report on a file whose digest is remembered; ``path`` has no links, and ``entry`` is what it is now."""
+        tables = "digests JOIN reports ON content = sha256"
+        question = f"SELECT report FROM {tables} WHERE path = ? AND stamp = ? AND judge = ?"  # noqa: S608 (a constant)
+        return self._report(question, (path, _stamp(entry), _judge(policy, claims(name))), name)
+
     def _get(self, content: str, name: str, policy: Policy) -> FileReport | None:
         question = "SELECT report FROM reports WHERE content = ? AND judge = ?"
-        row = self._do(lambda tables: tables.execute(question, (content, _judge(policy, claims(name)))).fetchone())
+        return self._report(question, (content, _judge(policy, claims(name))), name)
+
+    def _report(self, question: str, values: tuple[str, ...], name: str) -> FileReport | None:
+        row = self._do(lambda tables: tables.execute(question, values).fetchone())
         if row is None:
             return None
         try:
-            return replace(FileReport.from_dict(json.loads(row[0])), name=name)
+            return FileReport.from_dict({**json.loads(row[0]), "path": name})
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -98,13 +107,10 @@ class Store:
         row = (content, _judge(policy, claims(report.name)), json.dumps(report.to_dict()), _today())
         self._do(lambda tables: tables.execute("INSERT OR REPLACE INTO reports VALUES (?, ?, ?, ?)", row))
 
-    def known_digest(self, path: str | os.PathLike[str], *, entry: os.stat_result | None = None) -> str:
-        """The digest remembered of the file at ``path``, or ``""``; raises OSError if it cannot be looked at.
-
-        Who has the ``entry`` of a path without links need not have it looked at.
-        """
-        place = os.path.realpath(path) if entry is None else os.fspath(path)
-        stamp = _stamp(entry or os.stat(place))
+    def known_digest(self, path: str | os.PathLike[str]) -> str:
+        """The digest remembered of the file at ``path``, or ``""``; raises OSError if it cannot be looked at."""
+        place = os.path.realpath(path)
+        stamp = _stamp(os.stat(place))
         question = "SELECT sha256 FROM digests WHERE path = ? AND stamp = ?"
         row = self._do(lambda tables: tables.execute(question, (place, stamp)).fetchone())
         return str(row[0]) if row else ""
