@@ -59,6 +59,15 @@ class SuperBefore(pickle.Unpickler):
         super().__init__(source)
 
 
+class Plain:
+    """A file with what pickle asks for, and no more."""
+
+    def __init__(self, data: bytes) -> None:
+        """Over bytes."""
+        self.read = io.BytesIO(data).read
+        self.readline = self.read.__self__.readline  # type: ignore[attr-defined]
+
+
 class Slotted(pickle.Unpickler):
     """One without a dict."""
 
@@ -131,6 +140,7 @@ WAYS = {
     "bound-before": lambda data: bound_before(data),
     "derived-before": lambda data: DerivedBefore(io.BytesIO(data)).load(),
     "super-before": lambda data: SuperBefore(io.BytesIO(data)).load(),
+    "few-methods": lambda data: pickle.Unpickler(Plain(data)).load(),
     "memoryview": lambda data: pickle.loads(memoryview(data)),
 }
 
@@ -210,6 +220,15 @@ def test_pickles_in_a_row_are_read_one_by_one(kind: str, tmp_path: Path, hostile
             pickle.load(file)
     if kind == "pipe":
         process.wait()
+
+
+def test_one_unpickler_loads_several(hostile: bytes) -> None:
+    """An unpickler that is asked again goes on where it stood."""
+    with guarded():
+        unpickler = pickle.Unpickler(io.BytesIO(pickle.dumps(OrderedDict(a=1)) + pickle.dumps([2]) + hostile))
+        assert [unpickler.load(), unpickler.load()] == [{"a": 1}, [2]]
+        with pytest.raises(BlockedError):
+            unpickler.load()
 
 
 CAT = "import sys; sys.stdout.buffer.write(open(sys.argv[1], 'rb').read())"

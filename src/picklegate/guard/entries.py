@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 from picklegate.guard import vetted
-from picklegate.guard.gate import in_place, name_of, path_of
+from picklegate.guard.gate import fill, in_place, name_of, path_of
 from picklegate.guard.pickles import one, report
 from picklegate.guard.vetted import Load
 from picklegate.policy import Policy
@@ -92,7 +92,7 @@ class _Feed:
         return self.source.read(size)  # type: ignore[no-any-return]
 
     def readinto(self, buffer: Any) -> int:
-        return self.source.readinto(buffer)  # type: ignore[no-any-return]
+        return fill(self.source, memoryview(buffer))
 
     def readline(self) -> bytes:
         return self.source.readline()  # type: ignore[no-any-return]
@@ -107,7 +107,7 @@ def unpickler(original: Any, current: Current) -> Any:
     """In the place of pickle.Unpickler, which is written in C and cannot be changed: a class below it."""
 
     def __init__(self: Any, file: Any, **options: Any) -> None:  # noqa: N807
-        if current() is not None and not vetted.under_way() and hasattr(file, "readinto"):
+        if current() is not None and not vetted.under_way() and hasattr(file, "readline"):
             file = _kept(self)[_FEED] = _Feed(file)
         original.__init__(self, file, **options)
 

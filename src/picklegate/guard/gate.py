@@ -158,7 +158,7 @@ class View(io.RawIOBase):
         into = memoryview(buffer).cast("B")
         into = into[: max(self._size - self._place, 0)]
         self._file.seek(self.start + self._place)
-        count = _fill(self._file, into)
+        count = fill(self._file, into)
         begin, end = self._place, self._place + count
         free, gaps = begin, []
         for at in range(max(bisect.bisect_right(self._begins, begin) - 1, 0), bisect.bisect_left(self._begins, end)):
@@ -190,7 +190,8 @@ class View(io.RawIOBase):
             self._kept.insert(at, data)
 
 
-def _fill(file: BinaryIO, into: memoryview) -> int:
+def fill(file: Any, into: memoryview) -> int:
+    """Read into memory from a file, which may have ``read`` alone; how many bytes."""
     if hasattr(file, "readinto"):
         return int(file.readinto(into) or 0)
     data = file.read(len(into))

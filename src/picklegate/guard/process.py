@@ -142,7 +142,7 @@ class _Process:
             FileReport(name="a pickle", container="raw", size=0, findings=(finding,)),
             f"A pickle is not loaded: {finding.message}.\n"
             "It reached an unpickler by a way that the guard does not know; that name was not imported.\n"
-            "Load it with safe_pickle_load or safe_pickle_loads, or allow the name (Policy, allow_imports).",
+            "Put the guard in place before that code is imported, or allow the name (Policy, allow_imports).",
         )
 
 
