@@ -8,13 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
 from picklegate import scan_repo
 from picklegate.cli.addresses import Address, parse
-from picklegate.demo import faults, models
+from picklegate.demo import faults, models, repositories
 from picklegate.demo.hub_server import Hub
 from picklegate.report import Verdict
 
@@ -89,6 +90,22 @@ def test_a_repository_is_judged_without_a_download(hub: Hub) -> None:
     again = scan_repo("org/model", revision="refs/pr/1", **options)  # type: ignore[arg-type]
     assert (again.requests, again.bytes_read) == (0, 0)
     assert [file.to_dict() for file in again.files] == [file.to_dict() for file in report.files]
+
+
+def test_what_the_hubs_scanners_object_to_is_noted(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands in the report as a note, which changes no verdict."""
+    plain = repositories.expanded
+
+    def objecting(entry: dict[str, Any], commit: str) -> dict[str, Any]:
+        found = plain(entry, commit)
+        found["securityFileStatus"]["status"] = "unsafe" if entry["path"] == WEIGHTS else "safe"
+        return found
+
+    monkeypatch.setattr("picklegate.demo.hub_server.expanded", objecting)
+    report = scan_repo("org/model", endpoint=hub.endpoint, token=False)
+    assert dict(report.statuses)[WEIGHTS] == "unsafe"
+    noted = [file.name.rpartition("/")[2] for file in report.files if file.findings]
+    assert (noted, report.verdict) == ([WEIGHTS], Verdict.CLEAN)
 
 
 def test_what_cannot_be_read_in_parts_is_no_clean_file(hub: Hub) -> None:

@@ -25,13 +25,15 @@ from picklegate.naming import climbs, vetted
 from picklegate.policy import Policy
 from picklegate.quarantine import explain, keep
 from picklegate.render.escape import escape
-from picklegate.report import FileReport, RepoReport
+from picklegate.report import FileReport, Finding, RepoReport, Verdict
 from picklegate.scan import scan_stream
 from picklegate.staging import StagedCache, StagedFolder, StandIn, staging, turn
 from picklegate.store import default
 
 _MOST_READ = 1 << 26
 """Bytes of a file that are read to judge it before it is fetched; where more would be needed it is fetched once."""
+_NO_OBJECTION = frozenset(("", "safe", "unscanned", "queued"))
+"""What the Hub's own scanners say where they have found nothing, or have not looked."""
 _log = logging.getLogger(__name__)
 
 __all__ = ["hf_hub_download", "safe_hf_hub_download", "safe_snapshot_download", "scan_repo", "snapshot_download"]
@@ -113,11 +115,20 @@ def scan_repo(
     return RepoReport(
         name=address(repo_id, repo_type, commit, ""),
         commit=commit,
-        files=tuple(reports[entry] or scout.unreadable(entry) for entry in entries),
+        files=tuple(_noted(reports[entry] or scout.unreadable(entry), entry.status) for entry in entries),
         bytes_read=scout.bytes,
         requests=scout.requests,
         statuses=tuple((entry.path, entry.status) for entry in entries if entry.status),
     )
+
+
+def _noted(report: FileReport, status: str) -> FileReport:
+    """The report, with what the Hub's own scanners object to as a note."""
+    if status in _NO_OBJECTION:
+        return report
+    message = f"the Hub's own scanners call the file {status}"
+    note = Finding(code="hub.status", verdict=Verdict.CLEAN, message=message)
+    return replace(report, findings=(*report.findings, note))
 
 
 def _download(client: Callable[..., Any], arguments: dict[str, Any], policy: Policy) -> Any:

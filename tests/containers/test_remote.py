@@ -8,6 +8,7 @@ import random
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import BinaryIO, cast
 
 import pytest
@@ -210,6 +211,19 @@ def test_a_server_that_cannot_be_relied_on_is_left(hub: Hub, fault: faults.Fault
     hub.faults.append(faults.on("torch-long-pickle", fault, skip=skip))
     with pytest.raises(RemoteError, match=words):
         judged(opened(hub, "torch-long-pickle.plain"))
+
+
+def test_a_body_that_goes_on_is_cut(hub: Hub) -> None:
+    """Only what was asked for is taken, however much is sent."""
+    data = FILES["torch-long-pickle"]
+
+    def goes_on(answer: Answer) -> Answer:
+        return replace(answer, body=data + NOISE, stop=(answer.stop or 0) + len(NOISE)) if answer.stop else answer
+
+    hub.faults.append(faults.on("torch-long-pickle", goes_on))
+    file = opened(hub, "torch-long-pickle.plain")
+    assert judged(file).verdict == Verdict.MALICIOUS
+    assert file.bytes < len(data) + MEGABYTE
 
 
 def test_a_stalled_server_is_left(hub: Hub) -> None:

@@ -84,7 +84,8 @@ def scan_address(
     size = sum(report.size for report in found.files)
     count = f"{len(found.files):,} file{'' if len(found.files) == 1 else 's'}"
     say(f"{found.name}: {count} of {size:,} bytes, judged on {found.bytes_read:,} bytes in {found.requests:,} requests")
-    for path, status in found.statuses:
-        if status not in ("safe", "unscanned", "queued"):
-            say(f"{path}: the Hub's own scanners say {status}")
+    for report in found.files:
+        for finding in report.findings:
+            if finding.code == "hub.status":
+                say(f"{report.name}: {finding.message}")
     return found.files

@@ -152,6 +152,8 @@ class RemoteFile(io.RawIOBase):
                             parts.append(part[: stop - start])
                             self.bytes += len(part)
                             start += len(parts[-1])
+                            if start == stop:
+                                break  # a body that goes on is not waited for
                         reason = "the answer was cut off"
             except requests.RequestException as error:
                 wait, reason = None, str(error)
