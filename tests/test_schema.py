@@ -31,6 +31,19 @@ def test_reports_are_as_the_schema_says() -> None:
     assert len(document["files"]) == len(reports)
 
 
+def test_each_key_of_a_report_is_described() -> None:
+    """What a report has, the schema explains."""
+    document = json.loads(as_json.render([scan_bytes(sample.data) for sample in HOSTILE[::8]]))
+    parts = SCHEMA["$defs"]
+    for file in document["files"]:
+        assert set(file) <= set(parts["file"]["properties"])
+        for stream in file["streams"]:
+            assert set(stream) <= set(parts["stream"]["properties"])
+            for key, name in (("calls", "call"), ("findings", "finding"), ("disassembly", "instruction")):
+                assert all(set(part) <= set(parts[name]["properties"]) for part in stream[key])
+    assert set(document["summary"]) <= set(parts["summary"]["properties"])
+
+
 @pytest.mark.parametrize(
     ("place", "value"),
     [

@@ -41,7 +41,8 @@ def render(explanation: Explanation, *, listing: bool = False, colour: bool = Fa
 
 def _stream(told: Told, *, listing: bool) -> Iterator[str]:
     report = told.report
-    facts = f"{told.opcodes:,} opcodes, protocol {told.protocol}"
+    novelty = "" if report.novelty is None else f", novelty {report.novelty:.3f}"
+    facts = f"{told.opcodes:,} opcodes, protocol {told.protocol}{novelty}"
     about = f"{report.verdict}, decided by {report.decided_by}, {text.score(report.score)}"
     yield f"{escape(report.name, _NAME_WIDTH)}: {about}"
     yield f"  {facts}"

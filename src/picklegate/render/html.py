@@ -164,13 +164,18 @@ def _stream(stream: StreamReport) -> str:
     parts = next((finding.contributions for finding in stream.findings if finding.contributions), ())
     return "".join(
         (
-            f"<h4><b>{_text(stream.name)}</b> decided by {_text(stream.decided_by)}, {text.score(stream.score)}</h4>",
+            f"<h4><b>{_text(stream.name)}</b> decided by {_text(stream.decided_by)}, {_numbers(stream)}</h4>",
             _reasons(stream.findings),
             f"<h4>Opcodes around byte {worst.offset:,}</h4>{_listing(stream, worst)}" if stream.disassembly else "",
             f'<h4>Imports</h4><ul class="imports">{imports}{more}</ul>' if imports else "",
             f"<h4>What raised the score</h4>{_contributions(parts)}" if parts else "",
         )
     )
+
+
+def _numbers(stream: StreamReport) -> str:
+    rank = "" if stream.novelty is None else f", novelty {stream.novelty:.3f}"
+    return f"{text.score(stream.score)}{rank}"
 
 
 def _reasons(findings: Sequence[Finding]) -> str:

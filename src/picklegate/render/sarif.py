@@ -95,6 +95,7 @@ def _result(
     properties: dict[str, Any] = {"verdict": finding.verdict.name, "stream offset": finding.offset}
     if stream:
         properties |= {"score": round(stream.score, 6), "decided by": stream.decided_by}
+        properties |= {} if stream.novelty is None else {"novelty": round(stream.novelty, 3)}
         properties |= {"callee": escape(callee, _MESSAGE_WIDTH)} if callee else {}
     if finding.contributions:
         properties["contributions"] = dict(finding.contributions)
