@@ -13,12 +13,9 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, BinaryIO, cast
-
-import requests
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from picklegate import places
-from picklegate.containers.remote import AT_ONCE, RemoteFile
 from picklegate.containers.sniff import claims
 from picklegate.naming import hostile, leaves
 from picklegate.policy import Policy
@@ -26,6 +23,9 @@ from picklegate.report import FileReport, Finding, Verdict
 from picklegate.scan import scan_stream
 from picklegate.staging import turn
 from picklegate.store import Store, default
+
+if TYPE_CHECKING:
+    import requests
 
 _WORKERS = 16
 """Files read side by side: reading parts is mostly waiting."""
@@ -169,6 +169,8 @@ class Lookout:
         from huggingface_hub import hf_hub_url
         from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
+        from picklegate.containers.remote import AT_ONCE, RemoteFile
+
         file = RemoteFile(
             hf_hub_url(filename=entry.path, revision=entry.commit, endpoint=self._endpoint, **self._repo),
             size=entry.size,
@@ -201,6 +203,8 @@ def address(repo_id: str, repo_type: str | None, commit: str | None, path: str) 
 @lru_cache(maxsize=1)
 def _session(process: int) -> requests.Session:  # noqa: ARG001 (connections do not survive a fork)
     """The connections that all reading shares."""
+    import requests
+
     session = requests.Session()
     adapter = requests.adapters.HTTPAdapter(pool_maxsize=2 * _WORKERS)
     session.mount("https://", adapter)
