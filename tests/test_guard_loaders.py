@@ -92,6 +92,8 @@ def flat(value: Any) -> Any:
         return [type(value).__name__, [(str(key), flat(item)) for key, item in value.items()]]
     if isinstance(value, (list, tuple)):
         return [type(value).__name__, [flat(item) for item in value]]
+    if isinstance(value, torch.Tensor) and value.is_sparse:
+        return ["sparse", flat(value.to_dense())]
     if isinstance(value, (torch.Tensor, np.ndarray)):
         return [type(value).__name__, str(value.dtype), value.tolist()]
     return repr(value)
@@ -112,6 +114,7 @@ TORCH: dict[str, Callable[[], Any]] = {
     "lightning": lightning,
     "arguments": Arguments,
     "scheduler": lambda: torch.optim.lr_scheduler.StepLR(torch.optim.SGD(Net().parameters(), 0.1), 2).state_dict(),
+    "sparse": lambda: {"sparse": torch.eye(3).to_sparse().coalesce()},
     "parameter": lambda: torch.nn.Parameter(torch.ones(2, dtype=torch.bfloat16)),
     "dtypes": lambda: {"dtype": torch.float16, "size": torch.Size([1, 2]), "rng": torch.get_rng_state()},
 }
