@@ -109,3 +109,10 @@ def test_containers_that_nothing_changed_are_read() -> None:
     """A list is still known after it was read, copied into another and given items."""
     found = trace(b"\x80\x04" + ITEMS + b"coperator\ngetitem\n(g1\nI1\ntR0(lg1\na0" + FIRST)
     assert found.events[-1].name == "os.getcwd"
+
+
+@pytest.mark.parametrize("made", [b"tR", b"t\x81"], ids=["called", "constructed"])
+def test_a_partial_that_another_call_had_is_not_clean(made: bytes) -> None:
+    """Whatever made it, a partial object that was handed on may call anything."""
+    stream = b"\x80\x04cfunctools\npartial\n(cos\ngetcwd\n" + made + b"p1\n0csome.module\nf\n(g1\ntR0g1\n)R."
+    assert "call.unresolved" in {finding.code for finding in scan_bytes(stream).reasons}

@@ -186,8 +186,9 @@ class Effects:
             rule, name = callee.rule, callee.dotted
         elif type(callee) is Event:
             callee.called = True
-            rule = None if self.changes.gave(callee) else reflection.APPLIED.get(callee.known)
-            name = callee.name
+            rule, name = reflection.APPLIED.get(callee.known), callee.name
+            if rule is not None and self.changes.gave(callee):
+                rule, callee = None, Unresolved("changed", pos)
         else:
             rule, name = None, type(callee).__name__.lower()
         if rule is None and type(callee) is Event and reflection.makes_class(callee.known, kind):
