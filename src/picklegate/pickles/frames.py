@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _WIDTHS = {**opcodes.FIXED_NUMBERS, 0x68: 2, 0x6A: 5, 0x71: 2, 0x72: 5, 0x80: 2, 0x82: 2, 0x83: 3, 0x84: 5, 0x95: 9}
 _ONE_LINE = opcodes.LINES | frozenset(b"gp")
 _TWO_LINES = frozenset(b"ci")
+_MOST_COPIED = 1 << 26
+"""Bytes of the longest stream that is copied for its other reading; a longer one is UNSCANNABLE all the same."""
 
 
 def reads(data: Buffer, pos: int) -> Iterator[tuple[int, int]]:
@@ -85,12 +87,12 @@ class Frames:
                 self._cut(read)
 
     def _cut(self, read: int) -> None:
-        """Follow the reading that drops the rest of the frame from ``read`` on."""
+        """Follow the reading that drops the rest of the frame from ``read`` on, if the stream can be copied."""
         effects = self.effects
         if "stream.frame-cut" in effects.notes:
             return
         effects.note("stream.frame-cut", self.frame, "an argument lies across a frame's end, where unpicklers differ")
-        if effects.depth < effects.limits.max_depth:
+        if effects.depth < effects.limits.max_depth and len(self.data) - self.start <= _MOST_COPIED:
             data = dropped(self.data, self.start, self.frame, read, self.end)
             inner = effects.trace(data, limits=effects.limits, depth=effects.depth + 1, shared=effects.shared)
             effects.nested.append(("dropped frame end", inner))
