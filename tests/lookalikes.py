@@ -127,6 +127,19 @@ LOOKALIKES: tuple[Benign, ...] = (
         "A whole module.",
     ),
     _row(
+        "tensor-with-attributes",
+        call(
+            "torch._tensor",
+            "_rebuild_from_type_v2",
+            Name("torch._utils", "_rebuild_tensor_v2"),
+            Name("torch", "Tensor"),
+            _tensor("1").args,
+            {"_is_buffer": True, "persistent": False},
+        ),
+        "A buffer of a transformers model, which its helper makes from what it is given.",
+        2,
+    ),
+    _row(
         "custom-class",
         Build(
             New(Name("mymodel.layers", "AttentionBlock")),

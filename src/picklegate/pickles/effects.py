@@ -202,8 +202,9 @@ class Effects:
             self.changes.hand(args)
         if rule is None:
             return event
-        value = rule(self, event)
-        if rule is not reflection.construct and self.changes.doubt((*args, *event.kwargs)):
+        doubtful = rule is not reflection.construct and self.changes.doubt((*args, *event.kwargs))
+        value = rule(self, event)  # which may hand the same values on
+        if doubtful:
             return self.record(kind, opcode, pos, Unresolved("item", pos), "unresolved", args, None, "changed items")
         if value is None:
             return event
