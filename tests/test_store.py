@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -233,3 +234,13 @@ def test_old_reports_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         patch.setattr(stores, "_today", lambda: 1)
         Store(path).keep(HOSTILE, policy=PLAIN)
     assert found(Store(path)) is None
+
+
+def test_a_store_of_another_form_is_made_anew(tmp_path: Path) -> None:
+    """Tables that an earlier version left stand in nobody's way."""
+    path = tmp_path / stores.NAME
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.executescript("CREATE TABLE reports (sha256 TEXT); CREATE TABLE digests (place TEXT);")
+    store = Store(path)
+    store.keep(HOSTILE, policy=PLAIN)
+    assert found(store) is not None

@@ -101,7 +101,7 @@ def scan_found(
     known = [one.report or (_recall(one, store, policy) if store else None) for one in found]
     pairs = zip(found, known, strict=True)
     sized = ((one.path, one.entry.st_size if one.entry else 0) for one, report in pairs if report is None)
-    if None in known:
+    if known.count(None) > 1:
         classifier()  # a broken installation is told before any work is handed out
     hashing = digest or store is not None or bool(policy.allow_digests)
     made = scan_all(list(sized), policy=policy, executor=executor, jobs=jobs, digest=hashing)

@@ -101,7 +101,7 @@ def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None
         verdict=verdict,
         score=scored[0][0] if scored else 0.0,
         decided_by=_decided_by(findings, verdict, inert=inert),
-        novelty=_novelty(found),
+        novelty=None if inert else _novelty(found),
         imports=tuple((item.module, item.name) for item in found.imports),
         calls=tuple(_call(event, score) for score, event, _ in shown),
         findings=tuple(sorted(findings, key=lambda finding: -finding.verdict)[:_MOST_FINDINGS]),

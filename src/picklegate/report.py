@@ -135,7 +135,8 @@ class StreamReport:
     ``decided_by`` is ``"model"``, ``"inert"``, ``"execution"``, ``"rule"`` or ``"fault"``.
     ``imports`` are (module, name) pairs in the order of first use. ``disassembly`` are the opcodes around the
     worst finding's, where the verdict is above CLEAN and the bytes were at hand. ``novelty`` is the share of honest
-    streams whose opcodes are less unusual, in [0, 1], None where the bytes were not at hand; no verdict depends on it.
+    streams whose opcodes are less unusual, in [0, 1]; None where the stream imports nothing or the bytes were not at
+    hand. No verdict depends on it.
     """
 
     name: str

@@ -21,11 +21,6 @@ from picklegate.limits import DEFAULT, Limits
 from picklegate.policy import Policy
 from picklegate.report import Verdict
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 NAME = "picklegate.toml"
 _SHARED = "pyproject.toml"
 _LEVELS = {verdict.name.lower(): verdict for verdict in Verdict if verdict > Verdict.CLEAN}
@@ -94,6 +89,11 @@ def project(start: Path | None = None) -> Path | None:
 
 
 def _parsed(path: Path, *, lenient: bool = False) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

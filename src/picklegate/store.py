@@ -30,12 +30,16 @@ _KEPT_DAYS = 90
 _WAIT_S = 5.0
 _SETTLED_NS = 100_000_000
 """A file changed within this time may change again without showing a new time: its digest is not remembered."""
-_TABLES = """
-CREATE TABLE IF NOT EXISTS reports (
-    content TEXT, judge TEXT, report TEXT, day INTEGER, PRIMARY KEY (content, judge)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS digests (path TEXT PRIMARY KEY, stamp TEXT, sha256 TEXT, day INTEGER) WITHOUT ROWID;
-"""
+_FORM = 1
+"""What the tables of today are called in a store (SQLite's ``user_version``); those of another form are made anew."""
+_TABLES = (
+    "DROP TABLE IF EXISTS reports",
+    "DROP TABLE IF EXISTS digests",
+    "CREATE TABLE reports"
+    " (content TEXT, judge TEXT, report TEXT, day INTEGER, PRIMARY KEY (content, judge)) WITHOUT ROWID",
+    "CREATE TABLE digests (path TEXT PRIMARY KEY, stamp TEXT, sha256 TEXT, day INTEGER) WITHOUT ROWID",
+    f"PRAGMA user_version = {_FORM}",
+)
 _log = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")
 
@@ -170,11 +174,20 @@ class Store:
             connection = sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.executescript(_TABLES)
+            if _form(connection) != _FORM:
+                connection.execute("BEGIN IMMEDIATE")
+                for statement in _TABLES if _form(connection) != _FORM else ():
+                    connection.execute(statement)
+                connection.execute("COMMIT")
             for table in ("reports", "digests"):
                 connection.execute(f"DELETE FROM {table} WHERE day < ?", (_today() - _KEPT_DAYS,))  # noqa: S608 (a constant)
             self._connection, self._process = connection, os.getpid()
         return self._connection
+
+
+def _form(connection: sqlite3.Connection) -> int:
+    found: tuple[int] = connection.execute("PRAGMA user_version").fetchone()
+    return found[0]
 
 
 def default() -> Store:

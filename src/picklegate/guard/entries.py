@@ -43,8 +43,11 @@ def is_own(frame: FrameType | None) -> bool:
     """Whether the code that called a loader loads what processes of one program send one another."""
     while frame is not None and frame.f_globals.get("__name__") in _LOADERS:
         frame = frame.f_back
-    name = frame.f_globals.get("__name__") if frame is not None else None
-    return isinstance(name, str) and f"{name}.".startswith(_OWN)
+    if frame is None:
+        return False
+    # Code that is executed in the name of such a module comes from another file.
+    name, home = frame.f_globals.get("__name__"), frame.f_globals.get("__file__")
+    return isinstance(name, str) and f"{name}.".startswith(_OWN) and frame.f_code.co_filename == home
 
 
 def _needed(current: Current, frame: FrameType) -> Policy | None:
