@@ -35,8 +35,8 @@ _FORM = 1
 _TABLES = (
     "DROP TABLE IF EXISTS reports",
     "DROP TABLE IF EXISTS digests",
-    "CREATE TABLE reports"
-    " (content TEXT, judge TEXT, report TEXT, day INTEGER, PRIMARY KEY (content, judge)) WITHOUT ROWID",
+    ("CREATE TABLE reports"
+    " (content TEXT, judge TEXT, report TEXT, day INTEGER, PRIMARY KEY (content, judge)) WITHOUT ROWID"),
     "CREATE TABLE digests (path TEXT PRIMARY KEY, stamp TEXT, sha256 TEXT, day INTEGER) WITHOUT ROWID",
     f"PRAGMA user_version = {_FORM}",
 )
