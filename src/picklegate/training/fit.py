@@ -193,7 +193,7 @@ def out_of_fold(material: Material, seed: int) -> Any:
     return result
 
 
-MARGIN = 0.6
+MARGIN = 0.8
 """Log-odds between the highest score of an honest real file, out of fold, and the threshold of its kind."""
 
 ALARMS = 0.007
@@ -244,7 +244,7 @@ def write(material: Material, folder: Path, seed: int) -> dict[str, Any]:
     }
     card = {
         "schema": SCHEMA,
-        "version": digest(b"".join(files.values()))[:12],
+        "version": digest(b"".join(files.values()) + json.dumps(levels).encode())[:12],
         "features": list(features.FEATURES),
         "offsets": {name: -level for name, level in levels.items()},
         "review": REVIEW,
