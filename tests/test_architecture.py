@@ -12,8 +12,8 @@ SRC = Path(__file__).parent.parent / "src"
 MODULES = sorted(SRC.rglob("*.py"))
 LAYERS = """
     report limits errors places render.escape -> pickles -> containers -> trained callees literals -> given -> features
-    -> novelty classifier -> policy -> scan -> training -> store -> workers -> batch -> staging -> quarantine -> naming
-    -> lookout
+    -> novelty classifier reasons -> policy -> scan -> training -> store -> workers -> batch -> staging -> quarantine
+    -> naming -> lookout
     -> hub guard audit explain settings -> protection -> bootstrap -> render -> demo -> cli
     -> __main__
 """

@@ -74,7 +74,7 @@ def test_text_tells_what_would_run(run: Run, tmp_path: Path, capsys: pytest.Capt
         "MALICIOUS   ",
         "byte 0        import os.system",
         "byte 27       call   os.system('echo inert')  [score 0.",
-        "shell = ",
+        "a text looks like a command",
         "MALICIOUS call.execution at byte 27: loading runs os.system('echo inert')",
         ">       27  REDUCE",
         "What to do: Do not load the file.",

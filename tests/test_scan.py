@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from picklegate import BlockedError, FileReport, Policy, PolicyError, Verdict, scan_bytes, scan_file
+from picklegate.features import FEATURES
+from picklegate.reasons import words
 from picklegate.scan import scan_stream
 
 HOSTILE = b"cos\nsystem\n(S'true'\ntR."
@@ -59,8 +61,14 @@ def test_a_score_says_what_raised_it() -> None:
     weights = [weight for _, weight in finding.contributions]
     assert weights == sorted(weights, reverse=True)
     assert len(weights) > 1
-    for feature, weight in finding.contributions:
-        assert f"{feature.replace('_', ' ')} +{weight:.1f}" in finding.message
+    assert "no honest project calls it +" in finding.message
+    assert "a text looks like a command +" in finding.message
+    assert all(f"+{weight:.1f}" in finding.message for weight in weights)
+
+
+def test_each_feature_has_words() -> None:
+    """What raised or lowered a score can be said for every feature, whatever its value."""
+    assert all(words(feature, 0.0) and words(feature, 1.0) for feature in FEATURES)
 
 
 def test_a_file_is_as_bad_as_its_worst_stream() -> None:

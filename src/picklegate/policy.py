@@ -12,6 +12,7 @@ from picklegate.errors import PolicyError
 from picklegate.given import Contents, arguments_of, contents_of
 from picklegate.limits import DEFAULT, Clock, Limits
 from picklegate.pickles import Cut, Dict, Event, Fault, Global, Persistent, Set, Trace, Unresolved, canonical
+from picklegate.reasons import words
 from picklegate.report import Call, FileReport, Finding, StreamReport, Verdict
 
 OnBlock = Literal["raise", "quarantine", "skip"]
@@ -268,7 +269,8 @@ def _scored(
 ) -> Finding:
     """The finding of an event that the model holds for hostile, with what moved its score most."""
     parts = tuple((feature, round(weight, 4)) for feature, weight in model.contributions(vector)[:4] if weight > 0.05)
-    moved = ", ".join(f"{feature.replace('_', ' ')} +{weight:.1f}" for feature, weight in parts)
+    values = dict(zip(features.FEATURES, vector, strict=True))
+    moved = ", ".join(f"{words(feature, values[feature])} +{weight:.1f}" for feature, weight in parts)
     verdict = Verdict.MALICIOUS if score >= block else Verdict.SUSPICIOUS
     action = "writes state into" if event.kind == "state" else "calls"
     message = f"loading {action} {_spelled(event)}: score {math.floor(score * 1000) / 1000:.3f} ({moved})"

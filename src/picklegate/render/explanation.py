@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 from picklegate.explain import Explanation, Step, Told
+from picklegate.reasons import words
 from picklegate.render import text
 from picklegate.render.escape import escape
 from picklegate.render.rules import rules
@@ -91,7 +92,7 @@ def _weights(step: Step) -> Iterator[str]:
         return
     yield f"  The {text.score(step.call.score)} of {escape(step.name, _NAME_WIDTH)} at byte {step.offset} comes from"
     for weight in step.weights[:MAX_WEIGHTS]:
-        yield f"    {weight.adds:+6.2f}  {weight.feature.replace('_', ' ')} = {weight.value:g}"
+        yield f"    {weight.adds:+6.2f}  {words(weight.feature, weight.value)}"
     if len(step.weights) > MAX_WEIGHTS:
         yield f"    ... and {len(step.weights) - MAX_WEIGHTS} lighter ones"
 

@@ -1,0 +1,63 @@
+"""What a feature says of an event, in words: for where it is there, and for where it is zero."""
+
+from __future__ import annotations
+
+_WORDS = {
+    "callee_projects": ("few honest projects call it", "no honest project calls it"),
+    "callee_text_projects": ("few honest projects give it a text", "no honest project gives it a text"),
+    "module_projects": ("few honest projects use its module", "no honest project uses its module"),
+    "root_projects": ("few honest projects use its package", "no honest project uses its package"),
+    "name_weight": ("the words of its name", "a name that tells nothing"),
+    "name_worst": ("a telling word in its name", "a name that tells nothing"),
+    "module_weight": ("the words of its module's name", "a module name that tells nothing"),
+    "standard_library": ("it is of the standard library", "it is not of the standard library"),
+    "data_constructor": ("it constructs plain data", "it constructs no plain data"),
+    "private": ("its name is private", "its name is public"),
+    "dunder": ("a special name", "no special name"),
+    "class_like": ("it looks like a class", "it looks like no class"),
+    "reflective": ("it reaches other callables", "it reaches no other callables"),
+    "serialiser": ("it is a serialiser's helper", "it is no serialiser's helper"),
+    "makes_code": ("it makes code", "it makes no code"),
+    "unresolved": ("what is called cannot be told", "what is called is known"),
+    "detour": ("it is reached by a detour", "it is reached by an import"),
+    "state": ("it is given state", "it is called"),
+    "construction": ("it is constructed", "it is no construction"),
+    "on_global": ("it changes an imported object", "it changes no imported object"),
+    "result_called": ("its result is called", "its result is not called"),
+    "made_function_called": ("the stream made this function", "the stream did not make it"),
+    "argument_count": ("the number of arguments", "the number of arguments"),
+    "no_arguments": ("it gets no argument", "it gets arguments"),
+    "texts": ("the number of texts", "no text"),
+    "longest_text": ("the length of the longest text", "no text"),
+    "sentences": ("a text of several words", "no text of several words"),
+    "words_only": ("its texts are single words", "its texts are not single words"),
+    "code": ("a text looks like code", "no text looks like code"),
+    "shell": ("a text looks like a command", "no text looks like a command"),
+    "url": ("a text has an address", "no text has an address"),
+    "path": ("a text looks like a path", "no text looks like a path"),
+    "encoded": ("a text looks like encoded bytes", "no text looks like encoded bytes"),
+    "dotted": ("a text is a dotted name", "no text is a dotted name"),
+    "symbols": ("brackets and operators in a text", "no brackets or operators in its texts"),
+    "special_methods": ("a text names a special method", "no text names a special method"),
+    "bytes_count": ("the number of byte strings", "no byte string"),
+    "longest_bytes": ("the length of the longest bytes", "no byte string"),
+    "entropy": ("how random its bytes look", "no byte string"),
+    "nested_pickle": ("bytes are a pickle", "no bytes are a pickle"),
+    "nested_imports": ("a pickle in it imports", "no pickle in it imports"),
+    "nested_execution": ("a pickle in it imports what runs code", "no pickle in it imports what runs code"),
+    "machine_code": ("bytes are a program", "no bytes are a program"),
+    "code_object": ("bytes are compiled code", "no bytes are compiled code"),
+    "code_names": ("code in it reaches outside", "no code in it reaches outside"),
+    "imported_arguments": ("imported objects among its arguments", "no imported object among its arguments"),
+    "function_arguments": ("functions among its arguments", "no function among its arguments"),
+    "foreign_functions": ("functions of other packages among its arguments", "no foreign function among its arguments"),
+    "standard_functions": ("functions of the standard library among its arguments", "none of the standard library"),
+    "executing_arguments": ("it is handed what runs code", "it is handed nothing that runs code"),
+    "result_arguments": ("results of other calls among its arguments", "no result of a call among its arguments"),
+    "unresolved_arguments": ("arguments that cannot be told", "all its arguments are known"),
+}  # fmt: skip
+
+
+def words(feature: str, value: float) -> str:
+    """The feature in words, by its value in the event's vector."""
+    return _WORDS[feature][value == 0]
