@@ -178,6 +178,8 @@ def description(event: Event, given: Contents) -> tuple[float, ...]:
     made = event.callee if event.name == "unresolved" and isinstance(event.callee, Event) else None
     functions = [item for item in given.globals if not _is_type(item.known)]
     root = callee(event).partition(".")[0]
+    # A function that is being made is given whatever its globals are.
+    foreign = () if callees.makes_code(callee(event)) else [f for f in functions if f.known.partition(".")[0] != root]
     values: tuple[float, ...] = (
         *_named(callee(event)),
         not callee(event),
@@ -193,7 +195,7 @@ def description(event: Event, given: Contents) -> tuple[float, ...]:
         *_blobs(event, given),
         min(len(given.globals), 20),
         min(len(functions), 20),
-        min(sum(item.known.partition(".")[0] != root for item in functions), 20),
+        min(len(foreign), 20),
         min(sum(_standard(item.known) for item in functions), 20),
         min(sum(callees.executes(item.known) for item in given.globals), 5),
         min(given.results, 20),

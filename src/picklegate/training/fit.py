@@ -193,7 +193,7 @@ def out_of_fold(material: Material, seed: int) -> Any:
     return result
 
 
-MARGIN = 0.8
+MARGIN = 0.75
 """Log-odds between the highest score of an honest real file, out of fold, and the threshold of its kind."""
 
 ALARMS = 0.007
