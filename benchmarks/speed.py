@@ -56,7 +56,9 @@ _HEAD = f"""# Speed
 How long each scanner takes, and how much memory, with the verdict beside it: a fast wrong answer does not count.
 Written by `python benchmarks/speed.py`; every input is generated. The tools take turns in fresh processes; a cell is
 the median over processes, each the median of its own repeated calls (over {ONCE:.0f} s: one call; over {LIMIT:.0f} s:
-stopped).
+stopped). `python benchmarks/scaling.py` draws how time grows with size:
+
+![Seconds against opcodes, for picklegate, the loader, pickletools and two scanners](time-by-size.svg)
 """
 _TIME = """## Time in process
 
