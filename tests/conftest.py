@@ -1,13 +1,16 @@
-"""What every test has: directories of its own where picklegate would use the user's."""
+"""What tests have: directories of their own where picklegate would use the user's, and its command line."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from picklegate import places
+from picklegate.cli import main
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -20,3 +23,17 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         del os.environ[places.HOME]
     else:
         os.environ[places.HOME] = before
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Runs the command in this process and returns its exit code."""
+
+    def call(*arguments: str | Path) -> int:
+        monkeypatch.setattr(sys, "argv", ["picklegate", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        assert isinstance(exit_.value.code, int)
+        return exit_.value.code
+
+    return call

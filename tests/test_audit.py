@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from huggingface_hub import hf_hub_download, snapshot_download
 
 from picklegate import Verdict, quarantine, workers
 from picklegate.audit import Audit, audit_cache, read_cache
-from picklegate.cli import main
 from picklegate.demo.hub_server import Hub
 from picklegate.report import FileReport
 
@@ -41,20 +39,6 @@ def cache(tmp_path: Path) -> Path:
         hub.push("org/good", {"model.pt": CLEAN, "config.json": b"[]"})
         hf_hub_download("org/good", "model.pt", endpoint=hub.endpoint, cache_dir=folder)
     return folder
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command in this process and returns its exit code."""
-
-    def call(*arguments: str | Path) -> int:
-        monkeypatch.setattr(sys, "argv", ["picklegate", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        assert isinstance(exit_.value.code, int)
-        return exit_.value.code
-
-    return call
 
 
 @pytest.fixture

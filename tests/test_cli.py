@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from picklegate.cli import main
 from picklegate.errors import ModelDataError
 from picklegate.report import FileReport, Finding, Verdict
 
@@ -23,20 +22,6 @@ HOSTILE = b"cos\nsystem\n(S'true'\ntR."
 CLEAN = b"\x80\x04}."
 
 Run = Callable[..., int]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command in this process and returns its exit code."""
-
-    def call(*arguments: str | Path) -> int:
-        monkeypatch.setattr(sys, "argv", ["picklegate", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        assert isinstance(exit_.value.code, int)
-        return exit_.value.code
-
-    return call
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import datetime as dt
 import io
 import json
 import pickle
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,6 @@ import pytest
 from hostile import HOSTILE
 from hostile_parts import Hostile
 from picklegate.classifier import classifier, sigmoid
-from picklegate.cli import main
 from picklegate.explain import TORCHS_OWN, Explanation, explain_stream
 from picklegate.features import FEATURES
 from picklegate.render import explanation as form
@@ -28,20 +26,6 @@ Run = Callable[..., int]
 def explain(data: bytes, *, listing: bool = False) -> Explanation:
     """The explanation of a file of these bytes."""
     return explain_stream(io.BytesIO(data), name="file", listing=listing)
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command in this process and returns its exit code."""
-
-    def call(*arguments: str | Path) -> int:
-        monkeypatch.setattr(sys, "argv", ["picklegate", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        assert isinstance(exit_.value.code, int)
-        return exit_.value.code
-
-    return call
 
 
 def test_steps_are_in_the_order_of_loading() -> None:

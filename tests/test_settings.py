@@ -5,14 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from picklegate import Policy, scan_bytes, settings
-from picklegate.cli import main
 from picklegate.errors import PolicyError
 from picklegate.report import Verdict
 
@@ -52,20 +50,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
     return folder.parent
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command in this process and returns its exit code."""
-
-    def call(*arguments: str | Path) -> int:
-        monkeypatch.setattr(sys, "argv", ["picklegate", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        assert isinstance(exit_.value.code, int)
-        return exit_.value.code
-
-    return call
 
 
 def test_without_files_the_defaults_hold() -> None:
