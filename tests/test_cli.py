@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -259,6 +260,27 @@ def test_standard_input(process: Callable[..., subprocess.Popen[bytes]]) -> None
     assert not errors
 
 
+@pytest.mark.parametrize("command", ["scan", "explain"])
+def test_an_empty_standard_input_is_not_clean(
+    run: Run, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where what comes before in a pipe has failed, nothing was scanned; so where there is no standard input."""
+    for stdin in (io.TextIOWrapper(io.BytesIO()), None):
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert run(command, "-") == 2
+        assert "standard input is" in capsys.readouterr().err
+
+
+def test_explain_wants_a_file(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder, a pipe and a missing file get one line, without blocking."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", tmp_path / "missing"):
+        assert run("explain", path) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"picklegate: {path}")
+        assert "Errno" not in line
+
+
 def test_a_reader_that_leaves_is_no_failure(process: Callable[..., subprocess.Popen[bytes]], tmp_path: Path) -> None:
     """A closed pipe, as after ``| head``, gives no traceback and leaves the exit code to the verdicts."""
     reading, writing = os.pipe()
@@ -274,10 +296,20 @@ def test_a_full_disk_is_one_line(process: Callable[..., subprocess.Popen[bytes]]
     """A report that cannot be written is exit code 2 and one line."""
     with open("/dev/full", "wb") as full:
         command = process("scan", *write(tmp_path, CLEAN), stdout=full.fileno())
-        assert command.communicate(timeout=60)[1] == b"picklegate: [Errno 28] No space left on device\n"
+        errors = command.communicate(timeout=60)[1]
+    assert errors == b"picklegate: the report could not be written: No space left on device\n"
     assert command.returncode == 2
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Children heed SIGINT, also where the tests themselves run in the background of a script and do not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_ctrl_c_from_outside(process: Callable[..., subprocess.Popen[bytes]]) -> None:
     """SIGINT while the scan waits ends it with exit code 130 and one line."""
     command = process("scan", "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -55,6 +55,14 @@ class Arguments:
     extra: dict[str, Any] = dataclasses.field(default_factory=lambda: {"betas": (0.9, 0.999)})
 
 
+class Member:
+    """A member of an enumeration, as Python 3.11.2 pickles it in protocol 2."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """With a name of Python 2, which protocol 2 has for getattr."""
+        return getattr, (Strategy, "STEPS")
+
+
 class Net(torch.nn.Module):  # type: ignore[misc,name-defined]
     """A module of a user's own."""
 
@@ -445,6 +453,9 @@ def test_safe_globals_are_what_weights_only_needs(tmp_path: Path) -> None:
     assert Arguments in allowed
     with torch.serialization.safe_globals(allowed):
         assert flat(torch.load(path, weights_only=True)) == flat(torch.load(path, weights_only=False))
+    torch.save(Member(), path)
+    with torch.serialization.safe_globals(torch_safe_globals(path)):
+        assert torch.load(path, weights_only=True) is Strategy.STEPS
     torch.save(Net().state_dict(), path)
     assert torch_safe_globals(path) == []
     path.write_bytes(HOSTILE)

@@ -38,6 +38,11 @@ def found(store: Store, *, name: str = "model.pkl", policy: Policy = PLAIN) -> F
     return store.report(HOSTILE.sha256, name=name, policy=policy)
 
 
+def recalled(store: Store, path: Path) -> FileReport | None:
+    """The report on the file at ``path``, if its digest is remembered and known."""
+    return store.recall(str(path), path.stat(), name="model.pkl", policy=PLAIN)
+
+
 def test_a_report_comes_back_as_it_was(store: Store) -> None:
     """Verdict, findings, calls and streams survive, and the name is the one asked for."""
     store.keep(HOSTILE, policy=PLAIN)
@@ -131,7 +136,7 @@ def test_without_a_store_work_goes_on(tmp_path: Path, caplog: pytest.LogCaptureF
         for _ in range(2):
             store.keep(HOSTILE, policy=PLAIN)
             assert found(store) is None
-            assert store.known_digest(__file__) == ""
+            assert recalled(store, Path(__file__)) is None
     assert [str(path) in record.getMessage() for record in caplog.records] == [True]
 
 
@@ -160,21 +165,21 @@ def test_a_digest_is_remembered_until_the_file_changes(store: Store, tmp_path: P
     """The same size is not the same file."""
     path = tmp_path / "file"
     path.write_bytes(b"one")
-    store.remember(path, store.digest(path))
-    first = store.known_digest(path)
-    assert first == store.digest(path) != ""
+    store.keep(HOSTILE, policy=PLAIN)
+    store.remember(path, HOSTILE.sha256)
+    assert recalled(store, path) is not None
     time.sleep(0.02)
     path.write_bytes(b"two")
-    assert store.known_digest(path) == ""
-    assert store.digest(path) != first
+    assert recalled(store, path) is None
 
 
 def test_a_file_that_just_changed_is_not_remembered(store: Store, tmp_path: Path) -> None:
     """It may change again within the clock's resolution."""
     path = tmp_path / "file"
     path.write_bytes(b"one")
-    assert store.digest(path)
-    assert store.known_digest(path) == ""
+    store.keep(HOSTILE, policy=PLAIN)
+    store.remember(path, HOSTILE.sha256, since=path.stat())
+    assert recalled(store, path) is None
 
 
 def test_a_claim_is_no_digest(store: Store) -> None:
@@ -202,7 +207,7 @@ def test_a_file_is_seen_until_it_changes(store: Store, tmp_path: Path) -> None:
 def test_a_missing_file_is_the_callers_matter(store: Store, tmp_path: Path) -> None:
     """OSError passes through and breaks nothing."""
     with pytest.raises(FileNotFoundError):
-        store.digest(tmp_path / "none")
+        store.remember(tmp_path / "none", HOSTILE.sha256)
     store.keep(HOSTILE, policy=PLAIN)
     assert found(store) is not None
 

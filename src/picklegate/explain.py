@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from picklegate import containers, features
@@ -16,7 +15,7 @@ from picklegate.pickles import Event, Import, Trace
 from picklegate.pickles.listing import disassemble
 from picklegate.policy import Policy
 from picklegate.report import Call, FileReport, Instruction, StreamReport, Verdict
-from picklegate.scan import flat, scan_stream
+from picklegate.scan import flat, open_regular, scan_stream
 
 SCHEMA = "picklegate.explanation/1"
 MAX_STEPS = 2_000
@@ -121,8 +120,8 @@ class Explanation:
 
 
 def explain_file(path: str | os.PathLike[str], *, policy: Policy | None = None, listing: bool = False) -> Explanation:
-    """Explain the file at ``path``, with its opcodes if ``listing``; raises OSError."""
-    with Path(path).open("rb") as file:
+    """Explain the regular file at ``path``, with its opcodes if ``listing``; raises OSError."""
+    with open_regular(path) as file:
         return explain_stream(file, name=os.fspath(path), policy=policy, listing=listing)
 
 

@@ -25,14 +25,18 @@ def scan_file(path: str | os.PathLike[str], *, policy: Policy | None = None, dig
 
     Without ``digest`` the content is not hashed and ``sha256`` stays empty.
     """
-    name = os.fspath(path)
-    mode = Path(name).stat().st_mode
+    with open_regular(path) as file:
+        return scan_stream(file, name=os.fspath(path), policy=policy, digest=digest)
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open the regular file at ``path``; raises OSError for any other, before a pipe could keep it waiting."""
+    mode = Path(path).stat().st_mode
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(f"{name} is a directory: name its files, or scan it with the command line")
+        raise IsADirectoryError(f"{os.fspath(path)} is a directory: name its files, or use `picklegate scan`")
     if not stat.S_ISREG(mode):
-        raise OSError(f"{name} is no regular file: copy what it yields to a file and scan that")
-    with Path(name).open("rb") as file:
-        return scan_stream(file, name=name, policy=policy, digest=digest)
+        raise OSError(f"{os.fspath(path)} is no regular file: copy what it yields to a file and scan that")
+    return Path(path).open("rb")
 
 
 def scan_bytes(data: bytes, *, name: str = "<bytes>", policy: Policy | None = None) -> FileReport:

@@ -111,29 +111,6 @@ class Store:
         row = (content, _judge(policy, claims(report.name)), json.dumps(report.to_dict()), _today())
         self._do(lambda tables: tables.execute("INSERT OR REPLACE INTO reports VALUES (?, ?, ?, ?)", row))
 
-    def known_digest(self, path: str | os.PathLike[str]) -> str:
-        """The digest remembered of the file at ``path``, or ``""``; raises OSError if it cannot be looked at."""
-        place = os.path.realpath(path)
-        stamp = _stamp(os.stat(place))
-        question = "SELECT sha256 FROM digests WHERE path = ? AND stamp = ?"
-        row = self._do(lambda tables: tables.execute(question, (place, stamp)).fetchone())
-        return str(row[0]) if row else ""
-
-    def digest(self, path: str | os.PathLike[str]) -> str:
-        """The SHA-256 of the regular file at ``path``, computed if it is not remembered; raises OSError."""
-        known = self.known_digest(path)
-        if known:
-            return known
-        with open(path, "rb") as file:
-            before = os.fstat(file.fileno())
-            hashed = hashlib.sha256()
-            while chunk := file.read(1 << 20):
-                hashed.update(chunk)
-            after = os.fstat(file.fileno())
-        if _stamp(before) == _stamp(after) and time.time_ns() - after.st_ctime_ns > _SETTLED_NS:
-            self._remember(os.path.realpath(path), after, hashed.hexdigest())
-        return hashed.hexdigest()
-
     def remember(
         self, path: str | os.PathLike[str], sha256: str, *, since: os.stat_result | None = None
     ) -> None:

@@ -13,7 +13,7 @@ from importlib import import_module
 import click
 
 from picklegate import __version__
-from picklegate.cli.output import EXIT_INTERRUPTED, EXIT_UNSCANNABLE, say
+from picklegate.cli.output import EXIT_INTERRUPTED, EXIT_UNSCANNABLE, in_words, say
 from picklegate.errors import GateError
 
 _COMMANDS = {
@@ -73,7 +73,7 @@ def main() -> None:
         say("interrupted")
         status = EXIT_INTERRUPTED
     except (GateError, OSError) as error:
-        say(str(error))
+        say(in_words(error))
         status = EXIT_UNSCANNABLE
     except Exception:  # noqa: BLE001 - whatever it is, Python's own exit code 1 would read as a finding
         traceback.print_exc()

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import click
 
-from picklegate.cli.output import say
+from picklegate.cli.output import in_words, say
 from picklegate.errors import GateError
 from picklegate.policy import Policy
 from picklegate.report import FileReport
@@ -56,7 +56,9 @@ def spoken(subject: str) -> Iterator[None]:
     except (GateError, click.ClickException):
         raise
     except Exception as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        reason = next((line for line in in_words(error).splitlines() if line.strip()), type(error).__name__)
+        # What the client's transport says of a host that does not answer is the system's error number and text.
+        reason = re.sub(r"^\[Errno -?\d+\] ", "the Hub cannot be reached: ", reason)
         raise GateError(f"{subject}: {reason.rstrip('.')}") from error
 
 

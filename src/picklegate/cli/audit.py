@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import TextIO
 
 import click
 
@@ -11,12 +10,11 @@ from picklegate import audit as cache_audit
 from picklegate import store
 from picklegate.batch import scan_found
 from picklegate.cli import options
-from picklegate.cli.baseline import new
-from picklegate.cli.output import EXIT_INTERRUPTED, rendered, say, status, wants_colour, write
+from picklegate.cli.output import EXIT_INTERRUPTED, rendered, say, wants_colour, write
 from picklegate.policy import Policy
 from picklegate.render import cache as as_cache
 from picklegate.render.summary import sentence
-from picklegate.report import FileReport, Verdict
+from picklegate.report import FileReport
 
 
 @click.command()
@@ -26,17 +24,11 @@ from picklegate.report import FileReport, Verdict
 def audit(
     cache_dir: str | None,
     quarantine: bool,  # noqa: FBT001 (click gives it by name)
-    form: str,
-    output: TextIO | None,
-    jobs: int | None,
-    scheduler: str | None,
-    fail_on: Verdict | None,
-    baseline: str | None,
-    policy: Policy,
+    wanted: options.Reporting,
 ) -> int:
-    """Scan the Hugging Face cache of this machine, each content once.
+    """Scan the Hugging Face cache of this machine.
 
-    Verdicts are kept, so that a second run reads only what is new. What is
+    Each content is scanned once. Verdicts are kept, so that a second run reads only what is new. What is
     incomplete or damaged in the cache is told, and stops nothing.
 
     \b
@@ -55,21 +47,23 @@ def audit(
     cache = cache_audit.read_cache(cache_dir)
     reports: list[FileReport] = []
     try:
-        with options.cluster(scheduler) as executor:
-            made = scan_found(cache.found, policy=policy, executor=executor, jobs=jobs, store=store.default())
+        with options.cluster(wanted.scheduler) as executor:
+            made = scan_found(
+                cache.found, policy=wanted.policy, executor=executor, jobs=wanted.jobs, store=store.default()
+            )
             for report in options.progress(made, len(cache.contents)):
                 reports.append(report)  # noqa: PERF402 - one by one, for what is done stays when Ctrl-C comes
     except KeyboardInterrupt:
         say(f"interrupted, after {sentence(reports)}")
     done = cache_audit.Audit(cache=cache, reports=tuple(reports), seconds=time.monotonic() - start)
-    write(_rendered(done, form, colour=output is None and wants_colour()), output)
+    write(_rendered(done, wanted.form, colour=wanted.output is None and wants_colour()), wanted.output)
     if not done.complete:
         return EXIT_INTERRUPTED
-    if output:
+    if wanted.output:
         say(sentence(reports))
     if quarantine:
-        _remove(done, policy)
-    return status(new(reports, baseline), policy, fail_on)
+        _remove(done, wanted.policy)
+    return wanted.status(reports)
 
 
 def _rendered(audit: cache_audit.Audit, form: str, *, colour: bool) -> str:

@@ -37,9 +37,9 @@ from picklegate.report import Verdict
 def download(
     repository: str, filenames: tuple[str, ...], include: tuple[str, ...], exclude: tuple[str, ...], **options: Any
 ) -> int:
-    """Download from the Hub as `hf download` does, with every file judged first.
+    """Download from the Hub, each file judged first.
 
-    REPO is org/name, or an address as `picklegate scan` takes it. The path of the
+    It does what `hf download` does. REPO is org/name, or an address as `picklegate scan` takes it. The path of the
     file or folder goes to stdout. What is refused is not fetched.
 
     \b

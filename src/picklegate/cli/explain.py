@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from typing import TextIO
 
 import click
@@ -42,8 +40,8 @@ def explain(
       2  it could not be scanned, or the command was misused
     """  # noqa: D301 - see scan
     if path == "-":
-        file = io.BytesIO(sys.stdin.buffer.read())
-        found = explanations.explain_stream(file, name=path, policy=policy, listing=disassemble)
+        with options.standard_input() as file:
+            found = explanations.explain_stream(file, name=path, policy=policy, listing=disassemble)
     else:
         found = explanations.explain_file(path, policy=policy, listing=disassemble)
     if form == "json":

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, BinaryIO, TextIO
 
 import click
 
 from picklegate import places, settings
-from picklegate.cli.output import say
+from picklegate.cli.baseline import new
+from picklegate.cli.output import say, status
 from picklegate.policy import Policy
 from picklegate.report import FileReport, Verdict
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 FORMATS = ("text", "json", "sarif", "html")
 
@@ -82,11 +86,50 @@ def cluster(address: str | None) -> Iterator[Executor | None]:
         yield client.get_executor(pure=False)
 
 
-def reporting(command: _Command) -> _Command:
-    """Adds the options of a command that scans many files and reports on them."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reporting:
+    """What the options of a command say that scans many files and reports on them."""
+
+    form: str
+    output: TextIO | None
+    jobs: int | None
+    scheduler: str | None
+    fail_on: Verdict | None
+    baseline: str | None
+    policy: Policy
+
+    def status(self, reports: Iterable[FileReport]) -> int:
+        """The exit code for these reports."""
+        return status(new(reports, self.baseline), self.policy, self.fail_on)
+
+
+def reporting(command: Callable[..., int]) -> Callable[..., int]:
+    """Adds the options of a command that scans many files; it gets what they say as ``wanted``."""
+
+    @functools.wraps(command)
+    def call(**given: Any) -> int:
+        wanted = Reporting(**{field.name: given.pop(field.name) for field in fields(Reporting)})
+        return command(wanted=wanted, **given)
+
     for option in (policy, baseline, fail_on, scheduler, jobs, output, form):
-        command = option(command)
-    return command
+        call = option(call)
+    return call
+
+
+def standard_input() -> BinaryIO:
+    """All of standard input as a seekable file; raises OSError where there is nothing in it."""
+    if sys.stdin is None:
+        raise OSError("standard input is closed")
+    source = sys.stdin.buffer
+    if source.seekable():
+        file: BinaryIO = source
+    else:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 (the caller reads it)
+        # In pieces, so that Ctrl-C is heeded between them and memory holds one.
+        shutil.copyfileobj(source, file, 1 << 20)
+    if not file.seek(0, io.SEEK_END):
+        raise OSError("standard input is empty, so nothing was scanned")
+    return file
 
 
 def progress(reports: Iterable[FileReport], total: int) -> Iterator[FileReport]:

@@ -69,7 +69,14 @@ def write(report: str, output: TextIO | None) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         # A reader that has seen enough, as `head` has, is no failure.
         if not isinstance(error, BrokenPipeError):
-            raise
+            raise OSError(f"the report could not be written: {in_words(error)}") from error
+
+
+def in_words(error: Exception) -> str:
+    """What an error says, without the number that the system has for it."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if isinstance(error.filename, str) else error.strerror
 
 
 def say(message: str) -> None:

@@ -20,9 +20,9 @@ def policy() -> None:
 @policy.command()
 @click.argument("file", metavar="[FILE]", required=False)
 def check(file: str | None) -> int:
-    """Check a policy file, or those that apply here, and tell what they come to.
+    """Check a policy file, or those that apply here.
 
-    An error names the file and the key, with exit code 2.
+    It tells what they come to. An error names the file and the key, with exit code 2.
     """
     write("\n".join(_told(settings.load(file))) + "\n", None)
     return 0

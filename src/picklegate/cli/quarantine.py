@@ -22,7 +22,7 @@ _form = click.option(
 
 @click.group()
 def quarantine() -> None:
-    """Look at, give out or remove the files that were refused and kept.
+    """Look at what was refused and kept.
 
     Files come here where the policy says so (on_block="quarantine"). They are
     stored under their digest, where no loader looks, each with its report.
@@ -48,7 +48,7 @@ def list_(form: str) -> int:
 @click.argument("id_", metavar="ID")
 @_form
 def show(id_: str, form: str) -> int:
-    """Tell what is known of one entry: its names, and why it was refused."""
+    """Tell the names of an entry, and why it was refused."""
     entry = store.find(id_)
     write(_json(entry.to_dict()) if form == "json" else _described(entry), None)
     return 0
@@ -58,7 +58,7 @@ def show(id_: str, form: str) -> int:
 @click.argument("id_", metavar="ID")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The new file.")
 def release(id_: str, output: Path) -> int:
-    """Copy a kept file out of quarantine, for someone to look at.
+    """Copy a kept file, for someone to look at.
 
     The copy is checked against the digest, and only its owner may read it. It
     is still the file that was refused: do not load it.

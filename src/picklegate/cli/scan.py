@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import TextIO
 
 import click
 
 from picklegate.batch import Found, find, scan_found
 from picklegate.cli import options
 from picklegate.cli.addresses import SCHEME, scan_address
-from picklegate.cli.baseline import new
-from picklegate.cli.output import EXIT_INTERRUPTED, rendered, say, status, wants_colour, write
+from picklegate.cli.output import EXIT_INTERRUPTED, rendered, say, wants_colour, write
 from picklegate.policy import Policy
 from picklegate.render.summary import sentence
-from picklegate.report import FileReport, Verdict
+from picklegate.report import FileReport
+from picklegate.workers import unreadable
 
 
 @click.command()
@@ -25,16 +23,7 @@ from picklegate.report import FileReport, Verdict
 @click.option("--exclude", multiple=True, metavar="GLOB", help="In folders, leave out what matches; repeatable.")
 @options.reporting
 def scan(
-    paths: tuple[str, ...],
-    include: tuple[str, ...],
-    exclude: tuple[str, ...],
-    form: str,
-    output: TextIO | None,
-    jobs: int | None,
-    scheduler: str | None,
-    fail_on: Verdict | None,
-    baseline: str | None,
-    policy: Policy,
+    paths: tuple[str, ...], include: tuple[str, ...], exclude: tuple[str, ...], wanted: options.Reporting
 ) -> int:
     """Scan files and directories for hostile pickles.
 
@@ -59,40 +48,49 @@ def scan(
     reports: list[FileReport] = []
     complete = False
     try:
-        found = list(_find(paths, include, exclude, policy))
-        with options.cluster(scheduler) as executor:
-            hashing = form != "text" or baseline is not None  # which is all that shows or compares digests
-            made = scan_found(found, policy=policy, executor=executor, jobs=jobs, digest=hashing)
+        found = list(_find(paths, include, exclude, wanted.policy))
+        with options.cluster(wanted.scheduler) as executor:
+            hashing = wanted.form != "text" or wanted.baseline is not None  # all that shows or compares digests
+            made = scan_found(found, policy=wanted.policy, executor=executor, jobs=wanted.jobs, digest=hashing)
             for report in options.progress(made, len(found)):
                 reports.append(report)
                 _tell(report)
         complete = True
     except KeyboardInterrupt:
         say(f"interrupted, after {sentence(reports)}")
-    write(rendered(form, reports, complete=complete, colour=output is None and wants_colour()), output)
+    colour = wanted.output is None and wants_colour()
+    write(rendered(wanted.form, reports, complete=complete, colour=colour), wanted.output)
     if not complete:
         return EXIT_INTERRUPTED
     if not reports:
         say("no files found")
-    elif output:
+    elif wanted.output:
         say(sentence(reports))
-    return status(new(reports, baseline), policy, fail_on)
+    return wanted.status(reports)
 
 
 def _find(
     paths: Iterable[str], include: Sequence[str], exclude: Sequence[str], policy: Policy
 ) -> Iterator[Found]:
-    from picklegate.scan import scan_bytes
-
     for kind, group in groupby(paths, key=lambda path: path if path == "-" else path.startswith(SCHEME)):
         if kind == "-":
-            yield Found(path="-", report=scan_bytes(sys.stdin.buffer.read(), name="-", policy=policy))
+            yield Found(path="-", report=_standard_input(policy))
         elif kind:
             for address in group:
                 reports = scan_address(address, include=include, exclude=exclude, policy=policy)
                 yield from (Found(path=report.name, report=report) for report in reports)
         else:
             yield from find(group, include=include, exclude=exclude)
+
+
+def _standard_input(policy: Policy) -> FileReport:
+    from picklegate.scan import scan_stream
+
+    try:
+        with options.standard_input() as file:
+            return scan_stream(file, name="-", policy=policy)
+    except OSError as error:
+        return unreadable("-", error)
 
 
 def _tell(report: FileReport) -> None:

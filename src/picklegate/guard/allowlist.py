@@ -37,7 +37,7 @@ def torch_safe_globals(path: File, *, policy: Policy | None = None) -> list[Any]
                 "Code that was put there under a trusted name would run.\n"
                 "If that module is yours, import it first.",
             )
-        value = origin.resolve(module, name)
+        value = origin.resolve(*origin.today(module, name))
         # torch compares with the name as written, and in protocol 2 with that of today.
         for dotted in {f"{module}.{name}", ".".join(origin.today(module, name))} - known.keys():
             own = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"
