@@ -58,8 +58,9 @@ def test_results_say_what_the_other_forms_say() -> None:
     worst = run["results"][0]
     assert worst["level"] == "error"
     assert worst["locations"][0]["physicalLocation"] == {
-        "artifactLocation": {"uri": "evil.pkl", "index": 0}, "region": {"byteOffset": reasons[0].offset}
-    }  # fmt: skip
+        "artifactLocation": {"uri": "evil.pkl", "index": 0},
+        "region": {"startLine": 1, "byteOffset": reasons[0].offset},
+    }
     assert run["tool"]["driver"]["rules"][worst["ruleIndex"]]["id"] == worst["ruleId"]
     assert run["artifacts"] == [
         {"location": {"uri": "evil.pkl"}, "length": report.size, "hashes": {"sha-256": report.sha256}}
@@ -79,10 +80,10 @@ def test_fingerprints_follow_the_content() -> None:
 
 
 def test_an_offset_inside_a_member_is_no_offset_of_the_file() -> None:
-    """Only what lies in the file as it is has a region; a member is a logical location."""
+    """Only what lies in the file as it is has an offset in it; a member is a logical location."""
     sample = next(one for one in HOSTILE if scan_bytes(one.data).container == "torch_zip")
     (location,) = log([scan_bytes(sample.data)])["results"][0]["locations"]
-    assert "region" not in location["physicalLocation"]
+    assert location["physicalLocation"]["region"] == {"startLine": 1}
     assert location["logicalLocations"][0]["fullyQualifiedName"]
 
 

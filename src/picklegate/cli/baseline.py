@@ -10,16 +10,15 @@ from picklegate.cli.output import say
 from picklegate.errors import PolicyError
 from picklegate.report import FileReport, Verdict
 
+Known = frozenset[tuple[str, str]]
+"""Contents, by digest, with the codes of what was found in them."""
 
-def new(reports: Iterable[FileReport], path: str | None) -> list[FileReport]:
-    """The reports without those of which the JSON report at ``path`` has every finding, for the same content.
 
-    Says on stderr how many those are. Raises PolicyError for a file that is no such report, and OSError.
-    """
+def new(reports: Iterable[FileReport], known: Known | None) -> list[FileReport]:
+    """The reports without those of which every finding is known for the same content; says on stderr how many."""
     reports = list(reports)
-    if path is None:
+    if known is None:
         return reports
-    known = _known(path)
     fresh = [report for report in reports if not _of(report) or not known.issuperset(_of(report))]
     if len(fresh) < len(reports):
         number = len(reports) - len(fresh)
@@ -33,10 +32,11 @@ def _of(report: FileReport) -> set[tuple[str, str]]:
     return {(report.sha256, finding.code) for finding in reasons} if report.sha256 else set()
 
 
-def _known(path: str) -> set[tuple[str, str]]:
+def read(path: str) -> Known:
+    """What the JSON report at ``path`` found; raises PolicyError for a file that is no such report, and OSError."""
     try:
         document = json.loads(Path(path).read_bytes())
-        return {pair for file in document["files"] for pair in _of(FileReport.from_dict(file))}
+        return frozenset(pair for file in document["files"] for pair in _of(FileReport.from_dict(file)))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"--baseline: {path} is no JSON report of picklegate: write one with --format json"
         raise PolicyError(message) from error

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, TextIO
 import click
 
 from picklegate import places, settings
-from picklegate.cli.baseline import new
+from picklegate.cli.baseline import Known, new, read
 from picklegate.cli.output import say, status
 from picklegate.policy import Policy
 from picklegate.report import FileReport, Verdict
@@ -59,6 +59,7 @@ policy = click.option(
 baseline = click.option(
     "--baseline",
     type=click.Path(exists=True, dir_okay=False),
+    callback=lambda _, __, path: path and read(path),
     help="A JSON report: what it found in the same content does not fail again.",
 )
 
@@ -95,7 +96,7 @@ class Reporting:
     jobs: int | None
     scheduler: str | None
     fail_on: Verdict | None
-    baseline: str | None
+    baseline: Known | None
     policy: Policy
 
     def status(self, reports: Iterable[FileReport]) -> int:

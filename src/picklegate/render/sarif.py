@@ -82,9 +82,11 @@ def _artifact(report: FileReport) -> dict[str, Any]:
 def _result(
     report: FileReport, index: int, finding: Finding, stream: StreamReport | None, codes: list[str]
 ) -> dict[str, Any]:
-    place: dict[str, Any] = {"artifactLocation": {"uri": _uri(report.name), "index": index}}
+    # Code scanning services show nothing where no line is given: https://github.com/ossf/scorecard/pull/1458
+    region = {"startLine": 1}
+    place: dict[str, Any] = {"artifactLocation": {"uri": _uri(report.name), "index": index}, "region": region}
     if finding.offset is not None and report.container in _PLAIN and (stream is None or " > " not in stream.name):
-        place["region"] = {"byteOffset": finding.offset}
+        region["byteOffset"] = finding.offset
     location: dict[str, Any] = {"physicalLocation": place}
     name = finding.stream or (stream.name if stream else "")
     if name:
