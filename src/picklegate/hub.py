@@ -23,7 +23,7 @@ from picklegate.errors import BlockedError
 from picklegate.lookout import Lookout, address
 from picklegate.naming import climbs, vetted
 from picklegate.policy import Policy
-from picklegate.quarantine import explain, keep
+from picklegate.quarantine import advice, explain, keep
 from picklegate.render.escape import escape
 from picklegate.report import FileReport, Finding, RepoReport, Verdict
 from picklegate.scan import scan_stream
@@ -277,12 +277,8 @@ def _refuse(blocked: list[tuple[FileReport, str]], *, skip: bool) -> None:
     if skip:
         _log.warning("left out of the snapshot:\n%s", "\n".join(lines))
         return
-    advice = (
-        "Ask the publisher for safetensors weights, or, if you know what the file runs, pass a Policy "
-        "with its imports (allow_imports) or its digest (allow_digests)."
-    )
     worst = max((report for report, _ in blocked), key=lambda report: report.verdict)
-    raise BlockedError(worst, "\n".join([*lines, advice]))
+    raise BlockedError(worst, "\n".join([*lines, advice(worst)]))
 
 
 def _withhold(view: StandIn, path: Path, report: FileReport, policy: Policy) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 from picklegate import places
 from picklegate.errors import GateError
 from picklegate.render.escape import escape
-from picklegate.report import FileReport
+from picklegate.report import FileReport, Verdict
 from picklegate.staging import turn
 
 SCHEMA = "picklegate.quarantine/1"
@@ -138,6 +138,19 @@ def explain(report: FileReport) -> tuple[str, str]:
     place = ", ".join(filter(None, (worst.stream, "" if worst.offset is None else f"byte {worst.offset}")))
     where = f"Found in {place} ({worst.code})." if place else f"Found in the file as a whole ({worst.code})."
     return f"{escape(worst.message).rstrip('.')}.", escape(where)
+
+
+def advice(report: FileReport) -> str:
+    """What to do about an artifact that is refused, in one sentence."""
+    if report.verdict == Verdict.UNSCANNABLE:
+        return (
+            "Fetch it again, for it may be cut off; if it is whole, ask the publisher for safetensors weights, or, if "
+            "you know what it runs, pass a Policy with its digest (allow_digests)."
+        )
+    return (
+        "Ask the publisher for safetensors weights, or, if you know what the file runs, pass a Policy "
+        "with its imports (allow_imports) or its digest (allow_digests)."
+    )
 
 
 @contextlib.contextmanager

@@ -28,6 +28,8 @@ _ACTIONS = ("raise", "quarantine", "skip")
 _KEYS = ("block_from", "on_block", "quarantine", "scores", "allow", "limits")
 _SCORES = {"suspicious": "suspicious_score", "malicious": "malicious_score"}
 """Keys of the table of scores -> the policy's options."""
+_KEY_OF = {option: f"scores.{key}" for key, option in _SCORES.items()} | {"allow_digests": "allow.digests"}
+"""The policy's options -> the keys that a file has for them, where they differ."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,7 +145,8 @@ def _laid_over(before: Settings, path: Path, table: Mapping[str, Any]) -> Settin
             **scores,
         )
     except PolicyError as error:
-        raise PolicyError(f"{path}: {error}") from error
+        option, _, fault = str(error).partition(": ")
+        raise PolicyError(f"{path}: {_KEY_OF.get(option, option)}: {fault}") from error
     words = list(_laxer(before, policy, imports, digests, place))
     return replace(after, policy=policy, laxer=(*before.laxer, *([(path, ", ".join(words))] if words else [])))
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from picklegate.errors import BlockedError
 from picklegate.guard.vetted import Load, unchanged
 from picklegate.policy import Policy
-from picklegate.quarantine import explain
+from picklegate.quarantine import advice, explain
 from picklegate.render.escape import escape
 from picklegate.report import FileReport
 from picklegate.scan import scan_stream
@@ -37,9 +37,7 @@ def scanned(file: BinaryIO, name: str, policy: Policy) -> FileReport:
         where = f"{where} Nothing in it has run.".lstrip()
         raise BlockedError(
             report,
-            f"{escape(name)} is not loaded ({report.verdict}): {what}\n{where}\n"
-            "Ask the publisher for safetensors weights, or, if you know what the file runs, pass a Policy "
-            "with its imports (allow_imports) or its digest (allow_digests).",
+            f"{escape(name)} is not loaded ({report.verdict}): {what}\n{where}\n{advice(report)}",
         )
     return report
 
