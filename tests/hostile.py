@@ -10,9 +10,19 @@ from hostile_advisories import ADVISORIES
 from hostile_calls import NESTED, REFLECTIVE, STATES
 from hostile_changes import CHANGES
 from hostile_containers import CONTAINERS
+from hostile_implicit import IMPLICIT
 from hostile_opcodes import OPCODE_TRICKS
 from hostile_parts import Benign, Hostile
 from lookalikes import LOOKALIKES
 
-HOSTILE: tuple[Hostile, ...] = (*OPCODE_TRICKS, *REFLECTIVE, *NESTED, *STATES, *CHANGES, *ADVISORIES, *CONTAINERS)
+HOSTILE: tuple[Hostile, ...] = (
+    *OPCODE_TRICKS,
+    *REFLECTIVE,
+    *NESTED,
+    *STATES,
+    *CHANGES,
+    *IMPLICIT,
+    *ADVISORIES,
+    *CONTAINERS,
+)
 BENIGN: tuple[Benign, ...] = LOOKALIKES

@@ -75,6 +75,19 @@ def _joblib() -> bytes:
 
 
 _NPY = contain(INNER, "npy", random.Random(0))[0]
+
+
+def _npz_as_torch() -> bytes:
+    """An array of objects in the place of a tensor's numbers, its content far behind its header."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("a/data.pkl", _HARMLESS)
+        member = zipfile.ZipInfo("a/data/0")
+        member.extra = b"FB" + struct.pack("<H", 1000) + bytes(1000)
+        archive.writestr(member, _NPY)
+    return out.getvalue()
+
+
 _LOCAL, _CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
 
 CONTAINERS: tuple[Hostile, ...] = (
@@ -122,6 +135,7 @@ CONTAINERS: tuple[Hostile, ...] = (
     case("zip-constants", _zip(("a/data.pkl", _HARMLESS), ("a/constants.pkl", INNER)), "TorchScript's constants.", OS),
     case("npy-object", _NPY, "A pickle behind an npy header.", OS),
     case("npz-object", _zip(("arr_0.npy", _NPY)), "An npz with an object array.", OS),
+    case("npz-as-torch", _npz_as_torch(), "numpy.load unpickles what torch reads as numbers.", OS),
     case("legacy-object", _legacy(3), "The fourth stream of torch's old format.", OS),
     case("legacy-magic", _legacy(0), "A payload before the magic number is checked.", OS),
     case("legacy-keys", _legacy(4), "The list of storage keys.", OS),

@@ -102,6 +102,8 @@ _SPECIAL = re.compile(
     r"__(setstate|reduce|reduce_ex|call|init|new|del|getattr|getattribute|getitem|setitem|enter|exit|iter|next|class"
     r"|globals|builtins|code|subclasses|bases?|mro|import|hash|eq|repr|str|get|set)__"
 )
+_BRIEF = 64
+"""Characters up to which many looks are remembered: a list of words may be given to call after call."""
 _LONG = 4096
 _TELLING = 3
 """Of the signs of a command, the first that also count in a text of more than _LONG characters."""
@@ -129,9 +131,12 @@ NOTHING = Look(0, 0, 0, 0, 0, 0, 0, 0, 0)
 _DULL = NOTHING._replace(word=1)
 
 
-@lru_cache(maxsize=4096)
 def look(text: str) -> Look:
     """The look of one text argument."""
+    return _short(text) if len(text) <= _BRIEF else _long(text)
+
+
+def _look(text: str) -> Look:
     if len(text) < 2:
         return _DULL
     plain = text.isidentifier()
@@ -151,6 +156,10 @@ def look(text: str) -> Look:
         special=0,
         symbols=symbols,
     )
+
+
+_short = lru_cache(maxsize=1 << 15)(_look)
+_long = lru_cache(maxsize=4096)(_look)
 
 
 def _encoded(text: str) -> int:

@@ -226,12 +226,16 @@ def _check_overlap(walk: Walk, name: str, directory: Directory) -> None:
 
 def _is_array(source: Source, entry: Entry, directory: Directory) -> bool:
     """Whether what stands where torch keeps numbers is an array to ``numpy.load``, which may unpickle it."""
-    near = entry.offset + directory.shift
-    return source.is_buffer and (entry.method != 0 or b"\x93NUMPY" in source.read(near, _NEAR))
+    if not source.is_buffer or entry.method != 0:
+        return source.is_buffer
+    return any(
+        source.read(place + _LOCAL.size + sum(_LENGTHS.unpack(source.read(place + 26, 4))), 6) == b"\x93NUMPY"
+        for place in _places(source, entry, directory)
+        if place + _LOCAL.size <= source.size
+    )
 
 
-_NEAR = 512
-"""Bytes from a member's header on in which its own first bytes stand, torch's padding to 64 bytes included."""
+_LENGTHS = struct.Struct("<HH")
 
 
 def _places(source: Source, entry: Entry, directory: Directory) -> list[int]:

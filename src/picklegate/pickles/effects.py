@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from picklegate.limits import Limits
-from picklegate.pickles import nesting, opcodes, reflection, uses, values
+from picklegate.pickles import classes, implicit, nesting, opcodes, reflection, uses, values
 from picklegate.pickles.changes import CHANGING, Changes
 from picklegate.pickles.names import canonical
 from picklegate.pickles.opcodes import Buffer, Cut
 from picklegate.pickles.records import Fault, Import, Trace
+from picklegate.pickles.shapes import shape
 from picklegate.pickles.values import Dict, Event, Global, Known, Persistent, Set, Unresolved
 
 Inline = Callable[[dict[str, Any], int], int]
@@ -19,15 +20,13 @@ Inline = Callable[[dict[str, Any], int], int]
 _DEEP = 200
 """Containers in containers that an argument is read to."""
 _WIDE = 256
-"""Items of a container, and bytes of a text, up to which calls are compared."""
+"""Bytes from which on a text is kept as decoded, whatever else is."""
 _FEW = 16
 """Numbers that are kept of a long run of them."""
+_CHEAP = 2
+"""Values given again in a container that is as it was, which cost what one costs that has to be resolved again."""
 _REMEMBERED = 1 << 16
 """Texts of any length that are kept as decoded: names of attributes come again and again by the memo."""
-_SHAPED = 4
-"""Containers in containers up to which calls are compared."""
-_MANY = 10_000
-"""Events after which those that differ only in one plain word are counted as one."""
 
 
 TOO_LONG = "reading it takes longer than the limits allow"
@@ -43,10 +42,6 @@ class Late(Exhausted):
     """The time is over."""
 
     code = "limit.time"
-
-
-class Unshaped(Exception):  # noqa: N818
-    """A call is too large to be compared with others."""
 
 
 class Retrace(Exception):  # noqa: N818
@@ -166,9 +161,11 @@ class Effects:
                     self.seen[empty] = self.record(kind, opcode, pos, callee, callee.dotted, ())
                 return reflection.EMPTY[callee.known]()
             self.changes.hand(args)
-            key = self.shape(opcode, callee, args)
+            if implicit.reaches(callee, args):
+                self.hidden(opcode, pos, args)
+            key = shape(self, opcode, callee, args)
             found = self.seen.get(key) if key is not None else None
-            if found is not None:
+            if found is not None and not found.holds:
                 found.count += 1
                 return found
             event = self.record(kind, opcode, pos, callee, callee.dotted, self.resolve(args, whole=False))
@@ -191,18 +188,22 @@ class Effects:
                 rule, callee = None, Unresolved("changed", pos)
         else:
             rule, name = None, type(callee).__name__.lower()
-        if rule is None and type(callee) is Event and reflection.makes_class(callee.known, kind):
+        if rule is None and type(callee) is Event and classes.makes_class(callee, kind):
             event = self.record(kind, opcode, pos, callee, f"{name}()", args, kwargs, via)
             event.known = callee.known
             return event
         if rule is None and type(callee) is not Global:
+            if type(callee) is Event and callee.kind == "construct" and implicit.holds(callee):
+                callee = Unresolved("instance", pos)
             return self.record(kind, opcode, pos, callee, "unresolved", args, kwargs, via or f"result of {name}")
+        if rule is None and implicit.reaches(callee, args):
+            self.hidden(opcode, pos, args)
         event = self.record(kind, opcode, pos, callee, name, args, kwargs, via)
         if rule is None or event.known in CHANGING:
             self.changes.hand(args)
         if rule is None:
             return event
-        doubtful = rule is not reflection.construct and self.changes.doubt((*args, *event.kwargs))
+        doubtful = rule is not classes.construct and self.changes.doubt((*args, *event.kwargs))
         value = rule(self, event)  # which may hand the same values on
         if doubtful:
             return self.record(kind, opcode, pos, Unresolved("item", pos), "unresolved", args, None, "changed items")
@@ -215,6 +216,11 @@ class Effects:
         elif event.known == "builtins.bytearray" and type(value) is bytes:
             self.changes.flow(value)
         return value if type(value) in _OPAQUE or (type(value) in _CONTAINERS and not value) else Known(value)
+
+    def hidden(self, opcode: str, pos: int, args: Any) -> Event:
+        """Record that a method is called which the stream may have brought along."""
+        args = self.resolve(tuple(args), whole=False)
+        return self.record("call", opcode, pos, Unresolved("method", pos), "unresolved", args, None, "planted method")
 
     def record(
         self, kind: str, opcode: str, pos: int, callee: Any, name: str, args: Any, kwargs: Any = None, via: str = ""
@@ -247,42 +253,6 @@ class Effects:
         uses.settle(self.events, result)
         return tuple(self.events)
 
-    def shape(self, opcode: str, callee: Global, args: Any) -> Any:
-        """What calls must share to be counted as one, all but the numbers in them; None where that is too much."""
-        try:
-            return (opcode, callee, self.parts(args, 0))
-        except Unshaped:
-            return None
-
-    def parts(self, items: Any, deep: int) -> tuple[Any, ...]:
-        """The shape of each item; raises Unshaped."""
-        if len(items) > _WIDE or deep > _SHAPED:
-            raise Unshaped
-        found: list[Any] = []
-        for item in items:
-            kind = type(item)
-            if kind is float or kind is Persistent:
-                found.append(kind)
-            elif kind is int:
-                found.append(self.word(item))
-            elif kind in _CONTAINERS:
-                plain = not item or (len(item) <= _WIDE and _NUMBERS.issuperset(map(type, item)))
-                found.append((kind, len(item) if plain else self.parts(item, deep + 1)))
-            elif kind in _OPAQUE or item is None:
-                found.append(item)
-            else:
-                raise Unshaped
-        return tuple(found)
-
-    def word(self, pos: int) -> Any:
-        """A literal as part of a shape; raises Unshaped for a long one."""
-        text = self.text(pos)
-        if len(text) > _WIDE:
-            raise Unshaped
-        if len(self.events) > _MANY and type(text) is str and text.isidentifier():
-            return str
-        return text
-
     # State
 
     def build(self, pos: int, target: Any, state: Any) -> int:
@@ -309,11 +279,16 @@ class Effects:
         if type(target) is int or type(target) is float or target is None:
             return
         self.changes.hand(items)
-        owner = target
+        owner = target = implicit.shared(target)
         if type(target) is Event:
             owner = target.callee
             target.written = True
-        key = self.shape(opcode, owner, items) if type(owner) is Global and type(target) is Event else None
+            if opcode in implicit.FEEDING:
+                if implicit.holds_shared(target):
+                    self.hidden(opcode, pos, items)
+            elif implicit.callable_in(items):
+                target.holds = True
+        key = shape(self, opcode, owner, items) if type(owner) is Global and type(target) is Event else None
         if key is not None:
             key = (*key, target.kind)
             if key in self.seen:
@@ -373,11 +348,12 @@ class Effects:
             self.nested_values.clear()
         key = (id(value), whole)
         known = self.flat.get(key) or self.nested_values.get(key)
-        if known is not None and known[0] == size:
-            return known[2]
-        self.again += self.sizes.get(id(value), (0, value))[0]
+        fresh = known is None or known[0] != size
+        self.again += self.sizes.get(id(value), (0, value))[0] if fresh else size // _CHEAP
         if self.again > self.limits.max_arguments:
             raise Exhausted(f"calls are given more than {self.limits.max_arguments:,} values again")
+        if known is not None and not fresh:
+            return known[2]
         self.sizes[id(value)] = (size, value)
         items = value
         if not whole and size > _FEW and _PLAIN.issuperset(map(type, value)):
@@ -396,5 +372,4 @@ class Effects:
 
 _CONTAINERS = frozenset((tuple, list, Dict, Set))
 _OPAQUE = frozenset((Global, Event, Persistent, Unresolved, str, Cut, bytes, bool))
-_NUMBERS = frozenset((float,))
 _PLAIN = frozenset((float, type(None), bool))

@@ -13,6 +13,7 @@ _MODULES = {
     "_codecs": "codecs",
     "_collections": "collections",
     "_io": "io",
+    "_weakref": "weakref",
     "exceptions": "builtins",
     "nt": "os",
     "posix": "os",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from picklegate.pickles import computation, importing, nesting
+from picklegate.pickles import classes, computation, implicit, importing, nesting
 from picklegate.pickles.values import Dict, Event, Global, Set, Unresolved
 
 if TYPE_CHECKING:
@@ -186,6 +186,17 @@ def _partial(effects: Effects, event: Event) -> Any:
     return _again(effects, event, made.args[0], (*made.args[1:], *event.args), keywords or None)
 
 
+def _alias(effects: Effects, event: Event) -> Any:
+    """``GenericAlias(callee, parameters)(...)`` calls it."""
+    made = event.callee
+    return _again(effects, event, made.args[0], event.args, event.kwargs or None) if made.args else None
+
+
+def _referent(_effects: Effects, event: Event) -> Any:
+    found = event.callee.args[0] if event.callee.args else None
+    return found if type(found) in (Global, Event) else None
+
+
 def _getter(read: Callable[[Effects, Event, Any, Any], Any]) -> Rule:
     """What attrgetter and itemgetter make, called: one thing read for each name or key, a tuple for several."""
 
@@ -213,39 +224,19 @@ def _method(_effects: Effects, event: Event) -> Any:
     return _bound(event, *event.args[:2]) if len(event.args) > 1 else None
 
 
-def construct(effects: Effects, event: Event) -> Any:
-    """``copyreg._reconstructor(cls, base, state)``, ``__newobj__(cls, *args)``: the class is what is built."""
-    if not event.args or type(event.args[0]) is not Global:
-        return None
-    plain = event.known == "copyreg._reconstructor"
-    args = tuple(item for item in (event.args[2:3] if plain else event.args[1:]) if item is not None)
-    kwargs = event.kwargs or None
-    return effects.apply("construct", event.opcode, event.offset, event.args[0], args, kwargs, event.known)
-
-
 def _setattr(effects: Effects, event: Event) -> Any:
     """``setattr(target, name, value)`` is a state write."""
     if len(event.args) > 2:
         target, name, value = event.args[:3]
-        event.kind, event.callee, event.args = "state", target, (Dict((name, value)),)
+        target = implicit.shared(target)
+        event.kind, event.opcode, event.callee, event.args = "state", "BUILD", target, (Dict((name, value)),)
         event.name = target.dotted if type(target) is Global else getattr(target, "name", "unresolved")
         event.known = getattr(target, "known", "")
         if type(target) is Event:
             target.written = True
+            target.holds = target.holds or implicit.callable_in((value,))
         written(effects, target, event)
     return None
-
-
-def makes_class(known: str, kind: str) -> bool:
-    """Whether ``known`` makes a class whose construction (``kind``) runs no code that the stream brings."""
-    return known in _PLAIN_MAKERS or (kind == "construct" and known in _CLASS_MAKERS)
-
-
-_PLAIN_MAKERS = frozenset(("collections.namedtuple", "dill._create_namedtuple", "cloudpickle._make_skeleton_enum"))
-_CLASS_MAKERS = frozenset((
-    "builtins.type", "dill._create_type", "cloudpickle._make_skeleton_class", "cloudpickle._lookup_class_or_track",
-    "cloudpickle._rehydrate_skeleton_class", "types.new_class",
-))  # fmt: skip
 
 
 RULES: dict[str, Rule] = {
@@ -283,7 +274,11 @@ RULES: dict[str, Rule] = {
     ),
     "builtins.iter": _iter,
     "atexit.register": _through(0, None),
-    "weakref.finalize": _through(1, None),
+    **dict.fromkeys(
+        ("weakref.finalize", "weakref.ref", "weakref.proxy", "weakref.ReferenceType", "weakref.WeakMethod",
+         "weakref.KeyedRef", "dill._create_weakref", "dill._create_weakproxy"),
+        _through(1, None),
+    ),
     "threading.Timer": _through(1, 2),
     "threading.Thread": _through(1, 3),
     "multiprocessing.Process": _through(1, 3),
@@ -295,12 +290,10 @@ RULES: dict[str, Rule] = {
     "concurrent.futures.thread.ThreadPoolExecutor.submit": _through(1, None),
     "torch._tensor._rebuild_from_type": _through(0, 2),
     "torch._tensor._rebuild_from_type_v2": _through(0, 2),
-    "copyreg._reconstructor": construct,
-    "copyreg.__newobj__": construct,
-    "copyreg.__newobj_ex__": construct,
     "builtins.setattr": _setattr,
     "builtins.type.__setattr__": _setattr,
     "builtins.object.__setattr__": _setattr,
+    **classes.RULES,
     **importing.RULES,
     **nesting.RULES,
     **computation.RULES,
@@ -319,6 +312,8 @@ APPLIED: dict[str, Rule] = {
     "operator.attrgetter": _attrgetter,
     "operator.itemgetter": _itemgetter,
     "operator.methodcaller": _methodcaller,
+    "types.GenericAlias": _alias,
+    "weakref.ref": _referent,
 }
 """Callables made by a call -> the rule for calling what was made."""
 

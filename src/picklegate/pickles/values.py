@@ -121,6 +121,8 @@ class Event:
     """Whether the stream writes state or items into the result."""
     kept: bool = False
     """Whether the result is what the load returns, alone or in containers."""
+    holds: bool = False
+    """Whether state that was written into the result holds what could be called as a function."""
     depth: int = 1
     """How many events lie in one another: 1 for one whose callee and arguments no other event made."""
     count: int = 1

@@ -1,0 +1,84 @@
+"""Calls that no opcode spells: of what an instance holds, by methods that loading and helpers look up on it."""
+
+from __future__ import annotations
+
+import builtins
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from picklegate.pickles.values import Dict, Event, Global, Set, Unresolved
+
+_TYPES = frozenset(f"builtins.{name}" for name, value in vars(builtins).items() if isinstance(value, type))
+_PLAIN = ("numpy", "torch")
+"""Packages whose own lower-case names are types and flags."""
+_FUNCTIONS = frozenset((
+    "types.FunctionType", "types.LambdaType", "types.MethodType", "types.PartialType", "functools.partial",
+    "cloudpickle._make_function", "cloudpickle._make_skel_func", "dill._create_function",
+))  # fmt: skip
+_CONTAINERS = frozenset((tuple, list, Dict, Set))
+_TELLING = _CONTAINERS | {Global, Event, Unresolved}
+_DEEP = 3
+
+_HELPERS = re.compile(
+    r"(builtins|collections|copyreg|codecs|uuid|datetime|decimal|fractions|ipaddress|string|pathlib|re|array|random"
+    r"|itertools|torch\._utils|torch\._tensor|torch\.storage|torch\.nn\.parameter|numpy(\._?core\.\w+)?)\.\w+"
+)
+"""Constructors and serialisers' helpers: the methods that they look up on their arguments are those of plain data."""
+
+SHARING = frozenset(("logging.getLogger", "builtins.vars", "builtins.globals", "builtins.locals"))
+"""Callables whose result is an object that the whole process uses."""
+FEEDING = frozenset(("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS"))
+"""Opcodes that call a method of an instance with items; pickle writes them before the instance's state."""
+
+
+def callable_in(values: Iterable[Any], deep: int = 0) -> bool:
+    """Whether something in these values, as they lie on the stack or resolved, could be called as a function."""
+    for value in values:
+        kind = type(value)
+        if kind is Global:
+            if _is_function(value):
+                return True
+        elif kind is Event:
+            if value.holds or value.known in _FUNCTIONS:
+                return True
+        elif kind is Unresolved or (kind in _CONTAINERS and deep < _DEEP and _telling(value, deep)):
+            return True
+    return False
+
+
+def _telling(value: Any, deep: int) -> bool:
+    return not _TELLING.isdisjoint(map(type, value)) and callable_in(value, deep + 1)
+
+
+def _is_function(found: Global) -> bool:
+    owner, _, last = found.known.rpartition(".")
+    return not (last.lstrip("_")[:1].isupper() or found.known in _TYPES or owner in _PLAIN)
+
+
+def holds(value: Any) -> bool:
+    """Whether a value is an instance that holds, in its state or from its construction, what could be called."""
+    if type(value) is not Event or value.known in _FUNCTIONS:
+        return False
+    if value.holds or value.kind != "construct":
+        return value.holds
+    return type(value.callee) is Event or callable_in((*value.args, *value.kwargs))
+
+
+def shared(target: Any) -> Any:
+    """What a write into ``target`` changes: the result of a callable of SHARING stands for that."""
+    return target.callee if type(target) is Event and target.kind == "call" and target.known in SHARING else target
+
+
+def holds_shared(target: Event) -> bool:
+    """Whether items that are fed to ``target`` may land in what it holds, or go through a function that it holds."""
+    return target.holds or (target.known in _WRAPPERS and callable_in(target.args))
+
+
+_WRAPPERS = frozenset(("collections.ChainMap",))
+"""Classes of which an instance writes into what it was constructed with."""
+
+
+def reaches(callee: Any, args: Any) -> bool:
+    """Whether a helper is given such an instance itself, so that it calls what that holds in a method's place."""
+    return any(type(arg) is Event and holds(arg) for arg in args) and _HELPERS.fullmatch(callee.known) is not None

@@ -1,0 +1,114 @@
+# ruff: noqa: FBT003  the arguments are those of the calls that the samples make
+"""Hostile samples whose call no opcode spells: what an instance holds is called in the place of a method."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hostile_parts import Hostile, call, case
+from picklegate.report import Verdict
+from picklegate.training.tree import Build, Call, Extend, Fill, Name, New
+
+CODE = call("types", "CodeType", 0, 0, 0, 0, 1, 67, b"\x97\x00", (None,), (), (), "f.py", "f", "f", 1, b"", b"", (), ())
+MADE = call("cloudpickle.cloudpickle", "_make_function", CODE, {"__name__": "f"}, None, None, None)
+MADE_BY = ("cloudpickle.cloudpickle", "_make_function")
+NAMESPACE = call("argparse", "Namespace")
+OBJECT = (Name("builtins", "object"),)
+
+
+def row(name: str, made: Any, why: str, seen: tuple[str, str] = MADE_BY) -> Hostile:
+    """A row of which the machine can say no more than that it cannot tell."""
+    return case(name, made, why, seen, verdict=Verdict.SUSPICIOUS)
+
+
+def holding(attribute: str) -> Build:
+    """An instance that has a function of the stream in the place of a method."""
+    return Build(NAMESPACE, {attribute: MADE})
+
+
+def class_of(module: str, name: str) -> New:
+    """An instance of a class that the stream makes, with a function of the stream as a method."""
+    return New(New(Name(module, name), ("X", OBJECT, {"append": MADE})))
+
+
+IMPLICIT = (
+    case(
+        "generic-alias-called",
+        Call(New(Name("types", "GenericAlias"), (Name("os", "system"), (Name("builtins", "int"),))), ("echo inert",)),
+        "Calling an alias calls what it is of.",
+        ("os", "system"),
+    ),
+    case(
+        "generic-alias-of-made-function",
+        Call(New(Name("types", "GenericAlias"), (MADE, (Name("builtins", "int"),))), ("x",)),
+        "The same, of a function that the stream makes.",
+        MADE_BY,
+    ),
+    case(
+        "weakref-callback",
+        New(Name("weakref", "ref"), (NAMESPACE, MADE)),
+        "The callback runs as soon as the object is gone.",
+        MADE_BY,
+    ),
+    row("weakref-proxy-callback", call("_weakref", "proxy", NAMESPACE, MADE), "The same of a proxy."),
+    row("metaclass-instance", Extend(class_of("abc", "ABCMeta"), ("x", "y")), "A class of ABCMeta.__new__."),
+    row("type-instance", Extend(class_of("builtins", "type"), ("x", "y")), "A class of type.__new__."),
+    row(
+        "newobj-of-an-instance",
+        call("copyreg", "__newobj__", holding("__new__"), "x"),
+        "copyreg.__newobj__ calls __new__ of whatever it is given.",
+    ),
+    row(
+        "reconstructor-of-an-instance",
+        call("copyreg", "_reconstructor", "x", holding("__new__"), "y"),
+        "copyreg._reconstructor calls __new__ of its second argument.",
+    ),
+    row(
+        "parameter-of-an-instance",
+        call("torch._utils", "_rebuild_parameter", holding("detach"), True, {}),
+        "torch calls detach of the data of a parameter.",
+    ),
+    row("dict-of-an-instance", call("builtins", "dict", holding("keys")), "dict calls keys of what is no dict."),
+    row("uuid-of-an-instance", call("uuid", "UUID", holding("replace")), "UUID calls replace of what is no text."),
+    row(
+        "module-called",
+        Call(Build(New(Name("torch.nn.modules.linear", "Identity")), {"forward": MADE}), ("x",)),
+        "Calling a module calls the attribute forward.",
+    ),
+    row(
+        "environment-through-a-wrapper",
+        Fill(Build(New(Name("collections", "UserDict")), {"data": Name("os", "environ")}), (("X", "Y"),)),
+        "A UserDict writes into what it has as data.",
+        ("os", "environ"),
+    ),
+    row(
+        "search-path-through-a-wrapper",
+        Extend(Build(New(Name("collections", "UserList")), {"data": Name("sys", "path")}), ("x",)),
+        "A UserList writes into what it has as data.",
+        ("sys", "path"),
+    ),
+    row(
+        "modules-through-a-chain",
+        Fill(call("collections", "ChainMap", Name("sys", "modules")), (("json", NAMESPACE),)),
+        "A ChainMap writes into the first of its maps.",
+        ("sys", "modules"),
+    ),
+    row(
+        "logger-written",
+        Build(call("logging", "getLogger", "transformers"), {"info": MADE}),
+        "getLogger returns what the program has already.",
+    ),
+    row(
+        "class-of-an-instance-written",
+        Build(call("builtins", "type", New(Name("collections", "UserDict"))), (None, {"__repr__": MADE})),
+        "type returns the class, which other code uses.",
+    ),
+    case(
+        "setattr-by-inst",
+        b"\x80\x04cargparse\nNamespace\n)Rp1\n0(g1\nVappend\ncshutil\nrmtree\nibuiltins\nsetattr\n0g1\n(Vx\ne.",
+        "setattr is called by INST.",
+        ("shutil", "rmtree"),
+        verdict=Verdict.SUSPICIOUS,
+    ),
+)
+"""Each was CLEAN while calls were looked for in opcodes alone."""
