@@ -23,7 +23,7 @@ _WIDE = 256
 """Bytes from which on a text is kept as decoded, whatever else is."""
 _FEW = 16
 """Numbers that are kept of a long run of them."""
-_CHEAP = 2
+_CHEAP = 4
 """Values given again in a container that is as it was, which cost what one costs that has to be resolved again."""
 _REMEMBERED = 1 << 16
 """Texts of any length that are kept as decoded: names of attributes come again and again by the memo."""
