@@ -132,8 +132,8 @@ def test_an_address_is_scanned(run: Run, tmp_path: Path) -> None:
     [
         (("scan", "hf://datasets/org/rows/sub"), 0, "1 file of 4 bytes"),
         (("scan", "hf://datasets/org/rows/missing.txt"), 2, "no such file or folder"),
-        (("scan", "hf://org/missing"), 2, "hf://org/missing: "),
-        (("download", "org/model", "missing.bin"), 2, "org/model: "),
+        (("scan", "hf://org/missing"), 2, "hf://org/missing: Repository Not Found"),
+        (("download", "org/model", "missing.bin"), 2, "org/model: Entry Not Found"),
         (("download", "org/model", "config.json", "--include", "*"), 2, "leave out the names"),
     ],
     ids=["folder", "missing-path", "missing-repository", "no-file", "misuse"],

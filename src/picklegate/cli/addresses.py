@@ -23,6 +23,8 @@ _ADDRESS = re.compile(
     r"(?:@(?P<revision>refs/[^/]+/[^/]+|[^/]+))?(?:/(?P<path>.+?))?/?"
 )
 
+_STATUS = re.compile(r"\d{3} (Client|Server) Error")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Address:
@@ -56,7 +58,9 @@ def spoken(subject: str) -> Iterator[None]:
     except (GateError, click.ClickException):
         raise
     except Exception as error:
-        reason = next((line for line in in_words(error).splitlines() if line.strip()), type(error).__name__)
+        lines = [line.strip() for line in in_words(error).splitlines() if line.strip()] or [type(error).__name__]
+        # Of an answer with a status the client says what it means in the lines behind the status.
+        reason = next((line for line in lines if not _STATUS.match(line)), lines[0])
         # What the client's transport says of a host that does not answer is the system's error number and text.
         reason = re.sub(r"^\[Errno -?\d+\] ", "the Hub cannot be reached: ", reason)
         raise GateError(f"{subject}: {reason.rstrip('.')}") from error

@@ -15,6 +15,8 @@ from picklegate.quarantine import Entry
 from picklegate.render import text as render
 from picklegate.render.escape import escape
 
+_NAME_WIDTH = 100
+
 _form = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of what is told."
 )
@@ -90,7 +92,8 @@ def purge(ids: tuple[str, ...], *, everything: bool, older_than: int | None) -> 
 
 
 def _line(entry: Entry) -> str:
-    name = escape(entry.names[0], 120) if entry.names else "(its record cannot be read)"
+    name = escape(entry.names[0]) if entry.names else "(its record cannot be read)"
+    name = name if len(name) <= _NAME_WIDTH else f"…{name[1 - _NAME_WIDTH :]}"  # a path says most at its end
     more = f" and {len(entry.names) - 1} more" if len(entry.names) > 1 else ""
     kept = f"{entry.size:,} bytes" if entry.content else "report only"
     return f"{entry.id[:12]}  {entry.kept_at:%Y-%m-%d %H:%M}  {_verdict(entry):<11}  {name}{more}  ({kept})"
