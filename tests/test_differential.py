@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import oracle
-from picklegate.pickles import Trace, trace
+from picklegate.pickles import Trace, trace, tracer
 
 NAMES = [
     b"os",
@@ -217,6 +217,21 @@ def test_every_import_of_the_real_unpicklers_is_traced() -> None:
                 wrong.append((kind, data, lost, found.fault))
     assert asked > 10_000, "the streams must exercise imports"
     assert not wrong, f"{len(wrong)} of {len(made)}: {wrong[:3]}"
+
+
+def test_a_long_stream_has_the_same_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dropping the items of containers that no call takes, as in long streams, changes no import and no call."""
+
+    def deeds(data: bytes) -> list[object]:
+        found = trace(data)
+        calls = [(event.kind, event.opcode, event.offset, event.name, repr(event.args)) for event in found.events]
+        return [found.imports, found.stopped, *(re.sub(r"0x[0-9a-f]+", "", repr(call)) for call in calls)]
+
+    made = list(streams(SEED + 1, 3_000))
+    whole = [deeds(data) for data in made]
+    monkeypatch.setattr(tracer, "_SMALL", 0)
+    monkeypatch.setattr(tracer, "_KEEP", 2)
+    assert [data for data, first in zip(made, whole, strict=True) if deeds(data) != first] == []
 
 
 REGRESSIONS: dict[str, bytes] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import os
@@ -148,6 +149,20 @@ def test_a_list_that_grows_between_two_calls_is_read_again() -> None:
     report = scan_bytes(first + grown + b"cm_x\nrun\nh\x02\x85R.")
     calls = {call.callee: call.arguments for call in report.streams[0].calls}
     assert "__import__" in calls["m_x.run"][0]
+
+
+def test_nothing_of_a_file_stays_behind(tmp_path: Path) -> None:
+    """No cycle keeps a file mapped, or its bytes in memory, until the next collection of garbage."""
+    path = tmp_path / "large.pkl"
+    path.write_bytes(b"\x80\x02cm_x\nrun\nX\0\0\x10\0" + b"x" * (1 << 20) + b"\x85R]" + b"K\x01a" * 50_000 + b".")
+    scan_file(path)
+    gc.collect()
+    gc.disable()
+    try:
+        assert scan_file(path).streams
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_equal_ends_do_not_hide_a_middle() -> None:

@@ -176,13 +176,10 @@ def _named(known: str) -> tuple[float, ...]:
 def description(event: Event, given: Contents) -> tuple[float, ...]:
     """The features DESCRIPTION of ``event``, whose arguments hold ``given``."""
     made = event.callee if event.name == "unresolved" and isinstance(event.callee, Event) else None
-    functions = [item for item in given.globals if not _is_type(item.known)]
-    root = callee(event).partition(".")[0]
-    # A function that is being made is given whatever its globals are.
-    foreign = () if callees.makes_code(callee(event)) else [f for f in functions if f.known.partition(".")[0] != root]
+    known = callee(event)
     values: tuple[float, ...] = (
-        *_named(callee(event)),
-        not callee(event),
+        *_named(known),
+        not known,
         bool(event.via) and event.name != "unresolved",
         event.kind == "state",
         event.kind == "construct",
@@ -193,15 +190,28 @@ def description(event: Event, given: Contents) -> tuple[float, ...]:
         not event.args and not event.kwargs,
         *_texts(event, given),
         *_blobs(event, given),
+        *_objects(known, given),
+        min(given.results, 20),
+        min(given.unresolved, 20),
+    )
+    return tuple(map(float, values))
+
+
+def _objects(known: str, given: Contents) -> tuple[float, ...]:
+    """What the imported objects given to a callee show: the features from imported_arguments to executing_arguments."""
+    if not given.globals:
+        return (0.0,) * 5
+    functions = [item for item in given.globals if not _is_type(item.known)]
+    root = known.partition(".")[0]
+    # A function that is being made is given whatever its globals are.
+    foreign = () if callees.makes_code(known) else [f for f in functions if f.known.partition(".")[0] != root]
+    return (
         min(len(given.globals), 20),
         min(len(functions), 20),
         min(len(foreign), 20),
         min(sum(_standard(item.known) for item in functions), 20),
         min(sum(callees.executes(item.known) for item in given.globals), 5),
-        min(given.results, 20),
-        min(given.unresolved, 20),
     )
-    return tuple(map(float, values))
 
 
 _NO_TEXTS = (0.0,) * 12
@@ -209,8 +219,11 @@ _NO_TEXTS = (0.0,) * 12
 
 def _texts(event: Event, given: Contents) -> tuple[float, ...]:
     """What the texts given to an event show: the features from texts to symbols."""
+    if not given.texts and not given.blobs:
+        return _NO_TEXTS
     texts = list(given.texts)
-    held = [text for value in (*texts[:_MOST_BLOBS], *given.blobs[:_MOST_BLOBS]) for text in literals.inside(value)]
+    opened: list[str | bytes] = [*texts[:_MOST_BLOBS], *given.blobs[:_MOST_BLOBS]]
+    held = [text for value in opened for text in literals.inside(value)]
     if not texts and not held:
         return _NO_TEXTS
     if len(texts) > _MOST_TEXTS:
@@ -245,18 +258,20 @@ def _texts(event: Event, given: Contents) -> tuple[float, ...]:
 
 def _blobs(event: Event, given: Contents) -> tuple[float, ...]:
     """What the bytes given to an event show: the features from bytes_count to code_names."""
-    blobs = given.blobs
+    blobs, opened = given.blobs, given.blobs[:_MOST_BLOBS]
+    if not blobs and not given.carried and event.known not in MAKERS:
+        return (0.0,) * 9
     longest = max(blobs, key=len, default=b"")
-    nested = [inner for inner in map(_nested, blobs[:_MOST_BLOBS]) if inner is not None]
+    nested = [inner for inner in map(_nested, opened) if inner is not None]
     return (
         min(len(blobs), 20),
         _log(len(longest)),
         round(literals.entropy(longest), 1),
         len(nested) > 0,
-        min(max((len(inner.imports) for inner in nested), default=0), 20),
-        min(max((sum(map(_executes, inner.imports)) for inner in nested), default=0), 5),
+        min(max([len(inner.imports) for inner in nested], default=0), 20),
+        min(max([sum(map(_executes, inner.imports)) for inner in nested], default=0), 5),
         any(map(literals.machine_code, (*blobs, *given.carried))),
-        any(facts_of_marshal(blob) for blob in blobs[:_MOST_BLOBS]),
+        any(map(facts_of_marshal, opened)),
         min(len(reaching_names(event, given)), 10),
     )
 
@@ -303,7 +318,6 @@ def _shell(event: Event, texts: Sequence[str], looks: Sequence[literals.Look]) -
     return signs
 
 
-@lru_cache(maxsize=64)
 def _nested(blob: bytes) -> Trace | None:
     """The pickle that some bytes are, where they look like one."""
     if len(blob) < 4 or not (blob[0] in b"c(" or (blob[0] == 0x80 and 2 <= blob[1] <= 5)):

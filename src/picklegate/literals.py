@@ -16,19 +16,23 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 
-class _Sign(NamedTuple):
+class _Sign:
     """A pattern, and the substrings one of which a text must have before it is worth a search."""
 
-    needles: tuple[str, ...]
-    pattern: str
+    __slots__ = ("_needles", "_pattern", "_search")
+
+    def __init__(self, pattern: str, *needles: str) -> None:
+        self._pattern = pattern
+        self._needles = needles
+        self._search: Callable[[str], object] | None = None
 
     def shows(self, text: str) -> bool:
         """Whether the text has the sign."""
-        return any(needle in text for needle in self.needles) and re.search(self.pattern, text, re.ASCII) is not None
-
-
-def _sign(pattern: str, *needles: str) -> _Sign:
-    return _Sign(needles, pattern)
+        for needle in self._needles:
+            if needle in text:
+                search = self._search = self._search or re.compile(self._pattern, re.ASCII).search
+                return search(text) is not None
+        return False
 
 
 _MODULES = "os|sys|subprocess|socket|shutil|pty|builtins|requests|urllib|ctypes|base64|pathlib|platform"
@@ -37,38 +41,40 @@ _COMMANDS = (
     "|xargs"
 )
 _FETCHERS = "curl|wget|nc|ncat|netcat|socat|scp|ssh|ftp|tftp|certutil|bitsadmin|nslookup|dig|ping"
+_BEGINNINGS = "for|while|if|with|try|raise|assert|return|del|global"
+_PROGRAMS = "calc|notepad|reboot|shutdown|xcalc|gnome-calculator"
 
 _CODE = (
-    _sign(
+    _Sign(
         r"\bimport\s{1,9}[A-Za-z_][\w.]{0,80}(\s{0,9}[;,\n]|\s{0,9}$|\s{1,9}as\b)|\bfrom\s{1,9}[\w.]{1,80}\s{1,9}import\b",
         "import",
     ),
-    _sign(r"\b(__import__|import_module)\s*\(", "__import__", "import_module"),
-    _sign(
+    _Sign(r"\b(__import__|import_module)\s*\(", "__import__", "import_module"),
+    _Sign(
         r"\b(exec|eval|compile|execfile|getattr|globals|locals|setattr)\s*\(", "exec", "eval", "compile", "attr", "als"
     ),
-    _sign(
+    _Sign(
         rf"\b({_MODULES})\s{{0,9}}\.\s{{0,9}}[a-z_][\w.]{{0,60}}\s{{0,9}}\(",
         *(f"{name}{dot}" for name in _MODULES.split("|") for dot in (".", " .")),
     ),
-    _sign(r"__(class|bases?|subclasses|globals|builtins|mro|dict|getattribute|code|reduce\w*)__", "__"),
-    _sign(r"\blambda\b[^:\n]{0,60}:|\bdef\s+\w+\s*\(|\bclass\s+\w+\s*[(:]", "lambda", "def", "class"),
-    _sign(
+    _Sign(r"__(class|bases?|subclasses|globals|builtins|mro|dict|getattribute|code|reduce\w*)__", "__"),
+    _Sign(r"\blambda\b[^:\n]{0,60}:|\bdef\s+\w+\s*\(|\bclass\s+\w+\s*[(:]", "lambda", "def", "class"),
+    _Sign(
         r"\b(open|print|input|system|popen|Popen|run|call|check_output|write|read|connect|sleep|exit|__init__)\s*\(",
         "(",
         " (",
     ),
-    _sign(r"\)\s{0,9}(\.\s{0,9}\w{1,60}\s{0,9})?\(", ")"),
-    _sign(r"^\s*(for|while|if|with|try|raise|assert|return|del|global)\b.*:?", ""),
-    _sign(r"\b\w{1,60}\s{0,9}=\s{0,9}([\w\"'\[({][^=\n;]{0,200}[;\n]|\w{1,60}\()", "="),
+    _Sign(r"\)\s{0,9}(\.\s{0,9}\w{1,60}\s{0,9})?\(", ")"),
+    _Sign(rf"^\s*({_BEGINNINGS})\b.*:?", ""),
+    _Sign(r"\b\w{1,60}\s{0,9}=\s{0,9}([\w\"'\[({][^=\n;]{0,200}[;\n]|\w{1,60}\()", "="),
 )
 _SHELL = (
-    _sign(
+    _Sign(
         r"[|;&]\s*(ba|z|da|k|c|tc)?sh\b|\b(ba|z|da)?sh\s+-[a-z]*[ic]\b|\b(cmd|powershell|pwsh)(\.exe)?\b\s*[/-]",
         *("|", ";", "&", "sh -", "sh\t", "cmd", "powershell", "pwsh"),
     ),
-    _sign(rf"\b({_FETCHERS})\b\s+\S", *_FETCHERS.split("|")),
-    _sign(
+    _Sign(rf"\b({_FETCHERS})\b\s+\S", *_FETCHERS.split("|")),
+    _Sign(
         r"\b(python[23]?|perl|ruby|node|php)\s+-[a-z]*[cer]\b|\bpython[23]?\s+\S+\.py\b",
         "python",
         "perl",
@@ -76,22 +82,35 @@ _SHELL = (
         "node",
         "php",
     ),
-    _sign(
+    _Sign(
         r"/dev/(tcp|udp|null|shm)|[12]?>&\s*[12]|<&|\$\(|`[^`]+`|>>?\s*[/~\w.]+|\|\s*\w|&&|\|\|",
         *("/dev/", ">", "<&", "$(", "`", "|", "&&"),
     ),
-    _sign(rf"\b({_COMMANDS})\b(\s+[-/.~$\"'\w]|$)", ""),
-    _sign(r"^\s*(calc|notepad|reboot|shutdown|xcalc|gnome-calculator)(\.exe)?\b", ""),
-    _sign(r"(^|\s)(/usr)?/s?bin/\w+|C:\\+Windows|%\w+%|\$\{?[A-Z]\w*", "bin/", "C:\\", "%", "$"),
+    _Sign(rf"\b({_COMMANDS})\b(\s+[-/.~$\"'\w]|$)", ""),
+    _Sign(rf"^\s*({_PROGRAMS})(\.exe)?\b", ""),
+    _Sign(r"(^|\s)(/usr)?/s?bin/\w+|C:\\+Windows|%\w+%|\$\{?[A-Z]\w*", "bin/", "C:\\", "%", "$"),
 )
+_TELLING_CHARACTERS = re.compile(r"[()=|;&<>$`%\\]|__")
+_TELLING_WORDS = frozenset(
+    (
+        *("import", "lambda", "def", "class", *_COMMANDS.split("|"), *_FETCHERS.split("|")),
+        *("sh", "bash", "zsh", "dash", "cmd", "powershell", "pwsh", "dev", "bin", "sbin"),
+        *("python", "python2", "python3", "perl", "ruby", "node", "php"),
+    )
+)
+_FIRST_WORDS = frozenset((*_BEGINNINGS.split("|"), *_PROGRAMS.replace("-", "|").split("|")))
+_WORDS = re.compile(r"\w+", re.ASCII)
 _URL = re.compile(
     r"\b(https?|ftps?|wss?|tcp|udp|file|smb|ldaps?|rmi|gopher|dns|s3|gs)://"
     r"|\b\d{1,3}(\.\d{1,3}){3}(:\d+)?\b|\.onion\b|\\\\\w+\\",
     re.ASCII,
 )
+_PLACING = re.compile(r"[/.:\\]")
+"""What an address, a dotted name or a path has, all but the _FILES."""
+_FILES = ("etc", "passwd", "shadow", "id_rsa", "authorized_keys", "crontab")
 _PATH = re.compile(
     r"^(~|\.{1,2})?/[\w.@~ -]+(/|$)|^[A-Za-z]:\\|(^|/)"
-    r"(\.ssh|\.aws|\.bashrc|\.profile|etc|passwd|shadow|id_rsa|authorized_keys|crontab)(/|\b)"
+    rf"(\.ssh|\.aws|\.bashrc|\.profile|{'|'.join(_FILES)})(/|\b)"
     r"|^\w[\w.-]*\.(py|sh|so|dll|exe|pth|bat|ps1|pyc|pkl|pickle|zip|whl)$",
     re.ASCII,
 )
@@ -102,7 +121,7 @@ _SPECIAL = re.compile(
     r"__(setstate|reduce|reduce_ex|call|init|new|del|getattr|getattribute|getitem|setitem|enter|exit|iter|next|class"
     r"|globals|builtins|code|subclasses|bases?|mro|import|hash|eq|repr|str|get|set)__"
 )
-_BRIEF = 64
+_BRIEF = 256
 """Characters up to which many looks are remembered: a list of words may be given to call after call."""
 _LONG = 4096
 _TELLING = 3
@@ -140,26 +159,36 @@ def _look(text: str) -> Look:
     if len(text) < 2:
         return _DULL
     plain = text.isidentifier()
-    symbols = 0 if plain else len(_SYMBOLS.intersection(text))
-    signs = _SHELL if len(text) < _LONG else _SHELL[:_TELLING]
-    shell = sum(sign.shows(text) for sign in signs)
+    code = shell = 0
+    if _may_tell(text):
+        shell = sum([sign.shows(text) for sign in (_SHELL if len(text) < _LONG else _SHELL[:_TELLING])])
+        code = 0 if plain else sum([sign.shows(text) for sign in _CODE])
     if plain:
-        return Look(0, shell, 0, 0, _encoded(text), 0, 1, int(_SPECIAL.fullmatch(text) is not None), symbols)
+        return Look(0, shell, 0, 0, _encoded(text), 0, 1, int(_SPECIAL.fullmatch(text) is not None), 0)
+    placed = _PLACING.search(text) is not None
     return Look(
-        code=sum(sign.shows(text) for sign in _CODE),
+        code=code,
         shell=shell,
-        url=int(_URL.search(text) is not None),
-        path=int(_PATH.search(text[:512]) is not None),
+        url=int(placed and _URL.search(text) is not None),
+        path=int((placed or text.startswith(_FILES)) and _PATH.search(text[:512]) is not None),
         encoded=_encoded(text),
-        dotted=int(_DOTTED.fullmatch(text) is not None),
+        dotted=int(placed and _DOTTED.fullmatch(text) is not None),
         word=int(_WORD.fullmatch(text) is not None),
         special=0,
-        symbols=symbols,
+        symbols=len(_SYMBOLS.intersection(text)),
     )
 
 
 _short = lru_cache(maxsize=1 << 15)(_look)
-_long = lru_cache(maxsize=4096)(_look)
+_long = lru_cache(maxsize=64)(_look)
+
+
+def _may_tell(text: str) -> bool:
+    """Whether a text has one of the characters or words without which no sign of code or of a command shows."""
+    if _TELLING_CHARACTERS.search(text):
+        return True
+    words = _WORDS.findall(text)
+    return bool(words) and (words[0] in _FIRST_WORDS or not _TELLING_WORDS.isdisjoint(words))
 
 
 def _encoded(text: str) -> int:
@@ -199,7 +228,6 @@ _UNPACKERS: dict[bytes, Callable[[], Any]] = {
 """What unpacks bytes, by the first two of them."""
 
 
-@lru_cache(maxsize=1024)
 def inside(value: str | bytes, wrappings: int = 0) -> tuple[str, ...]:
     """The texts that bytes are, or that bytes or a text hold compressed, in base64 or in hexadecimal."""
     if isinstance(value, str):

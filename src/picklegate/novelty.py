@@ -25,6 +25,8 @@ OPCODES_READ = 1_000
 SHAPE = tuple(sorted(NAMES.values()))
 """What a stream is described by: the share that each opcode has."""
 
+_PLACES = {name: place for place, name in enumerate(SHAPE)}
+
 Shape = tuple[float, ...]
 
 _Node = tuple[int, float, Any, Any]
@@ -35,7 +37,11 @@ def shape(found: Trace) -> Shape:
     """The stream's description, in the order of SHAPE; empty where the stream's bytes were let go."""
     counts = opcode_counts(found, OPCODES_READ)
     total = counts.total()
-    return tuple(round(counts[name] / total, 6) for name in SHAPE) if total else ()
+    shares = [0.0] * len(SHAPE)
+    for name, count in counts.items():
+        if name in _PLACES:
+            shares[_PLACES[name]] = round(count / total, 6)
+    return tuple(shares) if total else ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -48,16 +54,22 @@ class Forest:
 
     def anomaly(self, vector: Sequence[float]) -> float:
         """Near 1 where few splits set the vector apart, below 0.5 where many are needed (Liu, Ting and Zhou, 2008)."""
-        length = 0.0
-        for feature, threshold, low, high in self.trees:
-            while feature >= 0:
-                feature, threshold, low, high = low if vector[feature] <= threshold else high  # noqa: PLW2901
-            length += threshold
-        return float(2.0 ** (-length / len(self.trees) / self.normal))
+        return _anomaly(self, tuple(vector))
 
     def novelty(self, vector: Sequence[float]) -> float:
         """The share of honest streams that are less unlike the others, in [0, 1]."""
         return bisect_left(self.ranks, self.anomaly(vector)) / len(self.ranks)
+
+
+@lru_cache(maxsize=4_096)
+def _anomaly(forest: Forest, vector: Shape) -> float:
+    """From the mean length of the paths that the vector takes; small files are much alike, hence the cache."""
+    length = 0.0
+    for feature, threshold, low, high in forest.trees:
+        while feature >= 0:
+            feature, threshold, low, high = low if vector[feature] <= threshold else high  # noqa: PLW2901
+        length += threshold
+    return float(2.0 ** (-length / len(forest.trees) / forest.normal))
 
 
 def from_json(data: Mapping[str, Any]) -> Forest:

@@ -298,23 +298,26 @@ def spell(value: Any, room: int = 200) -> str:
     if isinstance(value, (str, bytes)):
         cut = value if len(value) <= room else value[:room]
         return repr(cut) + ("..." if len(value) > room else "")
-    if isinstance(value, (Dict, Set, list, tuple)):
+    kind = type(value)
+    if kind in _BRACKETS:
         parts: list[str] = []
         for item in value[:8]:
             parts.append(spell(item, max(8, room // 4)))
             if sum(map(len, parts)) > room:
                 break
         inner = ", ".join(parts) + (", ..." if len(value) > len(parts) else "")
-        brackets = {Dict: "{}", Set: "{}", list: "[]"}.get(type(value), "()")
-        return inner.join(brackets)
-    if isinstance(value, Global):
-        return value.dotted
-    if isinstance(value, Event):
+        return inner.join(_BRACKETS[kind])
+    if kind is Global:
+        return str(value.dotted)
+    if kind is Event:
         return f"<{value.name}(...)>"
-    if isinstance(value, Persistent):
+    if kind is Persistent:
         return "<persistent>"
-    if isinstance(value, Unresolved):
+    if kind is Unresolved:
         return "<unresolved>"
-    if isinstance(value, int) and value.bit_length() > _LONG_INTEGER:
+    if kind is int and value.bit_length() > _LONG_INTEGER:
         return f"<integer of {value.bit_length()} bits>"
     return repr(value)[:room]
+
+
+_BRACKETS: dict[type, str] = {Dict: "{}", Set: "{}", list: "[]", tuple: "()"}

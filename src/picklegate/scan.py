@@ -8,7 +8,6 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import BinaryIO
 
 from picklegate import containers
@@ -18,6 +17,8 @@ from picklegate.pickles import Trace
 from picklegate.pickles.listing import around
 from picklegate.policy import Policy, judge
 from picklegate.report import FileReport, StreamReport, Verdict
+
+_DEFAULT = Policy()
 
 
 def scan_file(path: str | os.PathLike[str], *, policy: Policy | None = None, digest: bool = True) -> FileReport:
@@ -31,12 +32,14 @@ def scan_file(path: str | os.PathLike[str], *, policy: Policy | None = None, dig
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     """Open the regular file at ``path``; raises OSError for any other, before a pipe could keep it waiting."""
-    mode = Path(path).stat().st_mode
+    name = os.fspath(path)
+    # pathlib's own work is longer than the reading of a small pickle.
+    mode = os.stat(name).st_mode
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(f"{os.fspath(path)} is a directory: name its files, or use `picklegate scan`")
+        raise IsADirectoryError(f"{name} is a directory: name its files, or use `picklegate scan`")
     if not stat.S_ISREG(mode):
-        raise OSError(f"{os.fspath(path)} is no regular file: copy what it yields to a file and scan that")
-    return Path(path).open("rb")
+        raise OSError(f"{name} is no regular file: copy what it yields to a file and scan that")
+    return open(name, "rb")
 
 
 def scan_bytes(data: bytes, *, name: str = "<bytes>", policy: Policy | None = None) -> FileReport:
@@ -51,7 +54,7 @@ def scan_stream(
 
     With ``briefly``, where reading costs requests it ends as soon as the file is known to be MALICIOUS.
     """
-    policy = policy or Policy()
+    policy = policy or _DEFAULT
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     sha256 = _digest(file) if digest else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from container_samples import BENIGN, CALL, PAYLOAD, dtype, imports, joblib_array, joblib_file, npy, number, scan, text
 
+from picklegate.pickles import tracer
 from picklegate.report import Verdict
 
 
@@ -26,6 +27,14 @@ def test_a_call_in_an_object_array_is_seen_and_so_is_what_follows() -> None:
     assert [stream.name for stream in contents.streams][:2] == ["stream 1", "stream 1: array at 190"]
     assert all(stream.trace.stopped for stream in contents.streams)
     assert ("os", "system") in imports(scan(joblib_file(after=CALL, code="O", raw=BENIGN)))
+
+
+def test_an_array_in_a_stream_that_is_read_again_is_one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that takes a long list has the stream read twice; its arrays count once."""
+    monkeypatch.setattr(tracer, "_SMALL", 0)
+    array = joblib_array("O", BENIGN, count=1)
+    contents = scan(b"\x80\x02](" + array + b"cm_x\nrun\n](" + b"K\x01" * 300 + b"e\x85Re.")
+    assert [stream.name for stream in contents.streams].count("stream 1: array at 190") == 1, contents.streams
 
 
 @pytest.mark.parametrize("module", ["joblib", "sklearn.externals.joblib"])

@@ -33,20 +33,24 @@ class _Read:
 
 
 class Arrays:
-    """The raw and the nested arrays of one buffer; ``hooks`` is what ``trace`` wants as ``inline``."""
+    """The raw and the nested arrays of one buffer."""
 
     def __init__(self, walk: Walk, data: Buffer, sparse: Sparse | None = None) -> None:
         """Begin with no array seen; ``sparse`` is where ``data`` comes from if not all of it is there."""
         self._walk = walk
-        self.hooks: Mapping[tuple[str, str], Inline] = _Hooks(self)
-        self.nested: list[tuple[int, Trace]] = []
+        self.nested: dict[int, Trace] = {}
         self.used = False
         self._data = data
         self._reads: list[_Read] = []
         self._unknown: list[int] = []
         self._siblings: list[str] = []
         self._sparse = sparse
-        self.skipped: list[tuple[int, int]] = []
+        self.skipped: dict[int, int] = {}
+
+    @property
+    def hooks(self) -> Mapping[tuple[str, str], Inline]:
+        """What ``trace`` wants as ``inline``; kept here it would keep the file mapped until the next collection."""
+        return _Hooks(self)
 
     def array(self, attributes: dict[str, Any], offset: int) -> int:
         """Skip, or trace, the array of a NumpyArrayWrapper; the offset at which opcodes go on."""
@@ -65,7 +69,7 @@ class Arrays:
         self._reads.append(_Read(dtype, size, offset))
         if size < 0:
             found = self._walk.trace(self._data, offset)
-            self.nested.append((offset, found))
+            self.nested[offset] = found
             return found.end if found.stopped else len(self._data)
         if attributes.get("numpy_array_alignment_bytes") is not None:
             padding = self._data[offset : offset + 1]
@@ -73,7 +77,7 @@ class Arrays:
         end = offset + size * count
         if self._sparse and end < len(self._data):
             self._sparse.skip(offset, end)
-            self.skipped.append((offset, end))
+            self.skipped[offset] = end
         return end
 
     def sibling(self, attributes: dict[str, Any], offset: int) -> int:
@@ -106,7 +110,7 @@ class Arrays:
         """The streams as ``pickle.load`` reads them, arrays being opcodes to it, where it would do something else."""
         if not self.used:
             return []
-        seen = {key for found in (*traces, *(inner for _, inner in self.nested)) for key in _deeds(found)}
+        seen = {key for found in (*traces, *self.nested.values()) for key in _deeds(found)}
         again = [self._walk.trace(self._data, found.start) for found in traces]
         return [found for found in again if not seen.issuperset(_deeds(found))]
 

@@ -177,10 +177,10 @@ class _Reading:
     def read(self) -> Iterator[tuple[int, int]]:
         """The parts of the data that what was seen depends on: all but the arrays that were skipped."""
         place = self.start
-        for begin, end in self.arrays.skipped:
+        for begin, end in self.arrays.skipped.items():
             yield place, begin
             place = end
-        traces = [*self.traces, *(found for _, found in self.arrays.nested)]
+        traces = [*self.traces, *self.arrays.nested.values()]
         yield place, max((_last(found) for found in traces), default=place) + HEAD
         for found in self.arrays.plain(self.traces):
             yield found.start, _last(found)
@@ -196,7 +196,7 @@ class _Reading:
         for label, found in zip(self.labels, self.traces, strict=True):
             alone = name if len(self.traces) == 1 else f"{name}: {label}"
             self.walk.stream(alone if name else label, found, depth)
-        for offset, found in self.arrays.nested:
+        for offset, found in self.arrays.nested.items():
             self.walk.stream(f"{name or 'stream 1'}: array at {offset}", found, depth)
         for found in self.arrays.plain(self.traces):
             self.walk.stream(f"{name or 'stream'} as a plain pickle", found, depth)

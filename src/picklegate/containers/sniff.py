@@ -40,6 +40,9 @@ _MAGICS: tuple[tuple[bytes, str], ...] = (
     (b"SQLite format 3\x00", "sqlite"),
     (b"version https://git-lfs.github.com/spec/", "lfs-pointer"),
 )
+_BY_FIRST = {
+    first: tuple((magic, kind) for magic, kind in _MAGICS if magic[0] == first) for first in {m[0] for m, _ in _MAGICS}
+}
 _MOSTLY = 0.7
 """The part of ASCII from which on bytes without control characters count as text of an older encoding."""
 _TFLITE = slice(4, 8)
@@ -60,7 +63,7 @@ def sniff(head: bytes, size: int, tail: bytes = b"") -> str:
     """The container that ``head`` (the first HEAD bytes, or all) begins; ``"unknown"`` where none is known."""
     if not head:
         return "empty"
-    for magic, kind in _MAGICS:
+    for magic, kind in _BY_FIRST.get(head[0], ()):
         if head.startswith(magic):
             return kind
     if is_tar(head):

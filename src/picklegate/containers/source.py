@@ -9,6 +9,10 @@ from typing import BinaryIO
 Buffer = bytes | mmap.mmap
 
 
+_SMALL = 1 << 16
+"""Bytes up to which a file is read: mapping it takes longer."""
+
+
 class Source:
     """A run of ``size`` bytes; offsets count from its first byte, and reads end at its last.
 
@@ -29,16 +33,20 @@ class Source:
 
     @classmethod
     def of(cls, file: BinaryIO) -> Source:
-        """The whole of a seekable file, mapped into memory where it is a local one."""
+        """The whole of a seekable file; a local one is mapped into memory, or read where it is small."""
         if isinstance(file, io.BytesIO):
             return cls(file.getvalue())
         raw = getattr(file, "raw", file)
+        size = file.seek(0, io.SEEK_END)
         if isinstance(raw, io.FileIO):
+            if size <= _SMALL:
+                file.seek(0)
+                return cls(file.read())
             try:
                 return cls(mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ))
             except (ValueError, OSError):
                 pass  # empty, or no regular file: read as any other
-        return cls(file, 0, file.seek(0, io.SEEK_END))
+        return cls(file, 0, size)
 
     @property
     def resident(self) -> bool:

@@ -24,29 +24,30 @@ def opcode_counts(found: Trace, most: int) -> Counter[str]:
     data, pos = found.data, found.start
     end = min(found.end, len(data))
     skips = dict(found.skips)
-    lengths, counted, seen = _LENGTHS, opcodes.COUNTED, [0] * 256
+    lengths, counted, seen = _LENGTHS, opcodes.COUNTED, list[int]()
     for _ in repeat(None, most):
         if pos >= end:
             break
         op = data[pos]
-        seen[op] += 1
+        seen.append(op)
         length = lengths[op]
         if length:
             pos += length
-        elif op in counted:
-            start = pos + 1 + counted[op]
-            pos = start + int.from_bytes(data[pos + 1 : start], "little")
         else:
             try:
-                for _ in range(_LINES[op]):
-                    pos = opcodes.line_end(data, pos + 1)
+                if op in counted:
+                    width = counted[op]
+                    length = data[pos + 1] if width == 1 else int.from_bytes(data[pos + 1 : pos + 1 + width], "little")
+                    pos += width + length
+                else:
+                    for _ in range(_LINES[op]):
+                        pos = opcodes.line_end(data, pos + 1)
             except IndexError:
                 break
             pos += 1
         if skips:
             pos = skips.get(pos, pos)
     counts: Counter[str] = Counter()
-    for op, count in enumerate(seen):
-        if count:
-            counts[opcodes.NAMES.get(op, "unknown")] += count
+    for op, count in Counter(seen).items():
+        counts[opcodes.NAMES.get(op, "unknown")] += count
     return counts

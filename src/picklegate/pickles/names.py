@@ -42,6 +42,8 @@ _REACHED = frozenset(
 
 _STEPS = 100
 """Steps of a dotted name that are looked at, from its end."""
+_LONG = 4096
+"""Characters of a module's or an object's name that are kept, from its end: what is longer names nothing real."""
 
 
 def canonical(module: str, name: str) -> str:
@@ -50,6 +52,7 @@ def canonical(module: str, name: str) -> str:
     Python 2 names, C twins of a module (``posix``, ``_pickle``), vendored copies of cloudpickle
     and joblib, and modules reached through others are folded into one.
     """
+    module, name = module[-_LONG:], name[-_LONG:]
     while name.endswith(".__call__"):
         name = name[: -len(".__call__")]
     steps = name.split(".")[-_STEPS:]

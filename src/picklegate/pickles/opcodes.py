@@ -47,6 +47,9 @@ COUNTED_NUMBERS = frozenset((0x8A, 0x8B))
 LINE_NUMBERS = frozenset(b"FIL")
 
 BYTEARRAY = 0x96
+_SHORT_TEXT = 0x8C
+_SHORT = 1 << 10
+"""Bytes of text that may be read from which on none with a length of one byte is cut."""
 _BYTES = frozenset((0x43, 0x42, 0x8E, BYTEARRAY))
 _BYTE_STRINGS = frozenset((0x55, 0x54))
 _NUMBER = re.compile(rb"\s*[+-]?\w+", re.ASCII)
@@ -137,6 +140,9 @@ def literal(data: Buffer, pos: int, most: int) -> Any:
 
     Byte strings of Python 2 come as latin-1 text, BYTEARRAY8 as bytes.
     """
+    if data[pos] == _SHORT_TEXT and most >= _SHORT:
+        start = pos + 2
+        return _unicode(data[start : start + data[pos + 1]])
     value = _literal(data, pos, most)
     return Cut(value) if type(value) is str and len(value) > most // 4 and _length(data, pos) > most else value
 
@@ -172,6 +178,10 @@ def _literal(data: Buffer, pos: int, most: int) -> Any:
             return raw.decode("raw-unicode-escape")
         except UnicodeDecodeError:
             return raw.decode("latin-1")
+    return _unicode(raw)
+
+
+def _unicode(raw: bytes) -> str:
     try:
         return raw.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:

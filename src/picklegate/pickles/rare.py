@@ -64,8 +64,10 @@ class Rare:
     def other(self, op: int, stack: list[Any], pos: int) -> int:
         """Every other opcode; the offset of the next one."""
         data, effects = self.data, self.effects
-        if op in opcodes.COUNTED:
-            end = opcodes.extent(data, pos)[1]
+        width = opcodes.COUNTED.get(op)
+        if width is not None:
+            begin = pos + 1 + width
+            end = begin + int.from_bytes(data[pos + 1 : begin], "little")
             if end > len(data):
                 raise struct.error
             stack.append(float(pos) if op in opcodes.COUNTED_NUMBERS else pos)

@@ -25,7 +25,9 @@ from picklegate.pickles.values import Dict
 _CHUNK = 1 << 16
 """Opcodes between two looks at the bounds."""
 _KEEP = 256
-"""Items kept of a container that no call takes."""
+"""Items of a container in a long stream that are kept as long as no call takes it."""
+_SMALL = 1 << 21
+"""Bytes up to which a stream is read with all its items: dropping some would save little, reading twice costs more."""
 _LARGE_MEMO = 1 << 15
 """Memo entries from which on only those that some GET may name are kept."""
 
@@ -51,7 +53,8 @@ def trace(
     """
     context = (limits, inline or {}, depth, shared or Shared(Clock(limits.max_seconds)))
     try:
-        return _Machine(data, start, *context, _KEEP).run()
+        keep = _KEEP if len(data) - start > _SMALL else limits.max_stack
+        return _Machine(data, start, *context, keep).run()
     except Retrace:
         return _Machine(data, start, *context, limits.max_stack).run()
 

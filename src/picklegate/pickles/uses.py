@@ -27,7 +27,7 @@ def settle(events: Iterable[Event], result: Any) -> None:
     given: set[int] = set()
     stored: set[int] = set()
     for event in recorded.values():
-        if not _holds(event.callee) and not event.kwargs and _HOLDERS.isdisjoint(map(type, event.args)):
+        if type(event.callee) not in _HOLDERS and not event.kwargs and _HOLDERS.isdisjoint(map(type, event.args)):
             continue
         parts = (event.callee, event.args, event.kwargs)
         depth = max((_depth(part, depths) for part in parts if part), default=0)
@@ -51,13 +51,14 @@ def _inner(value: Any) -> Iterable[Any]:
 
 def _depth(value: Any, depths: dict[int, int]) -> int:
     """The most events that lie in one another in ``value``; ``depths`` has those of events, and gets containers'."""
-    pending = [value] if _holds(value) else []
+    pending = [value] if type(value) in _HOLDERS else []
     opened: set[int] = set()
     while pending:
         item = pending.pop()
         if id(item) in depths:
             continue
-        held = () if _HOLDERS.isdisjoint(map(type, _inner(item))) else tuple(filter(_holds, _inner(item)))
+        inner = _inner(item)
+        held = () if _HOLDERS.isdisjoint(map(type, inner)) else [each for each in inner if type(each) in _HOLDERS]
         unknown = [each for each in held if id(each) not in depths]
         if unknown and id(item) not in opened:
             opened.add(id(item))
@@ -66,10 +67,6 @@ def _depth(value: Any, depths: dict[int, int]) -> int:
         else:
             depths[id(item)] = max((depths.get(id(each), 0) for each in held), default=0)
     return depths.get(id(value), 0)
-
-
-def _holds(value: Any) -> bool:
-    return type(value) in _HOLDERS
 
 
 def _events(
@@ -82,10 +79,12 @@ def _events(
     pending = deque(values)
     while pending and len(seen) < most:
         item = pending.popleft()
-        if not _holds(item) or id(item) in seen:
+        if type(item) not in _HOLDERS or id(item) in seen:
             continue
         seen.add(id(item))
         if id(item) in recorded:
             yield item
-        elif not _HOLDERS.isdisjoint(map(type, _inner(item))):
-            pending.extend(filter(_holds, _inner(item)))
+        else:
+            inner = _inner(item)
+            if not _HOLDERS.isdisjoint(map(type, inner)):
+                pending.extend([each for each in inner if type(each) in _HOLDERS])
