@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import bz2
+import random
 import zlib
 
 from hostile_parts import (
@@ -26,6 +27,7 @@ from hostile_parts import (
     written,
 )
 from picklegate.report import Verdict
+from picklegate.training.carriers import contain
 from picklegate.training.tree import Build, Call, Extend, Fill, Name, New, PersistentId, Then
 
 IMPORT_OS = call("importlib", "import_module", "os")
@@ -236,6 +238,27 @@ NESTED = (
     case("pickle-loads", call("pickle", "loads", INNER), "A pickle in a pickle.", OS, PICKLEBALL),
     case("underscore-pickle-loads", call("_pickle", "loads", INNER), "The C module's name.", OS),
     case("load-from-bytes", call("torch.storage", "_load_from_bytes", INNER), "Torch's own way to nest.", OS),
+    case(
+        "state-behind-other-opcodes",
+        Build(
+            New(Name("torch.utils.data.datapipes.datapipe", "_IterDataPipeSerializationWrapper")),
+            (b"N0" + INNER[2:], False),
+        ),
+        "A __setstate__ unpickles bytes that do not begin as pickle writes them.",
+        OS,
+    ),
+    case(
+        "argument-behind-other-opcodes",
+        call("joblib.externals.loky.cloudpickle_wrapper", "_reconstruct_wrapper", b"N0" + INNER[2:], True),
+        "The same by an argument.",
+        OS,
+    ),
+    case(
+        "archive-in-a-file-in-memory",
+        call("some.module", "Reader", call("io", "BytesIO", contain(INNER, "npy", random.Random(0))[0])),
+        "An unknown reader of a file in memory.",
+        OS,
+    ),
     case("dill-loads", call("dill", "loads", INNER), "dill's loads.", OS),
     case(
         "numpy-load-bytesio",

@@ -103,6 +103,51 @@ IMPLICIT = (
         Build(call("builtins", "type", New(Name("collections", "UserDict"))), (None, {"__repr__": MADE})),
         "type returns the class, which other code uses.",
     ),
+    row(
+        "function-by-ufunc-name",
+        Call(
+            Build(
+                New(Name("torch.nn.modules.linear", "Identity")),
+                {"forward": call("numpy.core", "_ufunc_reconstruct", "shutil", "rmtree")},
+            ),
+            ("x",),
+        ),
+        "numpy's helper for its own functions finds those of any module.",
+        ("shutil", "rmtree"),
+    ),
+    row(
+        "function-by-unknown-helper",
+        Call(
+            Build(New(Name("torch.nn.modules.linear", "Identity")), {"forward": call("some.module", "find", "x")}),
+            ("x",),
+        ),
+        "A function that an unknown helper may have found.",
+        ("some.module", "find"),
+    ),
+    row(
+        "sympy-evaluates",
+        New(Name("sympy.functions.elementary.trigonometric", "sin"), ("open('x', 'w')",)),
+        "A function of sympy evaluates a text as Python.",
+        ("sympy.functions.elementary.trigonometric", "sin"),
+    ),
+    row(
+        "array-on-disk",
+        call("numpy", "memmap", "x", "u1", "w+", 0, (4,)),
+        "An array that makes a file.",
+        ("numpy", "memmap"),
+    ),
+    row(
+        "storage-on-disk",
+        call("torch", "UntypedStorage.from_file", "x", True, 4),
+        "The same of a storage.",
+        ("torch", "UntypedStorage.from_file"),
+    ),
+    row(
+        "store-on-the-network",
+        call("torch.distributed", "TCPStore", "evil", 80),
+        "A store connects.",
+        ("torch.distributed", "TCPStore"),
+    ),
     case(
         "setattr-by-inst",
         b"\x80\x04cargparse\nNamespace\n)Rp1\n0(g1\nVappend\ncshutil\nrmtree\nibuiltins\nsetattr\n0g1\n(Vx\ne.",

@@ -92,12 +92,25 @@ REACHING = frozenset("""
 WRITING = re.compile(
     r"""
     .*\.(tofile|write_text|write_bytes|unlink_file|concurrency_safe_write) | copyreg\.(pickle|add_extension|constructor)
-    | sys\.(path|meta_path|path_hooks)\.\w+ | os\.environ\.\w+ | os\.(remove|unlink|rename|replace|rmdir|removedirs|truncate|chmod|link|symlink|putenv)
+    | sys\.(path|meta_path|path_hooks)\.\w+ | os\.environ\.\w+ | os\.(remove|unlink|rename|replace|rmdir|removedirs|truncate|chmod|link|symlink|putenv|mk\w+)
     | shutil\.(rmtree|move|copy\w*) | io\.(FileIO|open|open_code) | builtins\.open | pathlib\.\w+\.(unlink|rename|rmdir|touch|open)
+    | .*\.(savetxt|savez\w*|savemat|fromfile|from_file|loadtxt|genfromtxt|from_pretrained|save_pretrained|push_to_hub
+        |load_dataset|load_library|load_state_dict_from_url|download\w*|fetch_\w+|hf_hub_download|snapshot_download
+        |urlopen|urlretrieve|delete_folder|rmtree|rmdir|import_string|read_gpickle
+        |read_(csv|table|excel|json|html|xml|parquet|feather|orc|hdf|sas|spss|stata|sql\w*|fwf)
+        |to_(csv|excel|parquet|feather|hdf|stata|pickle|sql))
+    | numpy\.(save|memmap|(distutils|f2py|testing)\.\w.*) | joblib\.(dump|numpy_pickle\.dump|disk\.\w+|testing\.\w+)
+    | torch\.(save|_preload_\w+|_open_\w+|_C\.PyTorchFile\w+|(_C\._distributed_c10d|distributed(\.\w+)?)\.\w*Store)
+    | torch\.(hub|_strobelight|testing|utils\.(cpp_extension|hipify|benchmark|bottleneck|model_zoo|tensorboard)
+        |cuda\._memory_viz|jit\.frontend|backends\.xeon|multiprocessing\.spawn|distributed\.(elastic|run|launch\w*|flight_recorder))\.\w.*
+    | torch\.(_inductor|_dynamo|_vendor)\.(\w+\.)*_?[a-z]\w* | torch\.fx\.(operator_schemas\.\w+|experimental\.proxy_tensor\.fake_signature)
+    | sympy\.(\w+\.)*(sympify|parse_expr|lambdify|Lambdifier|preview|print_gtk|import_module|get_class|autowrap|ufuncify|compile_\w+)
+    | sympy\.(parsing|testing|plotting\.experimental_lambdify|utilities\.(lambdify|autowrap|_compilation|runtests)|external)\.\w.*
+    | mpmath\.(identification\.)?identify | huggingface_hub\.(\w+\.)*_?[a-z]\w* | (setuptools|distutils|pkg_resources|_distutils_hack)\.\w.*
     """,
     re.VERBOSE,
 )
-"""Calls that write files or what the whole process uses; no honest file makes them."""
+"""Calls that reach files, the network, other programs or what the whole process uses; no honest file makes them."""
 
 
 STANDARD = frozenset(

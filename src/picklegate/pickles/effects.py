@@ -239,6 +239,10 @@ class Effects:
         )
         self.events.append(event)
         self.bound()
+        if event.known not in nesting.RULES:
+            nesting.peek(self, event)
+        if implicit.evaluates(event):
+            self.hidden(opcode, pos, args)
         return event
 
     def bound(self) -> None:

@@ -12,6 +12,12 @@ from picklegate.pickles.values import Dict, Event, Global, Set, Unresolved
 _TYPES = frozenset(f"builtins.{name}" for name, value in vars(builtins).items() if isinstance(value, type))
 _PLAIN = ("numpy", "torch")
 """Packages whose own lower-case names are types and flags."""
+_MAKERS = (
+    "collections", "copyreg", "datetime", "decimal", "fractions", "re",
+    "torch._utils", "torch._tensor", "torch.storage", "numpy.random._pickle",
+    "numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric",
+)  # fmt: skip
+"""Modules whose functions make plain data."""
 _FUNCTIONS = frozenset((
     "types.FunctionType", "types.LambdaType", "types.MethodType", "types.PartialType", "functools.partial",
     "cloudpickle._make_function", "cloudpickle._make_skel_func", "dill._create_function",
@@ -40,7 +46,7 @@ def callable_in(values: Iterable[Any], deep: int = 0) -> bool:
             if _is_function(value):
                 return True
         elif kind is Event:
-            if value.holds or value.known in _FUNCTIONS:
+            if value.holds or value.known in _FUNCTIONS or _is_result(value):
                 return True
         elif kind is Unresolved or (kind in _CONTAINERS and deep < _DEEP and _telling(value, deep)):
             return True
@@ -51,9 +57,17 @@ def _telling(value: Any, deep: int) -> bool:
     return not _TELLING.isdisjoint(map(type, value)) and callable_in(value, deep + 1)
 
 
+def _is_result(made: Event) -> bool:
+    """Whether a value is what a function returned that is neither a type nor of numpy or torch: it may be another."""
+    found = made.callee
+    plain = type(found) is not Global or found.rule is not None or not made.args
+    return made.kind == "call" and not plain and _is_function(found)
+
+
 def _is_function(found: Global) -> bool:
     owner, _, last = found.known.rpartition(".")
-    return not (last.lstrip("_")[:1].isupper() or found.known in _TYPES or owner in _PLAIN)
+    plain = owner in _PLAIN or owner in _MAKERS
+    return not (plain or last.lstrip("_")[:1].isupper() or found.known in _TYPES)
 
 
 def holds(value: Any) -> bool:
@@ -82,3 +96,19 @@ _WRAPPERS = frozenset(("collections.ChainMap",))
 def reaches(callee: Any, args: Any) -> bool:
     """Whether a helper is given such an instance itself, so that it calls what that holds in a method's place."""
     return any(type(arg) is Event and holds(arg) for arg in args) and _HELPERS.fullmatch(callee.known) is not None
+
+
+def evaluates(event: Event) -> bool:
+    """Whether sympy is given a text that it evaluates as Python (``sympify``): most of its classes do, not symbols."""
+    return (
+        event.known.startswith("sympy.")
+        and event.known.rpartition(".")[2] not in _LABELLED
+        and any(isinstance(arg, str) and "(" in arg for arg in event.args)
+    )
+
+
+_LABELLED = frozenset((
+    "Symbol", "Dummy", "Wild", "Str", "symbols", "MatrixSymbol", "Function", "UndefinedFunction", "IndexedBase", "Idx",
+    "Quantity", "Dimension",
+))  # fmt: skip
+"""Classes of sympy whose text is a name."""

@@ -39,6 +39,14 @@ def _dotted(effects: Effects, event: Event) -> Any:
     return effects.global_(event.offset, module or name, name if module else "", event.known)
 
 
+def _named(effects: Effects, event: Event) -> Any:
+    """A module and a name in it: the object of that name."""
+    names = event.args[:2]
+    if len(names) < 2 or not all(isinstance(name, str) for name in names):
+        return None
+    return effects.global_(event.offset, names[0], names[1], event.known)
+
+
 def type_(effects: Effects, event: Event) -> Any:
     """The serialisers' own names for types: ``CodeType`` is of ``types``, ``slice`` of ``builtins``."""
     if not event.args or not isinstance(event.args[0], str):
@@ -58,6 +66,13 @@ RULES: dict[str, Any] = {
     "pydoc.locate": _dotted,
     "pkgutil.resolve_name": _dotted,
     "torch._utils._import_dotted_name": _dotted,
+    "numpy.core._ufunc_reconstruct": _named,
+    "numpy._core._ufunc_reconstruct": _named,
+    "numpy.core._internal._ufunc_reconstruct": _named,
+    "fsspec.registry._import_class": _dotted,
+    "jinja2.utils.import_string": _dotted,
+    "werkzeug.utils.import_string": _dotted,
+    "django.utils.module_loading.import_string": _dotted,
     "cloudpickle._builtin_type": type_,
     "dill._load_type": type_,
 }

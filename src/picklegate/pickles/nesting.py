@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from picklegate.pickles.opcodes import Cut
-from picklegate.pickles.values import Event, Global
+from picklegate.pickles.values import Dict, Event, Global, Set
 
 if TYPE_CHECKING:
     from picklegate.limits import Clock
@@ -19,6 +20,7 @@ class Shared:
     def __init__(self, clock: Clock) -> None:
         """Begin with nothing traced."""
         self.known: dict[bytes, Trace] = {}
+        self.dull: set[bytes] = set()
         self.clock = clock
 
     def trace(self, effects: Effects, name: str, data: bytes) -> Trace | None:
@@ -31,7 +33,51 @@ class Shared:
         return self.known[data]
 
 
+    def peek(self, effects: Effects, name: str, data: bytes) -> None:
+        """Trace bytes that something may unpickle, and record them if that calls something it imports."""
+        if data in self.dull or data in self.known or len(self.known) >= _MOST_NESTED:
+            return
+        found = effects.trace(data, limits=effects.limits, depth=effects.depth + 1, shared=self)
+        if found.events and found.imports and all(f"{one.module}.{one.name}".isprintable() for one in found.imports):
+            self.known[data] = found
+            effects.nested.append((name, found))
+        else:
+            self.dull.add(data)
+
+
 _MOST_NESTED = 256
+_LEAST = 16
+"""Bytes of the shortest pickle that does harm, or nearly so."""
+_NUMBERS = ("numpy.", "builtins.", "types.", "datetime.", "codecs.", "array.", "random.", "collections.")
+"""Beginnings of the names of those that take bytes for numbers, text or code, and unpickle none."""
+_HOLDERS = frozenset((tuple, list, Dict, Set))
+_DEEP = 4
+
+
+def peek(effects: Effects, event: Event) -> None:
+    """Look at the bytes that a call or a state has: classes unpickle such bytes in ``__setstate__`` and helpers."""
+    if effects.depth >= effects.limits.max_depth:
+        return
+    owner = event.known or getattr(event.callee, "known", "")
+    if owner == "io.BytesIO" and event.args and type(event.args[0]) is bytes:
+        # Whoever reads the file may take it for any container.
+        effects.blobs.append((owner, event.args[0]))
+    elif owner.startswith(_NUMBERS):
+        return
+    for data in _bytes_in((*event.args, *event.kwargs), 0):
+        effects.shared.peek(effects, event.name, data)
+
+
+def _bytes_in(values: Iterable[Any], deep: int) -> Iterator[bytes]:
+    for value in values:
+        if type(value) is bytes:
+            if len(value) >= _LEAST:
+                yield value
+        elif type(value) in _HOLDERS and deep < _DEEP and not _TELLING.isdisjoint(map(type, value)):
+            yield from _bytes_in(value, deep + 1)
+
+
+_TELLING = _HOLDERS | {bytes}
 
 
 def _load(effects: Effects, event: Event) -> Any:

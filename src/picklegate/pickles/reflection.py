@@ -255,6 +255,7 @@ RULES: dict[str, Rule] = {
     "builtins.list.__getitem__": _getitem,
     "builtins.tuple.__getitem__": _getitem,
     "builtins.apply": _apply,
+    "fsspec.spec.make_instance": _apply,
     "operator.call": _operator_call,
     "operator.__call__": _operator_call,
     "builtins.map": _map,
