@@ -62,6 +62,8 @@ def test_patterns(tmp_path: Path, include: list[str], exclude: list[str], expect
     (tmp_path / "deep").mkdir()
     for name in ("a.bin", "deep/b.pkl", "deep/c.txt", "z.pkl"):
         (tmp_path / name).touch()
+    (tmp_path / "nothing.tmp").symlink_to("nowhere")
+    exclude = exclude if include else [*exclude, "*.tmp"]
     found = find([str(tmp_path)], include=include, exclude=exclude)
     assert [os.path.relpath(one.path, tmp_path) for one in found] == expected
 

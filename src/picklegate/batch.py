@@ -46,7 +46,7 @@ def find(paths: Iterable[str], *, include: Sequence[str] = (), exclude: Sequence
         try:
             entry = os.stat(path)
             if not os.path.isdir(path):
-                if not below or not include or _matches(below, include):
+                if _included(below, include):
                     yield Found(path=path, entry=entry)
             elif (entry.st_dev, entry.st_ino) not in entered:
                 entered.add((entry.st_dev, entry.st_ino))
@@ -55,7 +55,13 @@ def find(paths: Iterable[str], *, include: Sequence[str] = (), exclude: Sequence
                     (os.path.join(path, os.path.basename(name)), name) for name in inner if not _matches(name, exclude)
                 ]
         except OSError as error:
-            yield Found(path=path, report=unreadable(path, error))
+            # What is not there is no folder either, in which something could match.
+            if not isinstance(error, FileNotFoundError) or _included(below, include):
+                yield Found(path=path, report=unreadable(path, error))
+
+
+def _included(below: str, include: Sequence[str]) -> bool:
+    return not below or not include or _matches(below, include)
 
 
 def _matches(path: str, patterns: Sequence[str]) -> bool:

@@ -138,7 +138,8 @@ class Store:
             except (sqlite3.Error, OSError) as error:
                 self._broken = True
                 _log.warning(
-                    "the verdict store %s cannot be used (%s): going on without it; delete it if it is damaged",
+                    "the verdict store %s cannot be used (%s): going on without it; delete it if it is damaged, or set "
+                    "PICKLEGATE_HOME to a directory that can be written",
                     self._path,
                     error,
                 )
