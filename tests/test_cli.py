@@ -319,3 +319,21 @@ def test_ctrl_c_from_outside(process: Callable[..., subprocess.Popen[bytes]]) ->
     shown, errors = command.communicate(timeout=60)
     assert (command.returncode, shown) == (130, b"0 files\n")
     assert errors == b"picklegate: interrupted, after 0 files\n"
+
+
+def test_ctrl_c_while_starting() -> None:
+    """SIGINT that comes while the modules of the command are imported gives one line, too."""
+    code = """if True:
+        import sys
+
+        class Interrupted:
+            def find_spec(self, name, *rest):
+                if name == "click":
+                    raise KeyboardInterrupt
+
+        sys.meta_path.insert(0, Interrupted())
+        from picklegate.__main__ import main
+        main()
+    """
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (130, b"picklegate: interrupted\n")
