@@ -206,9 +206,11 @@ def _encoded(text: str) -> int:
 
 def entropy(data: bytes) -> float:
     """Bits per byte of the first 4,096 bytes, in [0, 8]."""
-    sample = data[:4096]
-    total = len(sample)
-    return -sum(n / total * math.log2(n / total) for n in Counter(sample).values()) if total else 0.0
+    total = min(len(data), 4096)
+    if not total:
+        return 0.0
+    shared = sum([n * math.log2(n) for n in Counter(data[:4096]).values() if n > 1])
+    return max(0.0, math.log2(total) - shared / total)
 
 
 _MOST_INSIDE = 1 << 16
