@@ -34,6 +34,7 @@ ONCE = 10.0
 OURS = ("picklegate", "picklegate, sha256")
 READS = ("read", "loader", "trace", "genops")
 TOOLS = (*READS, *OURS, *peers.PEERS)
+JUDGES = (OURS[0], *peers.PEERS)
 INPUTS = {
     "state_dict.pt": "state_dict of 2,000 tensors, zip",
     "state_dict_legacy.pt": "state_dict of 2,000 tensors, legacy",
@@ -63,8 +64,8 @@ stopped). `python benchmarks/scaling.py` draws how time grows with size:
 _TIME = """## Time in process
 
 `read` reads the bytes, `loader` is `pickle.load`, `torch.load` or `joblib.load` of the harmless file, `trace` is our
-reading of the one stream without a verdict, `genops` is `pickletools.genops` on it. Struck out: a wrong verdict or
-none, on the file or on its hostile twin.
+reading of the one stream without a verdict, `genops` is `pickletools.genops` on it. Bold: the fastest scanner with
+right verdicts. Struck out: a wrong verdict or none, on the file or on its hostile twin.
 """
 _MEMORY = """## Peak memory
 
@@ -163,9 +164,17 @@ def seconds(value: float) -> str:
     return f"{value:.3g} s" if value >= 1 else f"{value * 1000:.3g} ms"
 
 
-def timed(cell: Cell) -> str:
-    """The time, struck out where the verdict is wrong."""
-    return cell.trouble or (seconds(cell.wall) if cell.right else f"~~{seconds(cell.wall)}~~")
+def timed(cells: dict[tuple[str, str], Cell]) -> Callable[[Cell, str], str]:
+    """Shows the time: struck out where the verdict is wrong, bold for the fastest scanner of those that are right."""
+
+    def show(cell: Cell, name: str) -> str:
+        if cell.trouble or not cell.right:
+            return cell.trouble or f"~~{seconds(cell.wall)}~~"
+        rivals = [other for tool in JUDGES if (other := cells[tool, name]).right]
+        fastest = cell.twin and cell.wall == min((other.wall for other in rivals), default=0.0)
+        return f"**{seconds(cell.wall)}**" if fastest else seconds(cell.wall)
+
+    return show
 
 
 def judged(cell: Cell) -> str:
@@ -185,12 +194,13 @@ def grid(
     return table(["", *tools], rows)
 
 
-def ratio_to(cells: dict[tuple[str, str], Cell], base: str) -> Callable[[Cell, str], str]:
-    """Shows processor time as a multiple of another tool's on the same input."""
+def ratio_to(cells: dict[tuple[str, str], Cell], base: str, what: str = "cpu") -> Callable[[Cell, str], str]:
+    """Shows processor time, or memory (``"peak"``), as a multiple of another tool's on the same input."""
 
     def show(cell: Cell, name: str) -> str:
         other = cells[base, name]
-        return f"{cell.cpu / other.cpu:.2f}" if cell.right and other.right and other.cpu else "-"
+        least = getattr(other, what)
+        return f"{getattr(cell, what) / least:.2f}" if cell.right and other.right and least else "-"
 
     return show
 
@@ -208,7 +218,6 @@ def report(
     cells: dict[tuple[str, str], Cell], starts: dict[str, float], names: Sequence[str], options: argparse.Namespace
 ) -> str:
     """The page."""
-    judges = (*OURS[:1], *peers.PEERS)
     walked = {name: cells["trace", name] for name in names if name in STREAMS}
     rates = [
         [INPUTS[name], f"{int(cell.result or 0):,}", f"{int(cell.result or 0) / cell.cpu / 1e6:.2f}"]
@@ -224,11 +233,13 @@ def report(
         f"{date}, {machine}, {platform.system()}, CPython {platform.python_version()}.",
         f"{versions}, {peers.LOADER[0]}. Processes a cell: {options.rounds}{size}.\n",
         _TIME,
-        grid(cells, TOOLS, names, lambda cell, _: timed(cell)),
+        grid(cells, TOOLS, names, timed(cells)),
         _MEMORY,
         grid(cells, TOOLS, names, lambda cell, _: cell.trouble or f"{cell.peak / 1e6:.1f}"),
+        "As a multiple of picklescan's, where that one adds any.\n",
+        grid(cells, TOOLS, names, ratio_to(cells, "picklescan", "peak")),
         _VERDICTS,
-        grid(cells, judges, names, lambda cell, _: judged(cell)),
+        grid(cells, JUDGES, names, lambda cell, _: judged(cell)),
         _RATIOS,
         grid(cells, TOOLS[2:], names, ratio_to(cells, "loader")),
         "As a multiple of picklescan's, where that one is right.\n",
