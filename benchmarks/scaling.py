@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--venvs", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir(), "picklegate-peers"))
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("docs/time-by-size.svg"))
     options = parser.parse_args()
+    options.venvs = options.venvs.resolve()
     peers.install(options.venvs)
     write = speed_inputs.dict_of(4)
     counts = [count for power in range(3, 9) if (count := 10**power) <= options.most]

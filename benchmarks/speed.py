@@ -104,9 +104,10 @@ def interpreter(venvs: pathlib.Path, tool: str) -> str:
 
 
 def run(command: Sequence[str]) -> tuple[str, str]:
-    """(output, trouble) of a process with a time limit."""
+    """(output, trouble) of a process with a time limit, away from here: fickling leaves a file where it runs."""
+    options: dict[str, Any] = {"env": os.environ | peers.QUIET, "cwd": tempfile.gettempdir()}
     try:
-        done = subprocess.run(command, capture_output=True, timeout=LIMIT, check=False, env=os.environ | peers.QUIET)
+        done = subprocess.run(command, capture_output=True, timeout=LIMIT, check=False, **options)
     except subprocess.TimeoutExpired:
         return "", f"over {LIMIT:.0f} s"
     return done.stdout.decode("utf-8", "replace"), "fails" if done.returncode else ""
@@ -261,6 +262,7 @@ def main() -> None:
     parser.add_argument("--venvs", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir(), "picklegate-peers"))
     parser.add_argument("--output", type=pathlib.Path, help="write the page here instead of printing it")
     options: Any = parser.parse_args()
+    options.venvs = options.venvs.resolve()
     if options.quick:
         options.rounds = 1
     peers.install(options.venvs)
