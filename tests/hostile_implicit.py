@@ -131,6 +131,18 @@ IMPLICIT = (
         ("sympy.functions.elementary.trigonometric", "sin"),
     ),
     row(
+        "code-in-wide-letters",
+        call("some.module", "Expression", "ｏｐｅｎ('x', 'w')"),  # noqa: RUF001
+        "Python reads names in other letters as ASCII (NFKC).",
+        ("some.module", "Expression"),
+    ),
+    row(
+        "code-over-joined-lines",
+        call("some.module", "Expression", "open\\\n('x', 'w')"),
+        "A backslash joins two lines.",
+        ("some.module", "Expression"),
+    ),
+    row(
         "array-on-disk",
         call("numpy", "memmap", "x", "u1", "w+", 0, (4,)),
         "An array that makes a file.",

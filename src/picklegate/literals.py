@@ -9,6 +9,7 @@ import lzma
 import math
 import re
 import string
+import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Callable
@@ -160,9 +161,10 @@ def _look(text: str) -> Look:
         return _DULL
     plain = text.isidentifier()
     code = shell = 0
-    if _may_tell(text):
-        shell = sum([sign.shows(text) for sign in (_SHELL if len(text) < _LONG else _SHELL[:_TELLING])])
-        code = 0 if plain else sum([sign.shows(text) for sign in _CODE])
+    read = text if plain else _as_python_reads(text)
+    if _may_tell(read):
+        shell = sum([sign.shows(read) for sign in (_SHELL if len(text) < _LONG else _SHELL[:_TELLING])])
+        code = 0 if plain else sum([sign.shows(read) for sign in _CODE])
     if plain:
         return Look(0, shell, 0, 0, _encoded(text), 0, 1, int(_SPECIAL.fullmatch(text) is not None), 0)
     placed = _PLACING.search(text) is not None
@@ -178,6 +180,15 @@ def _look(text: str) -> Look:
         symbols=len(_SYMBOLS.intersection(text)),
     )
 
+
+def _as_python_reads(text: str) -> str:
+    """The text with names in other letters as the tokenizer takes them (NFKC), and with lines joined at backslashes."""
+    if not text.isascii():
+        text = _FOREIGN.sub(lambda run: unicodedata.normalize("NFKC", run[0]), text)
+    return text.replace("\\\n", " ")
+
+
+_FOREIGN = re.compile(r"[^\W\x00-\x7f]+")
 
 _short = lru_cache(maxsize=1 << 15)(_look)
 _long = lru_cache(maxsize=64)(_look)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import re
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -85,12 +86,10 @@ def shared(target: Any) -> Any:
 
 
 def holds_shared(target: Event) -> bool:
-    """Whether items that are fed to ``target`` may land in what it holds, or go through a function that it holds."""
-    return target.holds or (target.known in _WRAPPERS and callable_in(target.args))
-
-
-_WRAPPERS = frozenset(("collections.ChainMap",))
-"""Classes of which an instance writes into what it was constructed with."""
+    """Whether items that are fed to ``target``, of a class of the standard library, may land in what it holds."""
+    if target.known == "collections.ChainMap":
+        return target.holds or callable_in(target.args)
+    return target.holds and target.known.partition(".")[0] in sys.stdlib_module_names
 
 
 def reaches(callee: Any, args: Any) -> bool:
