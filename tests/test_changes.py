@@ -18,6 +18,7 @@ PACKED = b"C%c%s" % (len(PICKLE), PICKLE)
 HARMLESS = b"C\x02N."
 FILE = b"cio\nBytesIO\n(" + HARMLESS + b"tRp1\n0"
 LOAD = b"cpickle\nload\n(g1\ntR."
+LOADS = b"cpickle\nloads\n(g1\ntR."
 BYTEARRAY = b"\x96%s%s" % (len(PICKLE).to_bytes(8, "little"), PICKLE[::-1])
 
 CHANGED = [
@@ -84,6 +85,10 @@ def blocked(report: FileReport) -> bool:
         pytest.param(
             BYTEARRAY + b"p1\n0cbuiltins\nbytearray.reverse\n(g1\ntR0cpickle\nloads\n(g1\ntR.", id="bytearray"
         ),
+        pytest.param(
+            b"cbuiltins\nbytearray\n(C\x00tRp1\n0cbuiltins\nbytearray.extend\n(g1\n" + PACKED + b"tR0" + LOADS,
+            id="empty-bytearray",
+        ),
     ],
 )
 def test_a_file_that_was_changed_is_not_taken_for_read(stream: bytes) -> None:
@@ -92,6 +97,13 @@ def test_a_file_that_was_changed_is_not_taken_for_read(stream: bytes) -> None:
     notes = {note.code for note in found.notes}
     assert "stream.nested-unread" in notes or "unresolved" in {event.name for event in found.events}
     assert blocked(scan_bytes(b"\x80\x04" + stream))
+
+
+@pytest.mark.parametrize("data", [b"C\x01ap1\n", b"C\x02abp1\n"], ids=["one-byte", "memoised"])
+def test_bytes_of_which_a_bytearray_was_made_are_known(data: bytes) -> None:
+    """A bytearray is its own object: bytes that equal it, or that it was made of, cannot change with it."""
+    found = trace(b"\x80\x04cbuiltins\nbytearray\n(" + data + b"tR0cbuiltins\nbytearray\n(g1\ntR.")
+    assert {event.name for event in found.events} == {"builtins.bytearray"}
 
 
 @pytest.mark.parametrize(

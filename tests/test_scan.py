@@ -175,3 +175,15 @@ def test_equal_ends_do_not_hide_a_middle() -> None:
     report = scan_bytes(b"\x80\x02" + calls + b"N.")
     assert len(report.streams[0].calls) == 2
     assert report.verdict > Verdict.CLEAN
+
+
+def test_text_in_an_old_joblib_array_is_no_import() -> None:
+    """Before arrays were aligned their items began at once: here as an import that no Python can make."""
+    wrapper = (
+        b"cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81}(X\x08\0\0\0subclasscnumpy\nndarray\nX\x05\0\0\0shapeK\x08\x85"
+        b"X\x05\0\0\0orderX\x01\0\0\0CX\x05\0\0\0dtypecnumpy\ndtype\n(X\x02\0\0\0u1K\0K\x01tR"
+        b"(K\x03X\x01\0\0\0|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tbX\x0a\0\0\0allow_mmap\x88ub"
+    )
+    fitted = b"](csklearn.preprocessing.label\nLabelEncoder\n)\x81}(X\x08\0\0\0classes_" + wrapper
+    report = scan_bytes(b"\x80\x02" + fitted + b"c\0u\0r\0l\0" + b"ubcm\nC\n)\x81}be.")
+    assert [stream.name for stream in report.streams] == ["stream 1"]

@@ -141,9 +141,10 @@ class _Hooks(Mapping[tuple[str, str], Inline]):
 def _deeds(found: Trace) -> Iterator[tuple[str, ...]]:
     """What a stream does that the items of an array, read as opcodes, do not do by chance."""
     yield from ((one.module, one.name) for one in found.imports if is_importable(one))
+    failed = {"unresolved", *(f"{one.module}.{one.name}" for one in found.imports if "\0" in one.module)}
     for event in found.events:
         written = event.kind == "state" and not (event.args and isinstance(event.args[0], (tuple, list)))
-        if event.name != "unresolved" and not written and event.opcode not in ("APPENDS", "SETITEMS", "ADDITEMS"):
+        if event.name not in failed and not written and event.opcode not in ("APPENDS", "SETITEMS", "ADDITEMS"):
             yield (event.kind, event.opcode, event.name)
 
 

@@ -214,6 +214,9 @@ class Effects:
         if type(value) in _CONTAINERS:
             self.changes.copy(value, value)
         elif event.known == "builtins.bytearray" and type(value) is bytes:
+            if len(value) < 2:
+                return event  # Python has one object for all equal bytes of that length
+            value = bytes(memoryview(value))
             self.changes.flow(value)
         return value if type(value) in _OPAQUE or (type(value) in _CONTAINERS and not value) else Known(value)
 
