@@ -142,6 +142,8 @@ IMPLICIT = (
         "A backslash joins two lines.",
         ("some.module", "Expression"),
     ),
+    row("function-of-an-array", call("numpy", "fromfunction", MADE, (1,)), "numpy calls the function for an array."),
+    row("function-over-a-tree", call("torch.utils._pytree", "tree_map", MADE, "a"), "torch calls it for each leaf."),
     row(
         "array-on-disk",
         call("numpy", "memmap", "x", "u1", "w+", 0, (4,)),

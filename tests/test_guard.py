@@ -265,3 +265,12 @@ def test_hashing_keeps_nothing_in_memory(tmp_path: Path, monkeypatch: pytest.Mon
         safe_torch_load(path)
     assert caught.value.report.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert 0 < sum(kept) < path.stat().st_size / 4
+
+
+def test_a_pickle_that_is_named_safetensors_is_scanned(tmp_path: Path, canary: Path) -> None:
+    """The name does not spare the scan, as versions of torch that do not go by it unpickle the file."""
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(pickle.dumps(Payload(canary)))
+    with pytest.raises(BlockedError):
+        safe_torch_load(path, weights_only=False)
+    assert not canary.exists()

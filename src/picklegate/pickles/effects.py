@@ -196,9 +196,9 @@ class Effects:
             if type(callee) is Event and callee.kind == "construct" and implicit.holds(callee):
                 callee = Unresolved("instance", pos)
             return self.record(kind, opcode, pos, callee, "unresolved", args, kwargs, via or f"result of {name}")
-        if rule is None and implicit.reaches(callee, args):
-            self.hidden(opcode, pos, args)
         event = self.record(kind, opcode, pos, callee, name, args, kwargs, via)
+        if rule is None and type(callee) is Global and implicit.reaches(callee, (*args, *event.kwargs)):
+            self.hidden(opcode, pos, args)
         if rule is None or event.known in CHANGING:
             self.changes.hand(args)
         if rule is None:

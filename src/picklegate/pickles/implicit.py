@@ -92,9 +92,26 @@ def holds_shared(target: Event) -> bool:
     return target.holds and target.known.partition(".")[0] in sys.stdlib_module_names
 
 
-def reaches(callee: Any, args: Any) -> bool:
-    """Whether a helper is given such an instance itself, so that it calls what that holds in a method's place."""
-    return any(type(arg) is Event and holds(arg) for arg in args) and _HELPERS.fullmatch(callee.known) is not None
+def reaches(callee: Global, args: Iterable[Any]) -> bool:
+    """Whether a call reaches what it is given as a function: it is one itself, or stands in the place of a method."""
+    given = [arg for arg in args if type(arg) is Event]
+    if not given:
+        return False
+    if any(event.known in _FUNCTIONS for event in given) and _calls(callee.known):
+        return True
+    return any(map(holds, given)) and _HELPERS.fullmatch(callee.known) is not None
+
+
+def _calls(known: str) -> bool:
+    """Whether a function of a large library is no serialiser's own: given a function, it calls that."""
+    root, last = known.partition(".")[0], known.rpartition(".")[2]
+    own = root == "types" or known in _TYPES or known in _KEEPING
+    return (root in sys.stdlib_module_names or root in _LIBRARIES) and not own and not last.lstrip("_")[:1].isupper()
+
+
+_LIBRARIES = frozenset(("numpy", "torch", "scipy", "sklearn", "pandas", "joblib"))
+_KEEPING = frozenset(("functools.partial", "collections.defaultdict"))
+"""Functions and classes that keep a function and do not call it."""
 
 
 def evaluates(event: Event) -> bool:
