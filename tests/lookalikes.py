@@ -43,10 +43,15 @@ _MADE = call("builtins", "getattr", Name("package.module", "Number"), "__new__")
 _KEYWORDS = Build(
     call("functools", "partial", _MADE), (_MADE, (Name("package.module", "Number"), 3), {"precision": 53}, None)
 )
+_BLOCK = Name("pandas.core.internals.blocks", "new_block")
+_NEW_BLOCK = Build(call("functools", "partial", _BLOCK), (_BLOCK, (), {"ndim": 2}, None))
+_OF = Name("pandas.core.arrays.datetimes", "DatetimeArray")
+_DATES = call("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked", _OF)
 _CALLBACK = {"callback": Name("math", "sqrt")}
 
 LOOKALIKES: tuple[Benign, ...] = (
     _row("keywords-below-protocol-4", Call(_KEYWORDS), "As pickle writes __getnewargs_ex__ with keywords.", 2),
+    _row("block-of-dates", Call(_NEW_BLOCK, (_DATES, call("builtins", "slice", 0, 1, 1))), "Dates of pandas 1.3."),
     _row(
         "dict-in-a-dict-with-callbacks",
         Build(

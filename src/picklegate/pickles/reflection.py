@@ -183,9 +183,8 @@ def _partial(effects: Effects, event: Event) -> Any:
     if not made.args:
         return None
     keywords = Dict((*made.kwargs, *event.kwargs))
-    if type(made.args[0]) is Global and made.args[0].name.endswith(".__new__"):
-        # As pickle writes NEWOBJ_EX below protocol 4: the construction is what is judged.
-        event.known, made.called = made.known, False
+    # What it calls is an event of its own and judged as such: NEWOBJ_EX below protocol 4, or the blocks of pandas 1.3.
+    event.known, made.called = made.known, False
     return _again(effects, event, made.args[0], (*made.args[1:], *event.args), keywords or None)
 
 
