@@ -68,6 +68,11 @@ IMPLICIT = (
         call("torch._utils", "_rebuild_parameter", holding("detach"), True, {}),
         "torch calls detach of the data of a parameter.",
     ),
+    row(
+        "index-of-an-instance",
+        call("pandas.core.indexes.base", "_new_Index", holding("__new__"), {"data": [1]}),
+        "pandas calls __new__ of the class of an index.",
+    ),
     row("dict-of-an-instance", call("builtins", "dict", holding("keys")), "dict calls keys of what is no dict."),
     row("uuid-of-an-instance", call("uuid", "UUID", holding("replace")), "UUID calls replace of what is no text."),
     row(

@@ -30,6 +30,7 @@ _DEEP = 3
 _HELPERS = re.compile(
     r"(builtins|collections|copyreg|codecs|uuid|datetime|decimal|fractions|ipaddress|string|pathlib|re|array|random"
     r"|itertools|torch\._utils|torch\._tensor|torch\.storage|torch\.nn\.parameter|numpy(\._?core\.\w+)?)\.\w+"
+    r"|pandas\.\w.*\._new_\w+"
 )
 """Constructors and serialisers' helpers: the methods that they look up on their arguments are those of plain data."""
 
