@@ -168,6 +168,13 @@ IMPLICIT = (
         ("torch.distributed", "TCPStore"),
     ),
     case(
+        "setattr-as-dill-asks-for-it",
+        b"\x80\x04cbuiltins\ngetattr\n(cdill\n_dill\nV_setattr\ncbuiltins\nsetattr\ntR(cbuiltins\nprint\n"
+        b"V__call__\ncos\nsystem\ntR.",
+        "The setattr with which dill fills cells, of a callable.",
+        ("os", "system"),
+    ),
+    case(
         "setattr-by-inst",
         b"\x80\x04cargparse\nNamespace\n)Rp1\n0(g1\nVappend\ncshutil\nrmtree\nibuiltins\nsetattr\n0g1\n(Vx\ne.",
         "setattr is called by INST.",

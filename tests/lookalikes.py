@@ -47,11 +47,18 @@ _BLOCK = Name("pandas.core.internals.blocks", "new_block")
 _NEW_BLOCK = Build(call("functools", "partial", _BLOCK), (_BLOCK, (), {"ndim": 2}, None))
 _OF = Name("pandas.core.arrays.datetimes", "DatetimeArray")
 _DATES = call("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked", _OF)
+_SETTER = call("builtins", "getattr", Name("dill", "_dill"), "_setattr", Name("builtins", "setattr"))
+_CELL = call("dill._dill", "_create_cell", None)
 _CALLBACK = {"callback": Name("math", "sqrt")}
 
 LOOKALIKES: tuple[Benign, ...] = (
     _row("keywords-below-protocol-4", Call(_KEYWORDS), "As pickle writes __getnewargs_ex__ with keywords.", 2),
     _row("block-of-dates", Call(_NEW_BLOCK, (_DATES, call("builtins", "slice", 0, 1, 1))), "Dates of pandas 1.3."),
+    _row(
+        "cell-of-dill",
+        [_CELL, Call(_SETTER, (_CELL, "cell_contents", call("dill._dill", "_import_module", "re")))],
+        "A cell that dill fills last, as for each lambda that uses a module.",
+    ),
     _row(
         "dict-in-a-dict-with-callbacks",
         Build(

@@ -96,10 +96,18 @@ def item(effects: Effects, event: Event, target: Any, key: Any) -> Any:
 _NAMESPACES = frozenset(("builtins.vars", "builtins.globals", "builtins.locals"))
 
 
+_DILL_SETTER = ("dill._dill", "_setattr", "builtins.setattr")
+"""What dill asks for to fill cells: its own version in Pythons before 3.7, setattr in later ones."""
+
+
 def _getattr(effects: Effects, event: Event) -> Any:
     if len(event.args) < 2:
         return None
     if type(event.args[-1]) in (Global, Event) and len(event.args) > 2:
+        module, name, default = event.args[0], event.args[1], event.args[2]
+        if type(module) is type(default) is Global and (module.dotted, name, default.known) == _DILL_SETTER:
+            event.known = "dill._get_attr"
+            return default
         return Unresolved("attribute with a default", event.offset)
     return attribute(effects, event, event.args[0], event.args[1])
 
