@@ -104,6 +104,13 @@ IMPLICIT = (
         "getLogger returns what the program has already.",
     ),
     row(
+        "keywords-of-a-partial",
+        Extend(
+            Call(New(Name("functools", "partial"), (Name("argparse", "Namespace"),), {"append": MADE}), ()), ("x", "y")
+        ),
+        "A keyword puts a function in the place of append.",
+    ),
+    row(
         "class-of-an-instance-written",
         Build(call("builtins", "type", New(Name("collections", "UserDict"))), (None, {"__repr__": MADE})),
         "type returns the class, which other code uses.",

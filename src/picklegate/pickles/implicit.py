@@ -77,7 +77,7 @@ def holds(value: Any) -> bool:
     if type(value) is not Event or value.known in _FUNCTIONS:
         return False
     if value.holds or value.kind != "construct":
-        return value.holds
+        return value.holds or callable_in(value.kwargs)
     return type(value.callee) is Event or callable_in((*value.args, *value.kwargs))
 
 
@@ -87,7 +87,9 @@ def shared(target: Any) -> Any:
 
 
 def holds_shared(target: Event) -> bool:
-    """Whether items that are fed to ``target``, of a class of the standard library, may land in what it holds."""
+    """Whether items that are fed to ``target`` may land in what it holds: by keywords, or of the standard library."""
+    if callable_in(target.kwargs):
+        return True
     if target.known == "collections.ChainMap":
         return target.holds or callable_in(target.args)
     return target.holds and target.known.partition(".")[0] in sys.stdlib_module_names
