@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
+import joblib
+import numpy as np
 import pytest
 from container_samples import BENIGN, CALL, PAYLOAD, dtype, imports, joblib_array, joblib_file, npy, number, scan, text
 
+import picklegate
 from picklegate.pickles import tracer
 from picklegate.report import Verdict
 
@@ -109,3 +114,30 @@ def test_arrays_in_other_files_are_named(filename: str, code: str | None) -> Non
 def test_an_object_array_without_a_pickle_is_unscannable() -> None:
     """A type of objects promises a pickle behind the header."""
     assert "container.no-stream" in blocking(npy(b"\xff\xff\xff"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array([np.int64(1), np.int64(2), 1.5], dtype=object),
+        {"a": np.array([np.float32(1), np.str_("x")], dtype=object), "b": np.array([1, None])},
+        np.array([{"a": np.int64(1)}, {"b": [1]}], dtype=object),
+        np.array([np.zeros(3), np.ones((2, 2))], dtype=object),
+    ],
+    ids=["numbers", "texts", "dicts", "ragged"],
+)
+def test_an_object_array_of_numpys_own_is_clean(value: object) -> None:
+    """To pickle.load the memo of such an array goes on where it should begin again: it raises, and does nothing."""
+    file = io.BytesIO()
+    joblib.dump(value, file)
+    assert picklegate.scan_bytes(file.getvalue(), name="a.joblib").verdict == Verdict.CLEAN
+
+
+@pytest.mark.parametrize(
+    "end", [b"))R", b"]]\x93", b"}\x8c\x01x\x93"], ids=["call-of-a-tuple", "lists-for-a-name", "dict-for-a-module"]
+)
+def test_what_raises_does_not_hide_what_ran_before(end: bytes) -> None:
+    """Where pickle.load would end with an error, the calls before it count."""
+    contents = scan(joblib_file(raw=(CALL + end + b".").ljust(40, b"\0"), count=5))
+    assert ("os", "system") in imports(contents)
+    assert "os.system" in {event.known for stream in contents.streams for event in stream.trace.events}

@@ -7,7 +7,7 @@ other as one byte (the length of the padding, where the wrapper has an alignment
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from picklegate.containers.dtypes import item_size, items
@@ -19,6 +19,7 @@ from picklegate.pickles import Event, Trace
 from picklegate.pickles.effects import Inline
 
 _MODULES = ("numpy_pickle", "numpy_pickle_compat")
+_STACK_GLOBAL = 0x93
 _HAS_OBJECT = 1
 """numpy's NPY_ITEM_REFCOUNT among a type's flags."""
 
@@ -111,8 +112,33 @@ class Arrays:
         if not self.used:
             return []
         seen = {key for found in (*traces, *self.nested.values()) for key in _deeds(found)}
-        again = [self._walk.trace(self._data, found.start) for found in traces]
+        again = [_to_refusal(self._walk.trace(self._data, found.start)) for found in traces]
         return [found for found in again if not seen.issuperset(_deeds(found))]
+
+
+_REFUSED = frozenset(f"result of {name}" for name in ("tuple", "list", "dict", "set", "str", "bytes", "int", "float"))
+"""What ``Event.via`` says of a call of what cannot be called."""
+
+
+def _to_refusal(found: Trace) -> Trace:
+    """The trace up to where the unpickler is sure to raise: a call of a literal, or STACK_GLOBAL without a text.
+
+    The memo of an array's own pickle begins again and that of the stream goes on, so that such is what becomes of it.
+    """
+    ends = [event.offset for event in found.events if event.name == "unresolved" and event.via in _REFUSED]
+    if found.fault is not None and found.fault.code == "stream.bad-argument":
+        ends += [found.fault.offset] if found.data[found.fault.offset] == _STACK_GLOBAL else []
+    if not ends:
+        return found
+    end = min(ends)
+    return replace(
+        found,
+        end=end,
+        fault=None,
+        notes=tuple(note for note in found.notes if note.offset < end),
+        imports=tuple(one for one in found.imports if one.offset < end),
+        events=tuple(event for event in found.events if event.offset < end),
+    )
 
 
 class _Hooks(Mapping[tuple[str, str], Inline]):

@@ -104,6 +104,8 @@ class Effects:
         names = self.resolve((module, name))
         if all(isinstance(part, str) for part in names):
             return self.global_(pos, *names)
+        if any(map(values.is_no_text, names)):
+            raise ValueError("STACK_GLOBAL is given a name that is no text")
         self.note("import.unresolved", pos, "an import's name is computed while loading")
         return Unresolved("import", pos)
 

@@ -137,3 +137,14 @@ def attributes(state: Any) -> dict[str, Any]:
         if type(part) is Dict:
             found.update((key, item) for key, item in zip(part[::2], part[1::2], strict=False) if isinstance(key, str))
     return found
+
+
+_NO_TEXT = frozenset((tuple, list, Dict, Set, bytes, bool, int, float, type(None)))
+
+
+def is_no_text(value: Any) -> bool:
+    """Whether a resolved value is surely no ``str``: a number, bytes, a container, or an instance of another class."""
+    if type(value) is Event:
+        owner = value.callee
+        return value.opcode in ("NEWOBJ", "NEWOBJ_EX") and type(owner) is Global and owner.known != "builtins.str"
+    return type(value) in _NO_TEXT
