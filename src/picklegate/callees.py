@@ -55,6 +55,15 @@ REFLECTIVE = frozenset((
 CARRIERS = frozenset(("torch.storage._load_from_bytes", "io.BytesIO"))
 """Callables whose bytes are an inner container, which is read and judged as a stream of its own."""
 
+COLUMNS = frozenset(("pyarrow.lib.py_buffer", "pyarrow.lib._restore_array"))
+"""Callables whose bytes become the memory of a column, in which any text may stand and which nothing reads as code."""
+
+HOLDING = frozenset((
+    "builtins.dict", "builtins.frozenset", "builtins.list", "builtins.set", "builtins.tuple",
+    "collections.Counter", "collections.OrderedDict", "collections.defaultdict", "collections.deque",
+))  # fmt: skip
+"""Constructors of plain containers: what they are given in containers is data, and is handed on with their result."""
+
 _SERIALISERS = r"""
     cloudpickle\.(_make_(function|skel_func|skeleton_class|skeleton_enum|cell|empty_cell|typevar|dict_\w+)|_fill_function
         |_function_setstate|_class_setstate|_builtin_type|_lookup_class_or_track|_rehydrate_skeleton_class|_cell_set
@@ -67,6 +76,7 @@ _SERIALISERS = r"""
     | numpy\.(ndarray|dtype) | numpy\._?core\.(multiarray\.(_reconstruct|scalar|_frombuffer)|numeric\._frombuffer|_internal\._reconstruct)
     | types\.(CodeType|FunctionType|LambdaType|CellType|MethodType|SliceType|ClassMethodType|PartialType)
     | numpy\.random\.(_pickle\.)?__\w+_ctor | numpy\.ma\.core\._mareconstruct
+    | pyarrow\.lib\.(py_buffer|_restore_array|type_for_alias)
     """
 _CODE_MAKERS = r"types\.(CodeType|FunctionType|LambdaType|CellType)|(cloudpickle|dill)\.(_\w+|subimport)"
 
@@ -145,7 +155,7 @@ DATA = r"""
     | enum\.[A-Z]\w* | string\.Template | random\.Random | ipaddress\.\w+ | logging\.(getLogger|Logger|RootLogger|_levelToName|Formatter)
     | operator\.(attrgetter|itemgetter|methodcaller) | itertools\.(count|cycle|chain|repeat|product|islice) | io\.(BytesIO|StringIO)
     | typing\.(?!ForwardRef)[A-Z]\w* | dataclasses\.(Field|InitVar|_MISSING_TYPE|_FIELD_BASE|_HAS_DEFAULT_FACTORY_CLASS) | threading\.(Lock|RLock|Event|local) | _thread\.\w*lock\w*|queue\.\w+ | weakref\.\w+(Dictionary|Set|ref)
-    | re\.RegexFlag | ast\.[A-Z]\w* | plistlib\.UID | signal\.Signals | inspect\._ParameterKind
+    | re\.RegexFlag | ast\.([A-Z]\w*|alias|arg|arguments|comprehension|keyword|match_case|withitem) | platform\.uname_result | plistlib\.UID | signal\.Signals | inspect\._ParameterKind
     | socket\.(AddressFamily|SocketKind) | ssl\.(TLSVersion|VerifyMode|_SSLMethod|Options|VerifyFlags)
     | abc\.ABCMeta | functools\.partial | inspect\.[A-Z]\w* | collections\._tuplegetter | mmap\.ACCESS_\w+ | struct\.Struct | email\.message\.\w+ | http\.HTTPStatus | http\.cookies\.[A-Z]\w*
     """

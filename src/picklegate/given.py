@@ -48,6 +48,9 @@ class Contents:
                 self.globals.append(item)
             elif kind is Event:
                 self.results += 1
+                if item.known in callees.HOLDING and item.kind == "call" and id(item) not in seen:
+                    seen.add(id(item))
+                    pending.extend((*item.args, *item.kwargs))
             elif kind is Unresolved:
                 self.unresolved += 1
 
@@ -64,11 +67,15 @@ def contents_of(value: Any) -> Contents:
 
 
 def arguments_of(event: Event) -> Contents:
-    """The contents of the event's arguments, without names inside code objects."""
+    """The contents of the event's arguments, without names inside code objects and what is data in any case."""
     found = contents_of((event.args, event.kwargs))
     makes_code = callees.makes_code(event.known)
     if makes_code or callees.is_builtin_error(event.known):
         found.texts.clear()
+    elif event.known in callees.HOLDING and event.kind == "call":
+        found.texts = contents_of(tuple(arg for arg in event.args if isinstance(arg, str))).texts
     if makes_code or event.known in callees.CARRIERS:
         found.blobs, found.carried = [], found.blobs
+    elif event.known in callees.COLUMNS:
+        found.blobs.clear()
     return found

@@ -143,7 +143,14 @@ def _str(*args: Any) -> str:
     return str(args[0], *args[1:]) if args and isinstance(args[0], bytes) else str(args[0])
 
 
+def wrapped(_effects: Effects, event: Event) -> Any:
+    """``pyarrow.lib.py_buffer(data)`` is the memory of ``data``, which stands for it; a bytearray stays one."""
+    data = event.args[0] if len(event.args) == 1 and not event.kwargs else None
+    return data if type(data) is bytes else None
+
+
 RULES: dict[str, Any] = {
+    "pyarrow.lib.py_buffer": wrapped,
     **{
         f"builtins.{kind.__name__}.{name}": _computed(_method(kind, name))
         for kind in (str, bytes)

