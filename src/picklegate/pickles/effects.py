@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from picklegate.limits import Limits
-from picklegate.pickles import classes, computation, implicit, nesting, opcodes, reflection, uses, values
+from picklegate.pickles import classes, computation, functions, implicit, nesting, opcodes, reflection, uses, values
 from picklegate.pickles.changes import CHANGING, Changes
 from picklegate.pickles.names import canonical
 from picklegate.pickles.opcodes import Buffer, Cut
@@ -164,7 +164,7 @@ class Effects:
                 if empty not in self.seen:
                     self.seen[empty] = self.record(kind, opcode, pos, callee, callee.dotted, ())
                 return reflection.EMPTY[callee.known]()
-            self.changes.hand(args)
+            self.changes.hand(functions.handed(self, callee, args))
             if implicit.reaches(callee, args):
                 self.hidden(opcode, pos, args)
             key = shape(self, opcode, callee, args)
@@ -187,7 +187,7 @@ class Effects:
             rule, name = callee.rule, callee.dotted
         elif type(callee) is Event:
             callee.called = True
-            rule, name = reflection.APPLIED.get(callee.known), callee.name
+            rule, name = reflection.applied(callee), callee.name
             if rule is not None and self.changes.gave(callee):
                 rule, callee = None, Unresolved("changed", pos)
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from picklegate.pickles import classes, computation, implicit, importing, nesting
+from picklegate.pickles import classes, computation, functions, implicit, importing, nesting
 from picklegate.pickles.values import Dict, Event, Global, Set, Unresolved
 
 if TYPE_CHECKING:
@@ -329,7 +329,12 @@ APPLIED: dict[str, Rule] = {
 """Callables made by a call -> the rule for calling what was made."""
 
 
-REACHING = frozenset((importing.type_, _CAST, _UNION, _getattr, _getitem, _attrgetter, _itemgetter))
+def applied(made: Event) -> Rule | None:
+    """The rule for calling what the event made."""
+    return functions.forward if functions.arguments(made) else APPLIED.get(made.known)
+
+
+REACHING = frozenset((importing.type_, _CAST, _UNION, _getattr, _getitem, _attrgetter, _itemgetter, functions.forward))
 """Rules whose result is an object reached by name."""
 
 

@@ -27,7 +27,12 @@ class Unshaped(Exception):  # noqa: N818
 
 
 def shape(effects: Effects, opcode: str, callee: Global, args: Any) -> Any:
-    """What calls must share to be counted as one, all but the numbers in them; None where that is too much."""
+    """What calls must share to be counted as one, all but the numbers in them; None where that is too much.
+
+    Code objects are never counted as one: their numbers tell what the code does.
+    """
+    if callee.known == "types.CodeType":
+        return None
     try:
         return (opcode, callee, _parts(effects, args, 0))
     except Unshaped:
