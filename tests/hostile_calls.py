@@ -103,6 +103,12 @@ REFLECTIVE = (
         OS,
     ),
     case(
+        "reduce-of-a-stranger",
+        call("functools", "reduce", Name("m_x", "run"), ["a", EXPRESSION]),
+        "What reduce calls is judged with what it is given.",
+        ("m_x", "run"),
+    ),
+    case(
         "partial-called",
         Call(call("functools", "partial", SYSTEM, COMMAND), ()),
         "A partial that is called.",

@@ -157,6 +157,11 @@ LOOKALIKES: tuple[Benign, ...] = (
         "Settings of a trainer.",
     ),
     _row(
+        "union",
+        call("functools", "reduce", Name("operator", "or_"), (Name("builtins", "int"), Name("builtins", "str"))),
+        "How copyreg writes ``int | str``.",
+    ),
+    _row(
         "partial",
         Build(
             call("functools", "partial", Name("torch.nn.functional", "relu")),

@@ -94,6 +94,8 @@ REACHING = frozenset("""
     subprocess pty commands _posixsubprocess ctypes CDLL cffi dlopen socket ssl urllib urllib2 urlopen urlretrieve http requests
     httpx aiohttp ftplib smtplib telnetlib paramiko connect webbrowser open write unlink rmtree remove removedirs chmod shutil
     tempfile environ getenv getattr setattr b64decode pickle
+    modules get_objects get_referrers get_referents breakpoint attrgetter methodcaller FunctionType CodeType
+    __code__ __closure__ __func__ __wrapped__ __getattribute__ cr_frame ag_frame gi_code cr_code ag_code
     __self__ __loader__ __spec__ __base__ __bases__ __mro__ f_globals f_builtins f_back gi_frame tb_frame resolve_name _io FileIO
     pdb codeop timeit pydoc
     """.split())  # noqa: SIM905

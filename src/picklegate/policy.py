@@ -208,7 +208,7 @@ def _proofs(name: str, event: Event, given: Contents) -> list[Finding]:
             )
         return finding("call.unresolved", Verdict.SUSPICIOUS, f"loading calls what cannot be told ({event.via})")
     if callees.WRITING.fullmatch(event.known):
-        message = f"loading calls {_spelled(event)}, which changes files or the process"
+        message = f"loading calls {_spelled(event)}, which reaches files, the network or the whole process"
         return finding("call.write", Verdict.SUSPICIOUS, message)
     closed = callees.serialises(event.known) or callees.constructs_data(event.known)
     if not closed and any(isinstance(text, Cut) for text in given.texts):
@@ -232,7 +232,7 @@ _RUN_ON_LOAD = frozenset(
 def _made_methods(name: str, found: Trace) -> list[Finding]:
     """Instances of a class that the stream itself brings, with methods that loading runs and that reach outside."""
     made = [event for event in found.events if event.kind == "construct" and event.name.endswith("()")]
-    bodies = (event for event in found.events if event.known in _CLASS_BODIES and event.kind == "call")
+    bodies = (event for event in found.events if event.known in _CLASS_BODIES and event.kind != "state")
     if not made or all(_RUN_ON_LOAD.isdisjoint(contents_of(event.args).texts) for event in bodies):
         return []
     if not any(features.reaching_names(event, arguments_of(event)) for event in found.events):

@@ -214,7 +214,7 @@ class Effects:
         if value is None:
             return event
         named = rule in reflection.REACHING and type(value) in (Global, Event)
-        event.reached = named or type(value) in (str, bytes)
+        event.reached = event.reached or named or type(value) in (str, bytes)
         if type(value) in _CONTAINERS:
             self.changes.copy(value, value)
         elif event.known == "builtins.bytearray" and type(value) is bytes:

@@ -179,7 +179,10 @@ def _reduce(effects: Effects, event: Event) -> Any:
     if len(event.args) < 2 or not isinstance(event.args[1], (list, tuple)):
         return None
     callee, items, *first = event.args
-    values = [*first, *(items[::2] if type(items) is Dict else items)][:_SPREAD]
+    values = [*first, *(items[::2] if type(items) is Dict else items)]
+    # Each of its calls is an event of its own and judged as such: ``int | None`` is a reduce of operator.or_.
+    event.reached = len(values) <= _SPREAD
+    values = values[:_SPREAD]
     result = values[0] if values else None
     for value in values[1:]:
         result = effects.resolve(_again(effects, event, callee, (result, value)))
