@@ -95,7 +95,7 @@ _HOSTILE = {
     "no-tuple": _rebuilt(_function(_code(variables=7))),
     "generator": _rebuilt(_function(_code(flags=0x23))),
     "too-few-arguments": Call(_function(_code()), _STATES),
-    "code-set-later": Then((_filled(_SHARED, {"__code__": call("marshal", "loads", b"c")}),), _rebuilt(_SHARED)),
+    "code-set-later": Then((_filled(_SHARED, {"__code__": _code(stack=7)}),), _rebuilt(_SHARED)),
     "another-stack": Then((_SHARED,), _rebuilt(_function(_code(stack=1)))),
     "code-written": _rebuilt(Build(_function(_code()), (None, {"__code__": call("marshal", "loads", b"c")}))),
     "defaults": _rebuilt(call(_HELPERS, "_make_function", _code(), {}, None, (SYSTEM,), None)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from picklegate.pickles import implicit
-from picklegate.pickles.values import Event, Global
+from picklegate.pickles.values import Dict, Event, Global
 
 if TYPE_CHECKING:
     from picklegate.pickles.effects import Effects
@@ -42,10 +42,17 @@ def makes_class(made: Event, kind: str) -> bool:
     """Whether ``made`` is a class whose construction (``kind``) runs no code that the stream brings."""
     if made.known == "builtins.type" and implicit.callable_in(made.args):
         return False
+    if made.known == _SYMBOLS:
+        assumptions = made.args[1] if len(made.args) == 2 else None
+        plain = type(assumptions) is Dict and _CLASS_PARTS.isdisjoint(map(str, assumptions[::2]))
+        return plain and kind == "construct" and not made.written and not implicit.callable_in(made.args)
     return made.known in _PLAIN_MAKERS or (kind == "construct" and made.known in _CLASS_MAKERS)
 
 
-_PLAIN_MAKERS = frozenset(("collections.namedtuple", "dill._create_namedtuple", "cloudpickle._make_skeleton_enum"))
+_SYMBOLS = "sympy.core.function._rebuild_undef"
+"""Makes an undefined function, ``f`` of ``f(x)``, of its name and of what is assumed of it."""
+_CLASS_PARTS = frozenset(("bases", "__dict__"))
+_PLAIN_MAKERS = frozenset(("collections.namedtuple", "cloudpickle._make_skeleton_enum"))
 _CLASS_MAKERS = frozenset((
     "builtins.type", "dill._create_type", "cloudpickle._make_skeleton_class", "cloudpickle._lookup_class_or_track",
     "cloudpickle._rehydrate_skeleton_class", "types.new_class",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from picklegate.limits import Limits
-from picklegate.pickles import classes, computation, functions, implicit, nesting, opcodes, reflection, uses, values
+from picklegate.pickles import classes, functions, implicit, nesting, opcodes, reflection, uses, values
 from picklegate.pickles.changes import CHANGING, Changes
 from picklegate.pickles.names import canonical
 from picklegate.pickles.opcodes import Buffer, Cut
@@ -25,8 +25,6 @@ _FEW = 16
 """Numbers that are kept of a long run of them."""
 _CHEAP = 4
 """Values given again in a container that is as it was, which cost what one costs that has to be resolved again."""
-_PASSING = (classes.construct, computation.wrapped)
-"""Rules that pass on what the call is given as it is, and look at nothing in it."""
 _REMEMBERED = 1 << 16
 """Texts of any length that are kept as decoded: names of attributes come again and again by the memo."""
 
@@ -195,6 +193,8 @@ class Effects:
         if rule is None and type(callee) is Event and classes.makes_class(callee, kind):
             event = self.record(kind, opcode, pos, callee, f"{name}()", args, kwargs, via)
             event.known = callee.known
+            if implicit.evaluates(event):
+                self.hidden(opcode, pos, args)
             return event
         if rule is None and type(callee) is not Global:
             if type(callee) is Event and callee.kind == "construct" and implicit.holds(callee):
@@ -207,7 +207,7 @@ class Effects:
             self.changes.hand(args)
         if rule is None:
             return event
-        doubtful = rule not in _PASSING and self.changes.doubt((*args, *event.kwargs))
+        doubtful = rule not in reflection.PASSING and self.changes.doubt((*args, *event.kwargs))
         value = rule(self, event)  # which may hand the same values on
         if doubtful:
             return self.record(kind, opcode, pos, Unresolved("item", pos), "unresolved", args, None, "changed items")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from picklegate.pickles import classes, computation, functions, implicit, importing, nesting
+from picklegate.pickles import classes, computation, functions, helpers, implicit, importing, nesting
 from picklegate.pickles.values import Dict, Event, Global, Set, Unresolved
 
 if TYPE_CHECKING:
@@ -308,6 +308,7 @@ RULES: dict[str, Rule] = {
     "builtins.type.__setattr__": _setattr,
     "builtins.object.__setattr__": _setattr,
     **classes.RULES,
+    **helpers.RULES,
     **importing.RULES,
     **nesting.RULES,
     **computation.RULES,
@@ -337,8 +338,14 @@ def applied(made: Event) -> Rule | None:
     return functions.forward if functions.arguments(made) else APPLIED.get(made.known)
 
 
-REACHING = frozenset((importing.type_, _CAST, _UNION, _getattr, _getitem, _attrgetter, _itemgetter, functions.forward))
+REACHING = frozenset((
+    importing.type_, _CAST, _UNION, _getattr, _getitem, _attrgetter, _itemgetter, functions.forward, *helpers.REACHING
+))  # fmt: skip
 """Rules whose result is an object reached by name."""
+
+
+PASSING = (classes.construct, computation.wrapped, helpers.make_class)
+"""Rules that pass on what the call is given as it is, and look at nothing in it."""
 
 
 def rule_of(found: Global) -> Rule | None:
