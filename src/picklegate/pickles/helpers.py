@@ -1,4 +1,4 @@
-"""What helpers of dill call on behalf of a stream: some call whatever they are given."""
+"""What helpers of dill and cloudpickle call on behalf of a stream: some call whatever they are given."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ def make_class(effects: Effects, event: Event) -> Any:
     metaclass, *args = event.args or (Unresolved("metaclass", event.offset),)
     if type(metaclass) is not Global or metaclass.known not in _METACLASSES:
         _called(effects, event, metaclass, tuple(args))
+    return None
+
+
+def make_skeleton(effects: Effects, event: Event) -> Any:
+    """``cloudpickle._make_skeleton_class(metaclass, name, bases, keywords, ...)``, likewise."""
+    effects.changes.hand(event.args)
+    metaclass = event.args[0] if event.args else None
+    if type(metaclass) is Global and metaclass.known not in _METACLASSES:
+        _called(effects, event, metaclass, event.args[1:4])
     return None
 
 
@@ -58,6 +67,7 @@ def _called(effects: Effects, event: Event, callee: Any, args: Any, kwargs: Any 
 
 RULES: dict[str, Any] = {
     "dill._create_type": make_class,
+    "cloudpickle._make_skeleton_class": make_skeleton,
     "dill._create_array": _make_array,
     "dill._create_ftype": _make_partial,
     "dill._create_namedtuple": _make_namedtuple,

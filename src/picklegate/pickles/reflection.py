@@ -344,7 +344,7 @@ REACHING = frozenset((
 """Rules whose result is an object reached by name."""
 
 
-PASSING = (classes.construct, computation.wrapped, helpers.make_class)
+PASSING = (classes.construct, computation.wrapped, helpers.make_class, helpers.make_skeleton)
 """Rules that pass on what the call is given as it is, and look at nothing in it."""
 
 
