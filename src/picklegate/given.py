@@ -22,6 +22,8 @@ class Contents:
     results: int = 0
     unresolved: int = 0
     carried: list[bytes] = field(default_factory=list)
+    columns: bool = False
+    """Whether the columns of pyarrow in it count with their texts: all but those who keep them may take them out."""
 
     def add(self, value: Any) -> None:
         """Take in ``value`` and what it holds."""
@@ -48,7 +50,8 @@ class Contents:
                 self.globals.append(item)
             elif kind is Event:
                 self.results += 1
-                if item.known in callees.HOLDING and item.kind == "call" and id(item) not in seen:
+                passing = item.known in callees.HOLDING or (self.columns and item.known.startswith(callees.COLUMNAR))
+                if passing and item.kind == "call" and id(item) not in seen:
                     seen.add(id(item))
                     pending.extend((*item.args, *item.kwargs))
             elif kind is Unresolved:
@@ -68,7 +71,8 @@ def contents_of(value: Any) -> Contents:
 
 def arguments_of(event: Event) -> Contents:
     """The contents of the event's arguments, without names inside code objects and what is data in any case."""
-    found = contents_of((event.args, event.kwargs))
+    found = Contents(columns=event.kind == "call" and not event.known.startswith(callees.KEEPING))
+    found.add((event.args, event.kwargs))
     makes_code = callees.makes_code(event.known)
     if makes_code or callees.is_builtin_error(event.known):
         found.texts.clear()

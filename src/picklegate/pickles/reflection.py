@@ -32,7 +32,7 @@ def attribute(effects: Effects, event: Event, target: Any, name: Any) -> Any:
         if type(target) is Global:
             path = f"{target.name}.{step}" if target.name else step
             target = effects.global_(event.offset, target.module, path, via)
-        elif type(target) is Event and type(target.callee) is Global:
+        elif type(target) is Event and type(target.callee) is Global and not target.known.startswith("pyarrow.lib."):
             owner = target.callee
             effects.changes.hand((target,))
             target = Global(owner.module, f"{owner.name}().{step}", event.offset, via, f"{owner.known}().{step}")

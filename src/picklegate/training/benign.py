@@ -129,6 +129,13 @@ class Benign:
         kind = self.rng.choice(("f8", "f4", "i8"))
         return Call(Name("numpy.core.multiarray", "scalar"), (self.dtype(kind), self.rng.randbytes(int(kind[1]))))
 
+    def column(self) -> Tree:
+        """A column of texts as pandas 3 keeps it: offsets and text in the memory of pyarrow."""
+        texts = "".join(self.texts.any() for _ in range(self.rng.randrange(1, 9))).encode()
+        parts = (None, *(Call(Name("pyarrow.lib", "py_buffer"), (part,)) for part in (bytes(16), texts)))
+        kind = Call(Name("pyarrow.lib", "type_for_alias"), (self.rng.choice(("string", "large_string")),))
+        return Call(Name("pyarrow.lib", "_restore_array"), ((kind, 1, 0, 0, list(parts), [], None),))
+
     # Objects.
 
     def standard(self) -> Tree:
@@ -152,8 +159,9 @@ class Benign:
             ),
             lambda: Call(
                 Name("collections", "Counter"),
-                ({text.identifier(): rng.randrange(100) for _ in range(rng.randrange(8))},),
+                ({rng.choice((text.identifier, text.any))(): rng.randrange(100) for _ in range(rng.randrange(8))},),
             ),
+            self.column,
             lambda: Call(
                 Name("collections", "deque"), ([self.value() for _ in range(rng.randrange(5))], rng.choice((10, 100)))
             ),
