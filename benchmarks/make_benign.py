@@ -1,6 +1,6 @@
 """Write benign pickles with the real libraries that are installed, for training and for tests.
 
-    python benchmarks/make_benign.py FOLDER [--seed N]
+    python benchmarks/make_benign.py FOLDER [--seed N] [--only NAME ...]
 
 Run it in any virtual environment; a library that is absent is skipped and named on stderr. Each file is written in
 several protocols, and its folder is named after the library: ``FOLDER/sklearn/pipeline.p4.pkl``.
@@ -31,9 +31,15 @@ import zoneinfo
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import benign_arrays
+import benign_dynamic
 import benign_estimators
 import benign_imitated_objects
 import benign_imitations
+import benign_learning
+import benign_modules
+import benign_sciences
+import benign_text
 import benign_torch
 
 Make = Callable[[random.Random], Iterator[tuple[str, Any]]]
@@ -236,6 +242,12 @@ LIBRARIES: dict[str, Make] = {
     **benign_estimators.LIBRARIES,
     **benign_imitations.LIBRARIES,
     **benign_imitated_objects.LIBRARIES,
+    **benign_arrays.LIBRARIES,
+    **benign_learning.LIBRARIES,
+    **benign_text.LIBRARIES,
+    **benign_sciences.LIBRARIES,
+    **benign_modules.LIBRARIES,
+    **benign_dynamic.LIBRARIES,
 }
 
 
@@ -275,12 +287,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="+", choices=LIBRARIES, default=LIBRARIES, metavar="NAME")
     options = parser.parse_args()
     count = 0
-    for library, make in LIBRARIES.items():
+    for library in options.only:
         folder = options.folder / library
         try:
-            for title, made in make(random.Random(options.seed)):
+            for title, made in LIBRARIES[library](random.Random(options.seed)):
                 for name, data in saved(library, title, made):
                     folder.mkdir(parents=True, exist_ok=True)
                     (folder / name).write_bytes(data)
