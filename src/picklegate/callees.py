@@ -71,9 +71,9 @@ KEEPING = ("pyarrow.", "pandas.", "polars.")
 
 HOLDING = frozenset((
     "builtins.dict", "builtins.frozenset", "builtins.list", "builtins.set", "builtins.tuple",
-    "collections.Counter", "collections.OrderedDict", "collections.defaultdict", "collections.deque",
+    "collections.Counter", "collections.OrderedDict", "collections.defaultdict", "collections.deque", "functools.partial",
 ))  # fmt: skip
-"""Constructors of plain containers: what they are given in containers is data, and is handed on with their result."""
+"""Constructors of what holds: what they are given in containers or by keywords is data, and goes with their result."""
 
 _SERIALISERS = r"""
     cloudpickle\.(_make_(function|skel_func|skeleton_class|skeleton_enum|cell|empty_cell|typevar|dict_\w+)|_fill_function
@@ -163,7 +163,7 @@ DATA = r"""
     | collections\.(Counter|OrderedDict|defaultdict|deque|UserDict|UserList|ChainMap) | codecs\.encode
     | datetime\.\w+ | decimal\.(Decimal|Context|\w*[a-z][A-Z]\w*) | fractions\.Fraction | uuid\.(UUID|SafeUUID)
     | zoneinfo\.ZoneInfo(\._unpickle)? | calendar\.[A-Z]\w* | time\.struct_time | urllib\.parse\.[A-Z]\w*
-    | pathlib\.(Pure)?(Posix|Windows)?Path | re\._?compile | sre_\w+\.\w+ | array\.(array|_array_reconstructor)
+    | pathlib\.(Pure)?(Posix|Windows)?Path | re\._?compile | regex\._regex\.compile | sre_\w+\.\w+ | array\.(array|_array_reconstructor)
     | argparse\.Namespace | types\.(SimpleNamespace|MappingProxyType|GenericAlias|NoneType|ModuleType|CellType)
     | enum\.[A-Z]\w* | string\.Template | random\.Random | ipaddress\.\w+ | logging\.(getLogger|Logger|RootLogger|_levelToName|Formatter)
     | operator\.(attrgetter|itemgetter|methodcaller) | itertools\.(count|cycle|chain|repeat|product|islice) | io\.(BytesIO|StringIO)
@@ -172,7 +172,7 @@ DATA = r"""
     | socket\.(AddressFamily|SocketKind) | ssl\.(TLSVersion|VerifyMode|_SSLMethod|Options|VerifyFlags)
     | abc\.ABCMeta | functools\.partial | inspect\.[A-Z]\w* | collections\._tuplegetter | mmap\.ACCESS_\w+ | struct\.Struct | email\.message\.\w+ | http\.HTTPStatus | http\.cookies\.[A-Z]\w*
     """
-"""Constructors of plain data in the standard library; its other callables have no business in a model."""
+"""Constructors of plain data in the standard library, and regex's own; its other callables have no business in a model."""
 
 
 _TELLING = frozenset(("exec", "execfile", "system", "popen", "Popen", "__import__"))

@@ -25,6 +25,16 @@ def construct(effects: Effects, event: Event) -> Any:
     return effects.apply("construct", event.opcode, event.offset, event.args[0], args, kwargs, event.known)
 
 
+def _make_instance(effects: Effects, event: Event) -> Any:
+    """``make_instance(cls, args, kwargs)``, with which fsspec writes its file systems: for a class no detour."""
+    if len(event.args) < 2:
+        return None
+    target, args, kwargs = (*event.args[:3], None)[:3]
+    plain = type(target) is Global and target.known.rpartition(".")[2][:1].isupper()
+    via = "" if plain else event.known
+    return effects.apply("call", event.opcode, event.offset, target, args, kwargs, via)
+
+
 def _type(_effects: Effects, event: Event) -> Any:
     """``type(instance)`` is the class of what the stream constructed."""
     made = event.args[0] if len(event.args) == 1 else None
@@ -63,5 +73,6 @@ RULES: dict[str, Any] = {
     "copyreg._reconstructor": construct,
     "copyreg.__newobj__": construct,
     "copyreg.__newobj_ex__": construct,
+    "fsspec.spec.make_instance": _make_instance,
 }
 """Canonical names -> the rule, as reflection.py defines them."""

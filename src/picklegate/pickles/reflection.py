@@ -268,7 +268,6 @@ RULES: dict[str, Rule] = {
     "builtins.list.__getitem__": _getitem,
     "builtins.tuple.__getitem__": _getitem,
     "builtins.apply": _apply,
-    "fsspec.spec.make_instance": _apply,
     "operator.call": _operator_call,
     "operator.__call__": _operator_call,
     "builtins.map": _map,
@@ -381,6 +380,7 @@ def written(effects: Effects, target: Any, event: Event) -> None:
     if partial and type(state) is tuple and len(state) > 1 and isinstance(state[1], (tuple, list)):
         target.args = (state[0], *state[1])
         target.kwargs = Dict(*(part for part in state[2:3] if type(part) is Dict))
+        event.reached = not any(state[3:])  # what it holds now is judged as if it had been made with it
     if type(target) is not Global:
         return
     parts = state if type(state) is tuple else (state,)

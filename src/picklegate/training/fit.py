@@ -199,6 +199,9 @@ MARGIN = 0.75
 ALARMS = 0.007
 """Share of the generated honest files, out of fold, that events of one kind may make suspicious."""
 
+LEAST = {"state": 1.1}
+"""Log-odds below which no threshold of a kind lies: people's own classes have states of more kinds than are at hand."""
+
 REVIEW = 0.5
 BLOCK = 0.9
 
@@ -208,7 +211,7 @@ def thresholds(rows: Sequence[Row], *scored: tuple[Any, Any]) -> dict[str, float
 
     No honest real file comes within MARGIN of it, and at most ALARMS of the generated honest files reach it.
     """
-    levels = dict.fromkeys(KINDS, -1.0 + MARGIN)
+    levels = dict.fromkeys(KINDS, -1.0 + MARGIN) | LEAST
     generated = {row.file for row in rows if row.label == 0 and row.source == "generated"}
     for scores, vectors in scored:
         highest: dict[str, dict[str, float]] = {name: {} for name in KINDS}
