@@ -225,3 +225,11 @@ def test_a_zip64_extra_field_gives_the_real_place() -> None:
     contents = scan(bytes(data[:end]) + extra + bytes(data[end:]))
     assert ("os", "system") in imports(contents)
     assert contents.findings == ()
+
+
+def test_a_record_that_would_stand_before_the_file_is_no_crash() -> None:
+    """An end record may claim a directory so far on that the members lie before the first byte."""
+    data = bytearray(archive(GOOD, Member(b"archive/data/0", b"\0" * 8)).replace(b"PK\x03\x04", b"PK\x00\x00"))
+    end = data.rindex(b"PK\x05\x06")
+    struct.pack_into("<L", data, end + 16, struct.unpack_from("<L", data, end + 16)[0] + 1_000)
+    assert "zip.no-local-header" in {finding.code for finding in scan(bytes(data)).findings}

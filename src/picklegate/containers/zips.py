@@ -228,11 +228,13 @@ def _is_array(source: Source, entry: Entry, directory: Directory) -> bool:
     """Whether what stands where torch keeps numbers is an array to ``numpy.load``, which may unpickle it."""
     if not source.is_buffer or entry.method != 0:
         return source.is_buffer
-    return any(
-        source.read(place + _LOCAL.size + sum(_LENGTHS.unpack(source.read(place + 26, 4))), 6) == b"\x93NUMPY"
-        for place in _places(source, entry, directory)
-        if place + _LOCAL.size <= source.size
-    )
+    for place in _places(source, entry, directory):
+        head = source.read(place, _LOCAL.size)
+        if len(head) == _LOCAL.size:
+            begin = place + _LOCAL.size + sum(_LENGTHS.unpack_from(head, 26))
+            if source.read(begin, 6) == b"\x93NUMPY":
+                return True
+    return False
 
 
 _LENGTHS = struct.Struct("<HH")
