@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from picklegate import callees
-from picklegate.pickles import Dict, Event, Global, Set, Unresolved
+from picklegate.pickles import Event, Global, Unresolved
+from picklegate.pickles.values import CONTAINERS
 
 
 @dataclass(slots=True)
@@ -34,7 +35,7 @@ class Contents:
             kind = type(item)
             if kind in _NUMBERS:
                 continue
-            if kind in _CONTAINERS:
+            if kind in CONTAINERS:
                 if id(item) not in seen:
                     seen.add(id(item))
                     pending.extend(item)
@@ -59,7 +60,6 @@ class Contents:
 
 
 _NUMBERS = frozenset((int, float, bool, type(None)))
-_CONTAINERS = frozenset((tuple, list, Dict, Set))
 
 
 def contents_of(value: Any) -> Contents:

@@ -21,6 +21,7 @@ _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
+_LENGTHS = struct.Struct("<HH")
 TAIL = _END.size + 0xFFFF
 """Bytes at the end of a file in which readers look for an end record."""
 _SLACK = 256
@@ -74,12 +75,14 @@ class Directory:
         if not before:
             return False
         entry = max(before, key=_offset)
-        head = source.read(entry.offset + self.shift, _LOCAL.size)
-        if len(head) < _LOCAL.size:
-            return False
-        label, extra = struct.unpack_from("<HH", head, 26)
-        begin: int = entry.offset + self.shift + _LOCAL.size + label + extra
-        return begin <= other.start and other.end + _END.size <= begin + entry.packed
+        begin = _content(source, entry.offset + self.shift)
+        return begin is not None and begin <= other.start and other.end + _END.size <= begin + entry.packed
+
+
+def _content(source: Source, place: int) -> int | None:
+    """Where the content begins of the member whose local header stands at ``place``; None without a whole header."""
+    head = source.read(place, _LOCAL.size)
+    return place + _LOCAL.size + sum(_LENGTHS.unpack_from(head, 26)) if len(head) == _LOCAL.size else None
 
 
 def directories(source: Source, tail: bytes, limit: int) -> list[Directory]:
@@ -228,16 +231,8 @@ def _is_array(source: Source, entry: Entry, directory: Directory) -> bool:
     """Whether what stands where torch keeps numbers is an array to ``numpy.load``, which may unpickle it."""
     if not source.is_buffer or entry.method != 0:
         return source.is_buffer
-    for place in _places(source, entry, directory):
-        head = source.read(place, _LOCAL.size)
-        if len(head) == _LOCAL.size:
-            begin = place + _LOCAL.size + sum(_LENGTHS.unpack_from(head, 26))
-            if source.read(begin, 6) == b"\x93NUMPY":
-                return True
-    return False
-
-
-_LENGTHS = struct.Struct("<HH")
+    contents = (_content(source, place) for place in _places(source, entry, directory))
+    return any(begin is not None and source.read(begin, 6) == b"\x93NUMPY" for begin in contents)
 
 
 def _places(source: Source, entry: Entry, directory: Directory) -> list[int]:

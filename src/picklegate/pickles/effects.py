@@ -9,10 +9,10 @@ from picklegate.limits import Limits
 from picklegate.pickles import classes, functions, implicit, nesting, opcodes, reflection, uses, values
 from picklegate.pickles.changes import CHANGING, Changes
 from picklegate.pickles.names import canonical
-from picklegate.pickles.opcodes import Buffer, Cut
+from picklegate.pickles.opcodes import Buffer
 from picklegate.pickles.records import Fault, Import, Trace
-from picklegate.pickles.shapes import shape
-from picklegate.pickles.values import Dict, Event, Global, Known, Persistent, Set, Unresolved
+from picklegate.pickles.shapes import OPAQUE, shape
+from picklegate.pickles.values import CONTAINERS, Dict, Event, Global, Known, Persistent, Set, Unresolved
 
 Inline = Callable[[dict[str, Any], int], int]
 """(attributes of the object just built, offset) -> the offset at which opcodes go on."""
@@ -215,14 +215,14 @@ class Effects:
             return event
         named = rule in reflection.REACHING and type(value) in (Global, Event)
         event.reached = event.reached or named or type(value) in (str, bytes)
-        if type(value) in _CONTAINERS:
+        if type(value) in CONTAINERS:
             self.changes.copy(value, value)
         elif event.known == "builtins.bytearray" and type(value) is bytes:
             if len(value) < 2:
                 return event  # Python has one object for all equal bytes of that length
             value = bytes(memoryview(value))
             self.changes.flow(value)
-        return value if type(value) in _OPAQUE or (type(value) in _CONTAINERS and not value) else Known(value)
+        return value if type(value) in OPAQUE or (type(value) in CONTAINERS and not value) else Known(value)
 
     def hidden(self, opcode: str, pos: int, args: Any) -> Event:
         """Record that a method is called which the stream may have brought along."""
@@ -346,7 +346,7 @@ class Effects:
             return text
         if kind is Known:
             return value.value
-        if kind not in _CONTAINERS:
+        if kind not in CONTAINERS:
             return value
         if deep > _DEEP or id(value) in self.open:
             if deep > _DEEP:
@@ -376,11 +376,9 @@ class Effects:
         if whole and kind is not tuple:
             self.changes.copy(value, result)
         # Containers only grow, so one of the same size is the same, unless it holds others that grow.
-        cache = self.flat if size > _FEW and _CONTAINERS.isdisjoint(map(type, items)) else self.nested_values
+        cache = self.flat if size > _FEW and CONTAINERS.isdisjoint(map(type, items)) else self.nested_values
         cache[key] = (size, value, result)
         return result
 
 
-_CONTAINERS = frozenset((tuple, list, Dict, Set))
-_OPAQUE = frozenset((Global, Event, Persistent, Unresolved, str, Cut, bytes, bool))
 _PLAIN = frozenset((float, type(None), bool))

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from picklegate.pickles.values import Dict, Event, Global, Set, Unresolved
+from picklegate.pickles.values import CONTAINERS, Event, Global, Unresolved
 
 _TYPES = frozenset(f"builtins.{name}" for name, value in vars(builtins).items() if isinstance(value, type))
 _PLAIN = ("numpy", "torch")
@@ -23,8 +23,7 @@ _FUNCTIONS = frozenset((
     "types.FunctionType", "types.LambdaType", "types.MethodType", "types.PartialType", "functools.partial",
     "cloudpickle._make_function", "cloudpickle._make_skel_func", "dill._create_function",
 ))  # fmt: skip
-_CONTAINERS = frozenset((tuple, list, Dict, Set))
-_TELLING = _CONTAINERS | {Global, Event, Unresolved}
+_TELLING = CONTAINERS | {Global, Event, Unresolved}
 _DEEP = 3
 
 _HELPERS = re.compile(
@@ -50,7 +49,7 @@ def callable_in(values: Iterable[Any], deep: int = 0) -> bool:
         elif kind is Event:
             if value.holds or value.known in _FUNCTIONS or _is_result(value):
                 return True
-        elif kind is Unresolved or (kind in _CONTAINERS and deep < _DEEP and _telling(value, deep)):
+        elif kind is Unresolved or (kind in CONTAINERS and deep < _DEEP and _telling(value, deep)):
             return True
     return False
 

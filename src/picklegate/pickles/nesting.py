@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from picklegate.pickles.opcodes import Cut
-from picklegate.pickles.values import Dict, Event, Global, Set
+from picklegate.pickles.values import CONTAINERS, Event, Global
 
 if TYPE_CHECKING:
     from picklegate.limits import Clock
@@ -50,7 +50,6 @@ _LEAST = 16
 """Bytes of the shortest pickle that does harm, or nearly so."""
 _NUMBERS = ("numpy.", "builtins.", "types.", "datetime.", "codecs.", "array.", "random.", "collections.")
 """Beginnings of the names of those that take bytes for numbers, text or code, and unpickle none."""
-_HOLDERS = frozenset((tuple, list, Dict, Set))
 _DEEP = 4
 
 
@@ -73,11 +72,11 @@ def _bytes_in(values: Iterable[Any], deep: int) -> Iterator[bytes]:
         if type(value) is bytes:
             if len(value) >= _LEAST:
                 yield value
-        elif type(value) in _HOLDERS and deep < _DEEP and not _TELLING.isdisjoint(map(type, value)):
+        elif type(value) in CONTAINERS and deep < _DEEP and not _TELLING.isdisjoint(map(type, value)):
             yield from _bytes_in(value, deep + 1)
 
 
-_TELLING = _HOLDERS | {bytes}
+_TELLING = CONTAINERS | {bytes}
 
 
 def _load(effects: Effects, event: Event) -> Any:

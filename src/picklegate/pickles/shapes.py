@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from picklegate.pickles.opcodes import Cut
-from picklegate.pickles.values import Dict, Event, Global, Persistent, Set, Unresolved
+from picklegate.pickles.values import CONTAINERS, Event, Global, Persistent, Unresolved
 
 if TYPE_CHECKING:
     from picklegate.pickles.effects import Effects
@@ -17,8 +17,8 @@ _DEEP = 4
 _MANY = 10_000
 """Events after which those that differ only in one plain word are counted as one."""
 
-_CONTAINERS = frozenset((tuple, list, Dict, Set))
-_OPAQUE = frozenset((Global, Event, Persistent, Unresolved, str, Cut, bytes, bool))
+OPAQUE = frozenset((Global, Event, Persistent, Unresolved, str, Cut, bytes, bool))
+"""The types of abstract values that are kept as they are."""
 _NUMBERS = frozenset((float,))
 
 
@@ -50,10 +50,10 @@ def _parts(effects: Effects, items: Any, deep: int) -> tuple[Any, ...]:
             found.append(kind)
         elif kind is int:
             found.append(_word(effects, item))
-        elif kind in _CONTAINERS:
+        elif kind in CONTAINERS:
             plain = not item or (len(item) <= _WIDE and _NUMBERS.issuperset(map(type, item)))
             found.append((kind, len(item) if plain else _parts(effects, item, deep + 1)))
-        elif kind in _OPAQUE or item is None:
+        elif kind in OPAQUE or item is None:
             found.append(item)
         else:
             raise Unshaped

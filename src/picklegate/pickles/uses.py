@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from picklegate.pickles.values import Dict, Event, Set
+from picklegate.pickles.values import CONTAINERS, Event
 
-_HOLDERS = frozenset((tuple, list, Dict, Set, Event))
+_HOLDERS = CONTAINERS | {Event}
 _SEARCHED = 10_000
 """Containers of the result that are searched for events."""
 

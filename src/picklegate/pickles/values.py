@@ -139,7 +139,9 @@ def attributes(state: Any) -> dict[str, Any]:
     return found
 
 
-_NO_TEXT = frozenset((tuple, list, Dict, Set, bytes, bool, int, float, type(None)))
+CONTAINERS = frozenset((tuple, list, Dict, Set))
+"""The types of abstract values that hold others."""
+_NO_TEXT = CONTAINERS | {bytes, bool, int, float, type(None)}
 
 
 def is_no_text(value: Any) -> bool:
