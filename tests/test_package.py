@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import picklegate
-from picklegate.classifier import classifier
+from picklegate.judging.classifier import classifier
 
 ROOT = Path(__file__).parent.parent
 SRC = Path(picklegate.__file__).parent

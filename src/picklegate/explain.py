@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
 
-from picklegate import containers, features
-from picklegate.classifier import classifier
-from picklegate.given import arguments_of
+from picklegate import containers
+from picklegate.judging import features
+from picklegate.judging.arguments import arguments_of
+from picklegate.judging.classifier import classifier
 from picklegate.pickles import Event, Import, Trace
-from picklegate.pickles.listing import disassemble
+from picklegate.pickles.disassembly import disassemble
 from picklegate.policy import Policy
 from picklegate.report import Call, FileReport, Instruction, StreamReport, Verdict
 from picklegate.scan import flat, open_regular, scan_stream
@@ -125,9 +126,7 @@ def explain_file(path: str | os.PathLike[str], *, policy: Policy | None = None, 
         return explain_stream(file, name=os.fspath(path), policy=policy, listing=listing)
 
 
-def explain_stream(
-    file: BinaryIO, *, name: str, policy: Policy | None = None, listing: bool = False
-) -> Explanation:
+def explain_stream(file: BinaryIO, *, name: str, policy: Policy | None = None, listing: bool = False) -> Explanation:
     """Explain a seekable binary file."""
     policy = policy or Policy()
     report = scan_stream(file, name=name, policy=policy)
@@ -165,6 +164,4 @@ def _step(event: Event, calls: Mapping[tuple[int, str], Call]) -> Step:
             Weight(feature=name, value=values[name], adds=adds)
             for name, adds in sorted(moved, key=lambda part: -abs(part[1]))
         )
-    return Step(
-        kind=event.kind, name=event.name, offset=event.offset, call=call, count=event.count, weights=weights
-    )
+    return Step(kind=event.kind, name=event.name, offset=event.offset, call=call, count=event.count, weights=weights)

@@ -18,11 +18,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from picklegate import places
+from picklegate import paths
 from picklegate.errors import GateError
-from picklegate.render.escape import escape
+from picklegate.escape import escape
+from picklegate.locks import file_lock
 from picklegate.report import FileReport, Verdict
-from picklegate.staging import turn
 
 SCHEMA = "picklegate.quarantine/1"
 _FRAGMENT = ".part"
@@ -60,7 +60,7 @@ class Entry:
 
 def home() -> Path:
     """The directory of the quarantine."""
-    return places.quarantine()
+    return paths.quarantine()
 
 
 def keep(path: Path | None, report: FileReport) -> Entry:
@@ -159,7 +159,7 @@ def _writing() -> Iterator[Path]:
     folder = home()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)
-    with turn(folder / ".lock"):
+    with file_lock(folder / ".lock"):
         for fragment in folder.glob(f"*{_FRAGMENT}"):
             fragment.unlink(missing_ok=True)
         yield folder

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from container_samples import BENIGN, PAYLOAD, Member, imports, scan, torch_zip, zipped
 
 from picklegate.containers import read
 from picklegate.limits import Limits
 from picklegate.report import Verdict
+from samples.containers import BENIGN, PAYLOAD, Member, imports, scan, torch_zip, zipped
 
 OBJECT = b"archive/data.pkl"
 GOOD = Member(OBJECT, BENIGN)

@@ -11,9 +11,9 @@ import click
 
 from picklegate import quarantine as store
 from picklegate.cli.output import say, write
+from picklegate.escape import escape
 from picklegate.quarantine import Entry
 from picklegate.render import text as render
-from picklegate.render.escape import escape
 
 _NAME_WIDTH = 100
 

@@ -12,9 +12,9 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 
-from picklegate.containers import peek, stable_baselines, torch
+from picklegate.containers import probe, stable_baselines, torch
+from picklegate.containers.context import Walk
 from picklegate.containers.source import Source
-from picklegate.containers.walk import Walk
 
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -286,7 +286,7 @@ def _open_content(walk: Walk, packed: Source, entry: Entry, method: int, path: s
         if may_be_json:
             inflated = walk.inflate(codec, packed, path)
         else:
-            inflated = peek.inflate(walk, codec, packed, path, entry.size)
+            inflated = probe.inflate(walk, codec, packed, path, entry.size)
         if inflated is None:
             return ""
         if inflated.error and len(inflated.data) != entry.size:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from picklegate.escape import escape
 from picklegate.explain import Explanation, Step, Told
-from picklegate.reasons import words
+from picklegate.judging.reasons import words
 from picklegate.render import text
-from picklegate.render.escape import escape
 from picklegate.render.rules import rules
 from picklegate.report import Instruction, Verdict
 

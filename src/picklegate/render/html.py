@@ -15,10 +15,10 @@ from importlib import resources
 from string import Template
 
 from picklegate import __version__
-from picklegate.classifier import version
+from picklegate.escape import escape
+from picklegate.judging.classifier import version
 from picklegate.render import text
 from picklegate.render.chart import bar, chart
-from picklegate.render.escape import escape
 from picklegate.render.rules import rules
 from picklegate.render.summary import counts, sentence
 from picklegate.report import FileReport, Finding, StreamReport, Verdict
@@ -191,7 +191,7 @@ def _reasons(findings: Sequence[Finding]) -> str:
 
 def _listing(stream: StreamReport, worst: Finding) -> str:
     lines = "".join(
-        f'<span{" class=at" if step.offset == worst.offset else ""}>'
+        f"<span{' class=at' if step.offset == worst.offset else ''}>"
         f"{step.offset:>8}  {_text(step.opcode) or '':<18}{_text(step.argument)}</span>"
         for step in stream.disassembly
     )

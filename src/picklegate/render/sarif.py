@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from picklegate import __version__
-from picklegate.classifier import version
-from picklegate.render.escape import escape
+from picklegate.escape import escape
+from picklegate.judging.classifier import version
 from picklegate.render.rules import Rule, rules
 from picklegate.report import FileReport, Finding, StreamReport, Verdict
 

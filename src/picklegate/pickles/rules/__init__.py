@@ -1,0 +1,1 @@
+"""Calls whose outcome is known without running them."""
