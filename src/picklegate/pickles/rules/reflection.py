@@ -1,7 +1,6 @@
 """Calls whose result static reading can tell: what finally gets called is named, whatever the detour.
 
-A rule takes the record and the event of the call and returns the value that results, or
-``None`` where only the call itself is known.
+A rule takes the record and the event of the call and returns the value that results, None where only the call is known.
 """
 
 from __future__ import annotations
