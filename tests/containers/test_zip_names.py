@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from container_samples import BENIGN, Member, scan, torch_zip, zipped
+from samples.containers import BENIGN, Member, scan, torch_zip, zipped
 
 from picklegate.containers import read
 from picklegate.scan import scan_file
