@@ -22,12 +22,14 @@ from picklegate import places
 from picklegate.errors import GateError
 from picklegate.render.escape import escape
 from picklegate.report import FileReport, Verdict
-from picklegate.staging import turn
+from picklegate.staging import turn, uproot
 
 SCHEMA = "picklegate.quarantine/1"
 _FRAGMENT = ".part"
 _SHORTEST_ID = 4
 _CHUNK = 1 << 20
+_REPOSITORIES = ("models--", "datasets--", "spaces--")
+"""How the names of a Hugging Face cache's repositories begin."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +91,21 @@ def keep(path: Path | None, report: FileReport) -> Entry:
         if fragment and entry.content:
             fragment.replace(entry.content)
     return entry
+
+
+def move(path: Path, report: FileReport) -> Entry:
+    """Keep a file as ``keep`` does, and then remove it; raises OSError.
+
+    In a Hugging Face cache it goes under all its names there. Elsewhere a link goes, and what it leads to stays.
+    """
+    kept = keep(path, report)
+    place = path.parent.resolve() / path.name
+    cache = next((home.parent for home in place.parents if home.name.startswith(_REPOSITORIES)), None)
+    if cache is None:
+        place.unlink()
+    else:
+        uproot(place, cache=cache)
+    return kept
 
 
 def entries() -> tuple[Entry, ...]:

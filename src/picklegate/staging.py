@@ -53,8 +53,11 @@ class StandIn(Protocol):
     def promote(self, judged: Iterable[Path]) -> None:
         """Rename these files, and no others, to the real place; then what the client noted about them."""
 
-    def evict(self, path: Path) -> bool:
-        """Remove from the real place the same file of the same commit; whether it was there."""
+    def standing(self, path: Path) -> tuple[Path, ...]:
+        """The files at the real place that stood there before and are the same: what the client would open, first."""
+
+    def evict(self, path: Path) -> None:
+        """Remove what is standing there."""
 
 
 @contextlib.contextmanager
@@ -168,12 +171,15 @@ class StagedCache:
         if self._real.exists() and tag.exists() and not (self._cache / tag.name).exists():
             _move(tag, self._cache / tag.name)
 
-    def evict(self, path: Path) -> bool:
-        """As ``uproot`` does; so too a content of that name without a pointer, which the client would give one."""
-        found = uproot(self.place(path), cache=self._cache)
-        if path.is_symlink():
-            uproot(self._real / "blobs" / _step(path).name, cache=self._cache)
-        return found
+    def standing(self, path: Path) -> tuple[Path, ...]:
+        """The pointer, and the content of that name, which the client would give one where it has none."""
+        contents = [self._real / "blobs" / _step(path).name] if path.is_symlink() else []
+        return tuple(real for real in (self.place(path), *contents) if _is_same(path, real))
+
+    def evict(self, path: Path) -> None:
+        """As ``uproot`` does."""
+        for real in self.standing(path):
+            uproot(real, cache=self._cache)
 
 
 class StagedFolder:
@@ -238,14 +244,15 @@ class StagedFolder:
             if not path.is_symlink():
                 _move(path, self.place(path))
 
-    def evict(self, path: Path) -> bool:
-        """Remove the entry and its note, if its content is that of ``path``; a link of the user's loses no more."""
-        real = self.place(path)
-        found = real.is_file() and filecmp.cmp(path, real, shallow=False)
-        if found:
+    def standing(self, path: Path) -> tuple[Path, ...]:
+        """The entry, if its content is that of ``path``."""
+        return tuple(real for real in (self.place(path),) if _is_same(path, real))
+
+    def evict(self, path: Path) -> None:
+        """Remove the entry and its note; a link of the user's loses no more."""
+        for real in self.standing(path):
             real.unlink()
             (self._real / _NOTES / f"{self.name(path)}.metadata").unlink(missing_ok=True)
-        return found
 
     def _noted(self) -> list[str]:
         notes = self.root / _NOTES
@@ -332,6 +339,11 @@ def _named(folder: Path, filename: str | None) -> Iterable[Path]:
         return _tree(folder)
     path = folder / filename
     return (path,) if _within(Path(filename)) and os.path.lexists(path) and not path.is_dir() else ()
+
+
+def _is_same(path: Path, real: Path) -> bool:
+    """Whether a staged file and one that was there before are one, or have the same bytes."""
+    return real.is_file() and (path.samefile(real) or filecmp.cmp(path, real, shallow=False))
 
 
 def _step(link: Path) -> Path:
