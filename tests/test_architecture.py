@@ -11,7 +11,7 @@ import pytest
 SRC = Path(__file__).parent.parent / "src"
 MODULES = sorted(SRC.rglob("*.py"))
 LAYERS = """
-    report limits errors escape paths locks policy -> capabilities -> pickles -> containers -> judging -> scan
+    report limits errors escape paths locks policy findings -> capabilities -> pickles -> containers -> judging -> scan
     -> training -> store -> workers -> batch -> quarantine -> hub guard explain policy_file -> protection
     -> bootstrap -> render -> demo -> cli -> __main__
 """
