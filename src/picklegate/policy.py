@@ -18,10 +18,12 @@ class Policy:
     """What users decide: from which verdict on files are blocked, and what they trust by name or digest.
 
     ``allow_imports`` are dotted names as the report spells them; ``allow_digests`` are
-    hexadecimal SHA-256 digests of whole files. With ``on_block``, a download that is blocked raises BlockedError
-    and keeps nothing; ``"quarantine"`` raises and keeps what had arrived out of reach; ``"skip"`` leaves the
-    blocked files of a snapshot out of it, with a warning. A score from ``suspicious_score`` on is SUSPICIOUS, from
-    ``malicious_score`` on MALICIOUS; None leaves that to the model. Raises PolicyError for an option that is wrong.
+    hexadecimal SHA-256 digests of whole files. With ``on_block``, a download that is blocked raises BlockedError,
+    keeps nothing of it, and leaves what stood in place before; ``"quarantine"`` raises and moves either out of reach;
+    ``"skip"`` leaves the blocked files of a snapshot out of it, with a warning. A score from ``suspicious_score`` on is
+    SUSPICIOUS, from ``malicious_score`` on MALICIOUS; None leaves that to the model. With ``block_unjudged``, a file
+    that holds a format which picklegate does not analyse (``FileReport.unjudged``) is blocked too. Raises PolicyError
+    for an option that is wrong.
     """
 
     block_from: Verdict = Verdict.SUSPICIOUS
@@ -30,6 +32,7 @@ class Policy:
     on_block: OnBlock = "raise"
     suspicious_score: float | None = None
     malicious_score: float | None = None
+    block_unjudged: bool = False
     limits: Limits = field(default=DEFAULT)
 
     def __post_init__(self) -> None:
@@ -52,4 +55,5 @@ class Policy:
 
     def blocks(self, report: FileReport) -> bool:
         """Whether a front door refuses the file."""
-        return report.verdict >= self.block_from and report.sha256 not in self.allow_digests
+        blocked = report.verdict >= self.block_from or (self.block_unjudged and bool(report.unjudged))
+        return blocked and report.sha256 not in self.allow_digests

@@ -76,6 +76,7 @@ def scan_stream(
             _judged(label, found, policy, clock) for stream in contents.streams for label, found in flat(stream)
         ),
         findings=contents.findings,
+        unjudged=contents.unjudged,
     )
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samples.containers import BENIGN, Member, scan, torch_zip, zipped
 
 from picklegate.containers import read
 from picklegate.scan import scan_file
+from samples.containers import BENIGN, Member, scan, torch_zip, zipped
 
 STEMS = tuple("model_best_checkpoint_of_epoch_0012"[:length].ljust(length, "x") for length in range(1, 81))
 _PT2 = (
