@@ -116,7 +116,7 @@ class Arrays:
         if not self.used:
             return []
         known = {key for seen in (*traces, *self.nested.values()) for key in _deeds(seen)}
-        again = [_to_refusal(self._context.trace(self._data, seen.start)) for seen in traces]
+        again = [up_to_refusal(self._context.trace(self._data, seen.start)) for seen in traces]
         return [seen for seen in again if not known.issuperset(_deeds(seen))]
 
 
@@ -124,7 +124,7 @@ _LITERALS = (tuple, list, str, bytes, int, float, type(None))
 """Types of abstract values, with those of dict and set, that stand for what cannot be called."""
 
 
-def _to_refusal(seen: Trace) -> Trace:
+def up_to_refusal(seen: Trace) -> Trace:
     """The trace up to where the unpickler is sure to raise: a call of a literal, or STACK_GLOBAL without a text.
 
     The memo of an array's own pickle begins again and that of the stream goes on, so that such is what becomes of it.

@@ -34,9 +34,19 @@ class Pickles:
 
 
 def read(
-    context: Context, source: Source, name: str, depth: int, *, start: int = 0, claimed: bool = False
+    context: Context,
+    source: Source,
+    name: str,
+    depth: int,
+    *,
+    start: int = 0,
+    claimed: bool = False,
+    by_chance: bool = False,
 ) -> Pickles | None:
     """Trace the pickles that begin at ``start``; None where there is none.
+
+    ``by_chance`` says that honest bytes of another format may spell opcodes: then only what comes before the
+    unpickler is sure to refuse them counts.
 
     Only a beginning is fetched first: most files that are no pickle show it in their first opcode, and
     what follows the five pickles of an old torch file is storages, however long.
@@ -48,7 +58,7 @@ def read(
         size = source.size
     while True:
         data = source.prefix(size)
-        reading = _Reading(context, data, start, source.size)
+        reading = _Reading(context, data, start, source.size, by_chance=by_chance)
         reading.follow(source, claimed=claimed)
         if not reading.cut or len(data) >= source.size:
             break
@@ -119,8 +129,18 @@ def _reach(data: Buffer, place: int, lengths: Mapping[int, int]) -> int:
 class _Reading:
     """The streams that follow one another in ``data``, the beginning of ``size`` bytes."""
 
-    def __init__(self, context: Context, data: Buffer, start: int, size: int, sparse: Sparse | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        data: Buffer,
+        start: int,
+        size: int,
+        sparse: Sparse | None = None,
+        *,
+        by_chance: bool = False,
+    ) -> None:
         self.context = context
+        self.by_chance = by_chance
         self.data = data
         self.size = size
         self.start = self.end = start
@@ -145,6 +165,8 @@ class _Reading:
             if data[self.end] not in NAMES:
                 return
             seen = self.context.trace(data, self.end, self.arrays.hooks)
+            if self.by_chance:
+                seen = joblib.up_to_refusal(seen)
             live = is_candidate(data, seen, claimed=claimed and not self.traces)
             # An array is read in several ways, any of which may go on behind the others.
             self.cut = self.cut or self.arrays.used or is_cut(data, seen, self.size)

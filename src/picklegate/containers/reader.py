@@ -105,7 +105,7 @@ class _Reader(Context):
             yield archives.read_tar(self, source, name, depth)
         if kind != "zip" or _may_be_persistent(head):
             claimed = not name and self.claims("") and kind != "zip"
-            pickles = raw.read(self, source, name, depth, claimed=claimed)
+            pickles = raw.read(self, source, name, depth, claimed=claimed, by_chance=kind == "zip")
             yield pickles.container if pickles else ""
         if kind != "zip" and ends.directories:
             self.note("zip.prefixed", "a zip archive ends the file, behind something else", name)
