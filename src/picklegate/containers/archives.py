@@ -6,6 +6,7 @@ import importlib
 import io
 import struct
 import tarfile
+from dataclasses import dataclass, field
 from typing import Any
 
 from picklegate.containers import probe, torch
@@ -69,13 +70,23 @@ class _File(io.RawIOBase):
         return data
 
 
-def read_tar(context: Context, source: Source, name: str, depth: int) -> str:
-    """Open every member of a tar archive as ``tarfile`` finds it; an old torch file has its own members.
+@dataclass(slots=True)
+class _Tar:
+    """The members of a tar archive that were opened: their names, and (start, end) of each content in the file."""
+
+    names: set[str] = field(default_factory=set)
+    spans: list[tuple[int, int]] = field(default_factory=list)
+
+
+def read_tar(context: Context, source: Source, name: str, depth: int) -> tuple[str, list[tuple[int, int]]]:
+    """Open every member of a tar archive as ``tarfile`` finds it; its name, and (start, end) of each opened content.
+
+    An old torch file has its own members.
 
     Readers can be told to pass over blocks of zeros, and then find further archives; others read on behind a
     header that the checksum does not hold for, so that what is left and not empty is UNSCANNABLE.
     """
-    names: set[str] = set()
+    tar = _Tar()
     place = 0
     while place < source.size and not context.late():
         zeros = source.zeros(place)
@@ -85,15 +96,16 @@ def read_tar(context: Context, source: Source, name: str, depth: int) -> str:
         if not is_tar(source.read(place, 512)):
             context.bound("tar.damaged", "what follows its last member is no member and not empty", name, place)
             break
-        end = _read_tar(context, source.window(place), name, depth, names)
+        end = _read_tar(context, source, place, name, depth, tar)
         if not end:
             break
         place += end
-    return "torch_tar" if {"pickle", "storages"} <= names else "tar"
+    return "torch_tar" if {"pickle", "storages"} <= tar.names else "tar", tar.spans
 
 
-def _read_tar(context: Context, source: Source, name: str, depth: int, names: set[str]) -> int:
-    """Open the members up to the first block of zeros; where that is, 0 where reading cannot go on."""
+def _read_tar(context: Context, whole: Source, place: int, name: str, depth: int, tar: _Tar) -> int:
+    """Open the members up to the first block of zeros; how far that is, 0 where reading cannot go on."""
+    source = whole.window(place)
     try:
         with tarfile.open(fileobj=_File(source), mode="r:") as archive:
             for member in archive:
@@ -108,12 +120,15 @@ def _read_tar(context: Context, source: Source, name: str, depth: int, names: se
                     return 0
                 if not served or member.size <= 0:
                     continue
-                names.add(member.name)
+                tar.names.add(member.name)
                 content = source.window(member.offset_data, member.size)
                 if member.issparse():
                     content = _filled(context, archive, member, path)
-                elif content.size < member.size:
-                    context.bound("tar.damaged", "the member is longer than the archive", path)
+                else:
+                    begin = place + member.offset_data
+                    tar.spans.append((begin, begin + content.size))
+                    if content.size < member.size:
+                        context.bound("tar.damaged", "the member is longer than the archive", path)
                 _read_tar_member(context, content, member.name, path, depth)
             return int(archive.offset)
     except _TAR_FAULTS as error:

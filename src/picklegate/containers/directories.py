@@ -81,6 +81,15 @@ class Ends:
     directories: tuple[Directory, ...] = ()
     lost: str = ""
 
+    def outside(self, spans: list[tuple[int, int]]) -> Ends:
+        """Without the archives that lie in one of these parts of the file, which are opened by themselves."""
+        kept = tuple(
+            directory
+            for directory in self.directories
+            if not any(start <= directory.shift and directory.end + END.size <= end for start, end in spans)
+        )
+        return Ends(directories=kept, lost=self.lost)
+
 
 def content_start(source: Source, place: int) -> int | None:
     """Where the content begins of the member whose local header stands at ``place``; None without a whole header."""

@@ -102,7 +102,9 @@ class _Reader(Context):
         elif kind == "rar":
             self.bound("archive.unsupported", "RAR archives are not read", name)
         if is_tar(head) or is_tar_behind_zeros(source, head):
-            yield archives.read_tar(self, source, name, depth)
+            known, spans = archives.read_tar(self, source, name, depth)
+            ends = ends.outside(spans)
+            yield known
         if kind != "zip" or _may_be_persistent(head):
             claimed = not name and self.claims("") and kind != "zip"
             pickles = raw.read(self, source, name, depth, claimed=claimed, by_chance=kind == "zip")
