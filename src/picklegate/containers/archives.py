@@ -78,8 +78,8 @@ class _Tar:
     spans: list[tuple[int, int]] = field(default_factory=list)
 
 
-def read_tar(context: Context, source: Source, name: str, depth: int) -> tuple[str, list[tuple[int, int]]]:
-    """Open every member of a tar archive as ``tarfile`` finds it; its name, and (start, end) of each opened content.
+def read_tar(context: Context, source: Source, name: str, depth: int, start: int) -> tuple[str, list[tuple[int, int]]]:
+    """Open every member of a tar archive from ``start`` on; its name, and (start, end) of each opened content.
 
     An old torch file has its own members.
 
@@ -87,7 +87,7 @@ def read_tar(context: Context, source: Source, name: str, depth: int) -> tuple[s
     header that the checksum does not hold for, so that what is left and not empty is UNSCANNABLE.
     """
     tar = _Tar()
-    place = 0
+    place = start
     while place < source.size and not context.late():
         zeros = source.zeros(place)
         if place + zeros == source.size:

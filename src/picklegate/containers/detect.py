@@ -60,6 +60,10 @@ _BY_FIRST = {
 _MOSTLY = 0.7
 """The part of ASCII from which on bytes without control characters count as text of an older encoding."""
 _TFLITE = slice(4, 8)
+_VAGUE = frozenset(("unknown", "text", "json"))
+_NUMERIC = frozenset(b"\t\n\v\f\r +01234567\x80\xff")
+"""Bytes with which a checksum of a tar header can begin."""
+_TAR_LOOKED_AT = 1 << 20
 _TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
 """The last eight bytes of a LevelDB table, which TensorFlow's checkpoints are."""
 _ONNX = re.compile(rb"\x08[\x01-\x20](\x12.[\x20-\x7e]{2,60}\x1a|\x3a)", re.DOTALL)
@@ -116,11 +120,23 @@ def is_tar(head: bytes) -> bool:
     return _tar_number(head[148:156]) in (total, total - 256 * sum(byte > 127 for byte in rest))
 
 
-def is_tar_behind_zeros(source: Source, head: bytes) -> bool:
-    """Whether the file begins with blocks of zeros, which a tar reader can be told to pass over, and then a header."""
-    if len(head) < 512 or head.strip(b"\0"):
-        return False
-    return is_tar(source.read(source.zeros(0) // 512 * 512, 512))
+def tar_start(source: Source, head: bytes, kind: str) -> int | None:
+    """Where the first header of a tar stands that ``tarfile`` finds; None where there is none.
+
+    It can be told to pass over blocks of zeros, and then passes over all other blocks as well. These are looked at
+    in the first megabyte of what begins like no other format.
+    """
+    if is_tar(head):
+        return 0
+    if len(head) < 512:
+        return None
+    zeros = 0 if head.strip(b"\0") else source.zeros(0) // 512 * 512
+    if zeros or kind in _VAGUE:
+        data = source.read(zeros, _TAR_LOOKED_AT if source.resident else HEAD)
+        for place in range(0, len(data) - 511, 512):
+            if data[place + 148] in _NUMERIC and is_tar(data[place : place + 512]):
+                return zeros + place
+    return None
 
 
 def _tar_number(field: bytes) -> int | None:

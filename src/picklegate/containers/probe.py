@@ -7,7 +7,7 @@ from dataclasses import replace
 from picklegate.containers import npy, raw
 from picklegate.containers.context import Context
 from picklegate.containers.decompress import Inflated, after_skippable
-from picklegate.containers.detect import HEAD, READABLE, claims, is_tar_behind_zeros, sniff
+from picklegate.containers.detect import HEAD, READABLE, claims, sniff, tar_start
 from picklegate.containers.raw import PROBE
 from picklegate.containers.source import Source
 
@@ -41,7 +41,8 @@ def is_zlib_of_pickles(context: Context, source: Source) -> bool:
 
 def _is_worth(context: Context, beginning: bytes, name: str, length: int) -> bool:
     kind = sniff(beginning[:HEAD], len(beginning))
-    if after_skippable(Source(beginning)) or is_tar_behind_zeros(Source(beginning), beginning[:HEAD]):
+    source = Source(beginning)
+    if after_skippable(source) or tar_start(source, beginning[:HEAD], kind) is not None:
         return True
     if kind in READABLE:
         return kind != "npy" or not npy.is_numbers(Source(beginning), length)

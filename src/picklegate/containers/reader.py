@@ -9,7 +9,7 @@ from typing import BinaryIO
 from picklegate.containers import archives, formats, npy, probe, raw, zips
 from picklegate.containers.context import Context, Stream
 from picklegate.containers.decompress import after_skippable
-from picklegate.containers.detect import COMPRESSED, FRAMED, HEAD, is_lzma, is_tar, is_tar_behind_zeros, is_zlib, sniff
+from picklegate.containers.detect import COMPRESSED, FRAMED, HEAD, is_lzma, is_zlib, sniff, tar_start
 from picklegate.containers.directories import TAIL, directories
 from picklegate.containers.source import Source
 from picklegate.limits import DEFAULT, Clock, Limits
@@ -101,8 +101,9 @@ class _Reader(Context):
             yield archives.read_7z(self, source, name, depth)
         elif kind == "rar":
             self.bound("archive.unsupported", "RAR archives are not read", name)
-        if is_tar(head) or is_tar_behind_zeros(source, head):
-            known, spans = archives.read_tar(self, source, name, depth)
+        tar = tar_start(source, head, kind)
+        if tar is not None:
+            known, spans = archives.read_tar(self, source, name, depth, tar)
             ends = ends.outside(spans)
             yield known
         if kind != "zip" or _may_be_persistent(head):
