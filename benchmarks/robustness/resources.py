@@ -1,7 +1,7 @@
 """Time and memory of small files that make a reader work: python -m benchmarks.robustness.resources [NAME ...].
 
-Each file is scanned in a process of its own. Prints processor seconds, megabytes above those of a scan of nothing, the size of
-the JSON report, and the verdict. ``PYTHONPATH`` of another release gives the numbers before.
+Each file is scanned in a process of its own. Prints processor seconds, megabytes above those of a scan of nothing, the
+size of the JSON report, and the verdict. ``PYTHONPATH`` of another release gives the numbers before.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 MEGABYTE = 1 << 20
 SECONDS = 10
@@ -37,18 +38,16 @@ def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes
     return out.getvalue()
 
 
-def packed(
-    head: bytes, unit: bytes, count: int, tail: bytes, engine: Callable[[], object] = bz2.BZ2Compressor
-) -> bytes:
+def packed(head: bytes, unit: bytes, count: int, tail: bytes, engine: Callable[[], Any] = bz2.BZ2Compressor) -> bytes:
     """``head``, ``count`` times ``unit`` and ``tail``, compressed without ever being held."""
     compressor = engine()
     piece = unit * (MEGABYTE // len(unit))
     whole, rest = divmod(count * len(unit), len(piece))
     parts = [head, *(piece for _ in range(whole)), piece[:rest], tail]
-    return b"".join(map(compressor.compress, parts)) + compressor.flush()  # type: ignore[attr-defined]
+    return bytes(b"".join(map(compressor.compress, parts)) + compressor.flush())
 
 
-def deflater() -> object:
+def deflater() -> Any:
     """Gzip as an engine."""
     return zlib.compressobj(9, zlib.DEFLATED, 31)
 
