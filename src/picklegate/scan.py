@@ -55,6 +55,13 @@ def scan_stream(
 
     With ``briefly``, where reading costs requests it ends as soon as the file is known to be MALICIOUS.
     """
+    return scan_traces(file, name=name, policy=policy, digest=digest, briefly=briefly)[0]
+
+
+def scan_traces(
+    file: BinaryIO, *, name: str, policy: Policy | None = None, digest: bool = True, briefly: bool = False
+) -> tuple[FileReport, list[Trace]]:
+    """What ``scan_stream`` returns, and the trace of each stream in the report."""
     policy = policy or _DEFAULT
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -67,16 +74,22 @@ def scan_stream(
     contents = containers.read(file, name=name, limits=policy.limits, enough=enough if briefly else None, clock=clock)
     file.seek(0)
     clock.start(policy.limits.max_seconds)
-    return FileReport(
+    streams = [pair for stream in contents.streams for pair in flat(stream)]
+    report = FileReport(
         name=name,
         container=contents.container,
         size=size,
         sha256=sha256,
-        streams=tuple(
-            _judged(label, found, policy, clock) for stream in contents.streams for label, found in flat(stream)
-        ),
+        streams=tuple(_judged(label, trace, policy, clock) for label, trace in streams),
         findings=contents.findings,
     )
+    return report, [trace for _, trace in streams]
+
+
+def with_digest(report: FileReport, file: BinaryIO) -> FileReport:
+    """The report on a file with the digest of its bytes; the position of ``file`` afterwards is its start."""
+    file.seek(0)
+    return report if report.sha256 else replace(report, sha256=_digest(file))
 
 
 def _judged(name: str, found: Trace, policy: Policy, clock: Clock) -> StreamReport:

@@ -26,9 +26,10 @@ from picklegate.hub.preview import Lookout, address
 from picklegate.hub.staging import StagedCache, StagedFolder, StandIn, staging
 from picklegate.locks import file_lock
 from picklegate.policy import Policy
-from picklegate.quarantine import advice, explain, keep
+from picklegate.quarantine import keep
+from picklegate.refusal import advice, sentences
 from picklegate.report import FileReport, Finding, RepoReport, Verdict
-from picklegate.scan import scan_stream
+from picklegate.scan import scan_stream, with_digest
 from picklegate.store import default
 
 _MOST_READ = 1 << 26
@@ -253,10 +254,10 @@ def _judge(path: Path, name: str, policy: Policy) -> FileReport:
     known = default().seen(path, name=name, policy=policy)
     if known is not None and known.verdict < policy.block_from:
         return known
-    # Hashing takes longer than judging: it is done where the policy asks for the digest, and for the report of a block.
     with path.open("rb") as file:
-        report = scan_stream(file, name=name, policy=policy, digest=bool(policy.allow_digests))
-        return scan_stream(file, name=name, policy=policy, digest=True) if policy.blocks(report) else report
+        report = scan_stream(file, name=name, policy=policy, digest=False)
+        # Hashing takes longer than judging: it is done for what may be blocked.
+        return with_digest(report, file) if policy.blocks(report) else report
 
 
 def _remember(view: StandIn, reports: dict[Path, FileReport], policy: Policy) -> None:
@@ -273,7 +274,7 @@ def _refuse(blocked: list[tuple[FileReport, str]], *, skip: bool) -> None:
         return
     lines = []
     for report, fate in blocked:
-        what, where = explain(report)
+        what, where = sentences(report)
         lines += [f"{escape(report.name)} is refused ({report.verdict}): {what}", f"{where} {fate}"]
     if skip:
         _log.warning("left out of the snapshot:\n%s", "\n".join(lines))
