@@ -11,7 +11,7 @@ import pytest
 SRC = Path(__file__).parent.parent / "src"
 MODULES = sorted(SRC.rglob("*.py"))
 LAYERS = """
-    report limits errors escape paths locks policy findings
+    report limits errors escape paths locks policy policy_file findings
     -> refusal
     -> capabilities
     -> pickles
@@ -24,7 +24,7 @@ LAYERS = """
     -> batch
     -> cache_files
     -> quarantine
-    -> hub guard explain policy_file
+    -> hub guard explain
     -> protection
     -> bootstrap
     -> render

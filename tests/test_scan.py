@@ -125,8 +125,13 @@ def test_trust_is_by_name_and_by_digest() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"block_from": Verdict.CLEAN}, {"allow_imports": ["os.system"]}, {"allow_digests": ("abc",)}],
-    ids=["block-nothing", "list", "no-digest"],
+    [
+        {"block_from": Verdict.CLEAN},
+        {"allow_imports": "os.system"},
+        {"allow_imports": [1]},
+        {"allow_digests": ("abc",)},
+    ],
+    ids=["block-nothing", "text", "no-text", "no-digest"],
 )
 def test_a_wrong_option_is_named(options: dict[str, object]) -> None:
     """The message begins with the option."""

@@ -13,7 +13,7 @@ from picklegate.judging.arguments import arguments_of
 from picklegate.judging.classifier import classifier
 from picklegate.pickles import Event, Import, Trace
 from picklegate.pickles.disassembly import disassemble
-from picklegate.policy import Policy
+from picklegate.policy import PolicyOption
 from picklegate.report import Call, FileReport, Instruction, StreamReport, Verdict
 from picklegate.scan import open_regular, scan_traces
 
@@ -119,13 +119,13 @@ class Explanation:
         }
 
 
-def explain_file(path: str | os.PathLike[str], *, policy: Policy | None = None, listing: bool = False) -> Explanation:
+def explain_file(path: str | os.PathLike[str], *, policy: PolicyOption = None, listing: bool = False) -> Explanation:
     """Explain the regular file at ``path``, with its opcodes if ``listing``; raises OSError."""
     with open_regular(path) as file:
         return explain_stream(file, name=os.fspath(path), policy=policy, listing=listing)
 
 
-def explain_stream(file: BinaryIO, *, name: str, policy: Policy | None = None, listing: bool = False) -> Explanation:
+def explain_stream(file: BinaryIO, *, name: str, policy: PolicyOption = None, listing: bool = False) -> Explanation:
     """Explain a seekable binary file."""
     report, traces = scan_traces(file, name=name, policy=policy)
     told = [_told(one, trace, listing=listing) for one, trace in zip(report.streams, traces, strict=True)]

@@ -16,13 +16,11 @@ from picklegate.judging.judge import judge
 from picklegate.limits import Clock
 from picklegate.pickles import Trace
 from picklegate.pickles.disassembly import around
-from picklegate.policy import Policy
+from picklegate.policy import Policy, PolicyOption, chosen
 from picklegate.report import FileReport, StreamReport, Verdict
 
-_DEFAULT = Policy()
 
-
-def scan_file(path: str | os.PathLike[str], *, policy: Policy | None = None, digest: bool = True) -> FileReport:
+def scan_file(path: str | os.PathLike[str], *, policy: PolicyOption = None, digest: bool = True) -> FileReport:
     """Scan the regular file at ``path``; raises OSError for what cannot be opened or is no regular file.
 
     Without ``digest`` the content is not hashed and ``sha256`` stays empty.
@@ -43,13 +41,13 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     return open(name, "rb")
 
 
-def scan_bytes(data: bytes, *, name: str = "<bytes>", policy: Policy | None = None) -> FileReport:
+def scan_bytes(data: bytes, *, name: str = "<bytes>", policy: PolicyOption = None) -> FileReport:
     """Scan an artifact held in memory; ``name`` stands in the report."""
     return scan_stream(io.BytesIO(data), name=name, policy=policy)
 
 
 def scan_stream(
-    file: BinaryIO, *, name: str, policy: Policy | None = None, digest: bool = True, briefly: bool = False
+    file: BinaryIO, *, name: str, policy: PolicyOption = None, digest: bool = True, briefly: bool = False
 ) -> FileReport:
     """Scan a seekable binary file from its start; its position afterwards is the start again.
 
@@ -59,10 +57,10 @@ def scan_stream(
 
 
 def scan_traces(
-    file: BinaryIO, *, name: str, policy: Policy | None = None, digest: bool = True, briefly: bool = False
+    file: BinaryIO, *, name: str, policy: PolicyOption = None, digest: bool = True, briefly: bool = False
 ) -> tuple[FileReport, list[Trace]]:
     """What ``scan_stream`` returns, and the trace of each stream in the report."""
-    policy = policy or _DEFAULT
+    policy = chosen(policy)
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     sha256 = _digest(file) if digest else ""
