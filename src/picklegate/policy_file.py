@@ -80,6 +80,11 @@ class Settings:
         """What is no longer trusted."""
         return tuple(item for item in (*self.imports, *self.digests) if item.expired)
 
+    @property
+    def allowances(self) -> dict[str, str]:
+        """The digests that are allowed, each with its reason."""
+        return {item.what: item.why for item in self.digests if not item.expired}
+
     def logged(self, *, searched: bool) -> Settings:
         """Itself, once it is logged what has expired and, of files that were ``searched`` for, what they allow."""
         for path, words in self.laxer if searched else ():

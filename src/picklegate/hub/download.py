@@ -317,7 +317,7 @@ def _held(path: Path | None, report: FileReport, policy: Policy) -> tuple[bool, 
     if policy.on_block != "quarantine":
         return False, ""
     try:
-        return True, f"`picklegate quarantine show {keep(path, report).id[:12]}` tells more."
+        return True, f"`picklegate quarantine show {keep(path, report).short}` tells more."
     except OSError as error:
         return False, f"It could not be kept in quarantine: {escape(str(error))}."
 
