@@ -15,7 +15,16 @@ import click
 
 from picklegate import __version__
 from picklegate.cli import progress
-from picklegate.cli.output import DEBUG, EXIT_INTERRUPTED, EXIT_UNSCANNABLE, in_words, say, verbosity
+from picklegate.cli.output import (
+    DEBUG,
+    EXIT_INTERRUPTED,
+    EXIT_UNSCANNABLE,
+    NORMAL,
+    in_words,
+    say,
+    set_verbosity,
+    verbosity,
+)
 from picklegate.errors import GateError
 
 _COMMANDS = {
@@ -86,6 +95,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    set_verbosity(NORMAL)
     try:
         status = cli.main(prog_name="picklegate", standalone_mode=False)
     except click.ClickException as error:

@@ -53,10 +53,9 @@ fail_on = click.option(
 )
 
 
-def _talking(context: click.Context, _: click.Parameter, level: int | None) -> None:
+def _talking(_: click.Context, __: click.Parameter, level: int | None) -> None:
     if level is not None:
         set_verbosity(level)
-        context.call_on_close(lambda: set_verbosity(NORMAL))
 
 
 def talking(command: Callable[..., Any]) -> Callable[..., Any]:

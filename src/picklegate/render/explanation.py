@@ -68,7 +68,7 @@ def _stream(told: Told, policy: Policy, *, listing: bool) -> Iterator[str]:
     report = told.report
     novelty = "" if report.novelty is None else f", novelty {report.novelty:.3f}"
     facts = f"{told.opcodes:,} opcodes, protocol {told.protocol}{novelty}"
-    yield f"{escape(report.name, _NAME_WIDTH)}: {report.verdict}, decided by {text.decided(report, policy)}"
+    yield f"{escape(report.name, _NAME_WIDTH)}: {report.verdict}, {text.score(report.score)}, decided by {text.decided(report, policy)}"
     yield f"  {facts}"
     if report.decided_by == "inert":
         yield f"  {_INERT}"

@@ -104,7 +104,7 @@ def decided(stream: StreamReport, policy: Policy) -> str:
         return stream.decided_by
     suspicious = classifier().review if policy.suspicious_score is None else policy.suspicious_score
     malicious = classifier().block if policy.malicious_score is None else policy.malicious_score
-    return f"model ({score(stream.score)}; suspicious from {suspicious:g}, malicious from {malicious:g})"
+    return f"model (suspicious from {suspicious:g}, malicious from {malicious:g})"
 
 
 def title(report: FileReport, *, colour: bool) -> str:
