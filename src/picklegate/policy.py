@@ -63,6 +63,10 @@ class Policy:
         """Whether a front door refuses the file."""
         return report.verdict >= self.block_from and report.sha256 not in self.allow_digests
 
+    def blocking(self, verdict: Verdict) -> Policy:
+        """The policy that blocks from another verdict on."""
+        return replace(self, block_from=verdict)
+
     def within(self, repository: str) -> Policy:
         """The policy for one repository of the Hub, ``org/name``: entries for others do not count."""
         if not any("@" in name for name in self.allow_imports):
