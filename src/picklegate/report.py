@@ -189,7 +189,8 @@ class FileReport:
     """What was seen in one artifact; ``findings`` are those of the container itself.
 
     ``sha256`` is the hexadecimal digest of the bytes scanned, or ``""`` where the caller
-    asked for none or the artifact could not be read; ``size`` is in bytes.
+    asked for none or the artifact could not be read; ``size`` is in bytes. ``unjudged`` names the formats in it
+    that picklegate does not analyse (``"HDF5"``), in which other loaders may find code.
     """
 
     name: str
@@ -198,6 +199,16 @@ class FileReport:
     sha256: str = ""
     streams: tuple[StreamReport, ...] = ()
     findings: tuple[Finding, ...] = ()
+    unjudged: tuple[str, ...] = ()
+
+    @property
+    def nothing_judged(self) -> str:
+        """What a report says of a file without a pickle beside its verdict; ``""`` where a stream was judged."""
+        if self.streams:
+            return ""
+        if self.unjudged:
+            return f"nothing judged: {', '.join(self.unjudged)}, which picklegate does not analyse"
+        return f"nothing judged: {self.container}, in which no pickle loader finds anything"
 
     @property
     def verdict(self) -> Verdict:
@@ -236,6 +247,7 @@ class FileReport:
             "container": self.container,
             "size": self.size,
             "sha256": self.sha256,
+            "unjudged": list(self.unjudged),
             "findings": [finding.to_dict() for finding in self.findings],
             "streams": [stream.to_dict() for stream in self.streams],
         }
@@ -250,6 +262,7 @@ class FileReport:
             sha256=data["sha256"],
             streams=tuple(map(StreamReport.from_dict, data["streams"])),
             findings=tuple(map(Finding.from_dict, data["findings"])),
+            unjudged=tuple(map(str, data["unjudged"])),
         )
 
 
