@@ -24,8 +24,9 @@ class Policy:
     blocked raises BlockedError, keeps nothing of it, and leaves what stood in place before; ``"quarantine"`` raises and
     moves either out of reach; ``"skip"`` leaves the blocked files of a snapshot out of it, with a warning. A score from
     ``suspicious_score`` on is SUSPICIOUS, from ``malicious_score`` on MALICIOUS; None leaves that to the model. With
-    ``prefer_safetensors``, a snapshot leaves out pickled weights that have a safetensors sibling. Raises PolicyError
-    for an option that is wrong.
+    ``prefer_safetensors``, a snapshot leaves out pickled weights that have a safetensors sibling; with
+    ``block_unjudged``, a file that holds a format which picklegate does not analyse (``unjudged``) is blocked
+    too. Raises PolicyError for an option that is wrong.
     """
 
     block_from: Verdict = Verdict.SUSPICIOUS
@@ -35,6 +36,7 @@ class Policy:
     suspicious_score: float | None = None
     malicious_score: float | None = None
     prefer_safetensors: bool = False
+    block_unjudged: bool = False
     limits: Limits = field(default=DEFAULT)
 
     def __post_init__(self) -> None:
@@ -61,7 +63,12 @@ class Policy:
 
     def blocks(self, report: FileReport) -> bool:
         """Whether a front door refuses the file."""
-        return report.verdict >= self.block_from and report.sha256 not in self.allow_digests
+        blocked = report.verdict >= self.block_from or (self.block_unjudged and bool(report.unjudged))
+        return blocked and report.sha256 not in self.allow_digests
+
+    def blocking(self, verdict: Verdict) -> Policy:
+        """The policy that blocks from another verdict on."""
+        return replace(self, block_from=verdict)
 
     def within(self, repository: str) -> Policy:
         """The policy for one repository of the Hub, ``org/name``: entries for others do not count."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from picklegate.escape import escape
@@ -76,6 +75,8 @@ def blocked(
 
 def wrapped(lines: Iterable[str], width: int | None) -> Iterator[str]:
     """The lines in so many columns; what goes on is indented more than its beginning."""
+    import textwrap
+
     for line in lines:
         if width is None or len(line) <= width:
             yield line
