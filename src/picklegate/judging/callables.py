@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from picklegate.pickles.standard import standard
+
 EXECUTION = r"""
     builtins\.(eval|exec|execfile|breakpoint)
     | os\.(system|popen[234]?|exec[lv]p?e?|spawn[lv]p?e?|posix_spawnp?|startfile|_execvpe)
@@ -248,24 +250,7 @@ WRITING = re.compile(
 """Calls that reach files, the network, other programs or what the whole process uses; no honest file makes them."""
 
 
-STANDARD = frozenset(
-    """
-__future__ _thread abc aifc argparse array ast asyncio atexit base64 bdb binascii bisect builtins bz2 cProfile calendar cgi cgitb
-chunk cmath cmd code codecs codeop collections colorsys commands compileall concurrent configparser contextlib contextvars copy
-copyreg crypt csv ctypes curses dataclasses datetime dbm decimal difflib dis distutils doctest email encodings ensurepip enum errno
-faulthandler fcntl filecmp fileinput fnmatch fractions ftplib functools gc genericpath getopt getpass gettext glob graphlib grp gzip
-hashlib heapq hmac html http idlelib imaplib imghdr imp importlib inspect io ipaddress itertools json keyword lib2to3 linecache
-locale logging lzma mailbox mailcap marshal math mimetypes mmap modulefinder msilib multiprocessing netrc nis nntplib ntpath
-nturl2path numbers opcode operator optparse os ossaudiodev parser pathlib pdb pickle pickletools pipes pkgutil platform plistlib
-poplib popen2 posixpath pprint profile pstats pty pwd py_compile pyclbr pydoc pydoc_data pyexpat queue quopri random re readline
-reprlib resource rlcompleter runpy sched secrets select selectors shelve shlex shutil signal site smtpd smtplib sndhdr socket
-socketserver spwd sqlite3 sre_compile sre_constants sre_parse ssl stat statistics string stringprep struct subprocess sunau symtable
-sys sysconfig syslog tabnanny tarfile telnetlib tempfile termios test textwrap this threading time timeit tkinter token tokenize
-tomllib trace traceback tracemalloc tty turtle turtledemo types typing unicodedata unittest urllib uu uuid venv warnings wave weakref
-webbrowser winreg winsound wsgiref xdrlib xml xmlrpc zipapp zipfile zipimport zlib zoneinfo _aix_support _osx_support _pyrepl
-antigravity
-    """.split()  # noqa: SIM905  one word after another is easier to keep
-)
+STANDARD = standard().roots
 """Top-level modules of the standard library, of Python 2 and 3 alike, whatever the scanning interpreter has."""
 
 
@@ -294,8 +279,7 @@ _TELLING = frozenset(("exec", "execfile", "system", "popen", "Popen", "__import_
 @lru_cache(maxsize=8192)
 def executes(known: str) -> bool:
     """Whether a call of the callable is a proof of execution."""
-    owner, _, last = known.rpartition(".")
-    if last in _TELLING and "." in owner and "()" not in owner:
+    if known.rpartition(".")[2] in _TELLING:
         return True
     return re.fullmatch(EXECUTION, known, re.VERBOSE) is not None
 
