@@ -144,13 +144,17 @@ def _str(*args: Any) -> str:
 
 
 def wrapped(_effects: Effects, event: Event) -> Any:
-    """``pyarrow.lib.py_buffer(data)`` is the memory of ``data``, which stands for it; a bytearray stays one."""
+    """A view of the memory of ``data``, which stands for it; that of a bytearray stays one."""
     data = event.args[0] if len(event.args) == 1 and not event.kwargs else None
     return data if type(data) is bytes else None
 
 
 RULES: dict[str, Any] = {
     "pyarrow.lib.py_buffer": wrapped,
+    "builtins.memoryview": wrapped,
+    "builtins.memoryview.toreadonly": wrapped,
+    "builtins.memoryview.tobytes": wrapped,
+    "builtins.bytes.tobytes": wrapped,
     **{
         f"builtins.{kind.__name__}.{name}": _computed(_method(kind, name))
         for kind in (str, bytes)
