@@ -101,6 +101,7 @@ class _Machine:
             fault = Fault(code=getattr(error, "code", Exhausted.code), offset=self.pos, message=str(error))
         effects = self.effects
         self.rare.frames.leave(self.pos)
+        effects.close()
         return Trace(
             data=self.data,
             start=self.start,
@@ -112,7 +113,7 @@ class _Machine:
             fault=fault,
             notes=tuple(effects.notes.values()),
             imports=tuple(effects.imports.values()),
-            events=effects.settled(result),
+            events=tuple(effects.events),
             persistent=tuple(effects.persistent),
             nested=tuple(effects.nested),
             blobs=tuple(effects.blobs),

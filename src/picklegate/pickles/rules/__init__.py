@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from picklegate.pickles.rules import classes, computation, functions, imports, nested, reflection, serialisers
 from picklegate.pickles.rules.classes import makes_class
 from picklegate.pickles.rules.functions import handed
@@ -20,6 +22,7 @@ __all__ = [
     "makes_class",
     "opens",
     "peek",
+    "rewrites",
     "rule_of",
     "written",
 ]
@@ -59,3 +62,11 @@ def applied(made: Event) -> Rule | None:
 def opens(known: str) -> bool:
     """Whether a callable of that canonical name loads the bytes that it is given, by a rule."""
     return known in nested.RULES
+
+
+def rewrites(target: Any) -> bool:
+    """Whether a state write into such a value changes what calling or reading it does."""
+    return type(target) is Event and target.known in _REWRITTEN
+
+
+_REWRITTEN = frozenset((*reflection.APPLIED, "io.BytesIO", "io.StringIO"))

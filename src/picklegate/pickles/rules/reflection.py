@@ -30,7 +30,8 @@ def attribute(effects: Effects, event: Event, target: Any, name: Any) -> Any:
         elif type(target) is Event and type(target.callee) is Global and not target.known.startswith("pyarrow.lib."):
             owner = target.callee
             effects.changes.hand((target,))
-            target = Global(owner.module, f"{owner.name}().{step}", event.offset, via, f"{owner.known}().{step}")
+            name, known = f"{owner.name}().{step}", f"{owner.known}().{step}"
+            target = Global(owner.module, name, event.offset, via, known, of_instance=True)
         elif isinstance(target, (str, bytes, Dict, list, tuple, Set)):
             method = effects.global_(event.offset, "builtins", f"{TYPES.get(type(target), 'str')}.{step}", via)
             target = _bound(event, method, target)
@@ -238,7 +239,8 @@ def _setattr(effects: Effects, event: Event) -> Any:
         target, name, value = event.args[:3]
         target = implicit_calls.shared(target)
         event.kind, event.opcode, event.callee, event.args = "state", "BUILD", target, (Dict((name, value)),)
-        event.name = target.dotted if type(target) is Global else getattr(target, "name", "unresolved")
+        event.unresolved = target.unresolved if type(target) is Event else type(target) is not Global
+        event.name = "unresolved" if event.unresolved else target.dotted if type(target) is Global else target.name
         event.known = getattr(target, "known", "")
         if type(target) is Event:
             target.written = True
