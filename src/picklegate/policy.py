@@ -18,10 +18,11 @@ class Policy:
     """What users decide: from which verdict on files are blocked, and what they trust by name or digest.
 
     ``allow_imports`` are dotted names as the report spells them; ``allow_digests`` are
-    hexadecimal SHA-256 digests of whole files. With ``on_block``, a download that is blocked raises BlockedError
-    and keeps nothing; ``"quarantine"`` raises and keeps what had arrived out of reach; ``"skip"`` leaves the
-    blocked files of a snapshot out of it, with a warning. A score from ``suspicious_score`` on is SUSPICIOUS, from
-    ``malicious_score`` on MALICIOUS; None leaves that to the model. Raises PolicyError for an option that is wrong.
+    hexadecimal SHA-256 digests of whole files. With ``on_block``, a download that is blocked raises BlockedError,
+    keeps nothing of it, and leaves what stood in place before; ``"quarantine"`` raises and moves either out of reach;
+    ``"skip"`` leaves the blocked files of a snapshot out of it, with a warning. A score from ``suspicious_score`` on is
+    SUSPICIOUS, from ``malicious_score`` on MALICIOUS; None leaves that to the model. Raises PolicyError for an option
+    that is wrong.
     """
 
     block_from: Verdict = Verdict.SUSPICIOUS

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from picklegate import paths
+from picklegate.cache_files import delete_from_cache
 from picklegate.errors import GateError
 from picklegate.escape import escape
 from picklegate.locks import file_lock
@@ -28,6 +29,8 @@ SCHEMA = "picklegate.quarantine/1"
 _FRAGMENT = ".part"
 _SHORTEST_ID = 4
 _CHUNK = 1 << 20
+_REPOSITORIES = ("models--", "datasets--", "spaces--")
+"""How the names of a Hugging Face cache's repositories begin."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +92,21 @@ def keep(path: Path | None, report: FileReport) -> Entry:
         if fragment and entry.content:
             fragment.replace(entry.content)
     return entry
+
+
+def move(path: Path, report: FileReport) -> Entry:
+    """Keep a file as ``keep`` does, and then remove it; raises OSError.
+
+    In a Hugging Face cache it goes under all its names there. Elsewhere a link goes, and what it leads to stays.
+    """
+    kept = keep(path, report)
+    place = path.parent.resolve() / path.name
+    cache = next((home.parent for home in place.parents if home.name.startswith(_REPOSITORIES)), None)
+    if cache is None:
+        place.unlink()
+    else:
+        delete_from_cache(place, cache=cache)
+    return kept
 
 
 def entries() -> tuple[Entry, ...]:

@@ -23,6 +23,7 @@ _COMMANDS = {
     "explain": "explain",
     "policy": "policy",
     "quarantine": "quarantine",
+    "rule": "rule",
     "run": "run",
     "scan": "scan",
 }

@@ -12,8 +12,8 @@ from typing import Any
 
 from picklegate import quarantine
 from picklegate.batch import Found, scan_found
+from picklegate.cache_files import delete_from_cache
 from picklegate.containers.detect import claims
-from picklegate.hub.staging import uproot
 from picklegate.policy import Policy
 from picklegate.report import FileReport
 from picklegate.store import Store, default
@@ -168,7 +168,7 @@ def remove(cache: Cache, content: Content, report: FileReport) -> quarantine.Ent
     kept = quarantine.keep(Path(content.blob), report)
     for path in dict.fromkeys((*content.paths, content.blob)):
         if os.path.lexists(path):
-            uproot(Path(path), cache=Path(cache.folder))
+            delete_from_cache(Path(path), cache=Path(cache.folder))
     return kept
 
 

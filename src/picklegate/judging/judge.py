@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from picklegate.findings import KINDS, decided_by
 from picklegate.judging import features, novelty
 from picklegate.judging.arguments import arguments_of
 from picklegate.judging.classifier import Classifier, classifier
@@ -72,49 +73,16 @@ def _novelty(found: Trace) -> float | None:
 def _decided_by(findings: list[Finding], verdict: Verdict, *, inert: bool) -> str:
     if verdict == Verdict.CLEAN:
         return "inert" if inert else "model"
-    deciding = {finding.code for finding in findings if finding.verdict == verdict}
-    if deciding & _PROOFS:
-        return "execution"
-    if "call.score" in deciding:
-        return "model"
-    return "rule" if any(code.startswith(_RULES) for code in deciding) else "fault"
-
-
-_PROOFS = frozenset(
-    (
-        "call.execution",
-        "state.execution",
-        "call.made-function",
-        "argument.execution",
-        "import.execution",
-        "state.on-global",
-    )
-)
-
-_RULES = ("call.", "state.", "argument.", "import.")
-"""How the codes of findings about what loading does begin; the others are about the reading."""
-
-_NOTES = {
-    "import.unresolved": Verdict.SUSPICIOUS,
-    "import.extension": Verdict.SUSPICIOUS,
-    "stream.frame": Verdict.SUSPICIOUS,
-    "stream.frame-cut": Verdict.UNSCANNABLE,
-    "stream.protocol": Verdict.SUSPICIOUS,
-    "stream.nested-unread": Verdict.SUSPICIOUS,
-    "limit.depth": Verdict.UNSCANNABLE,
-}
+    return decided_by(finding.code for finding in findings if finding.verdict == verdict)
 
 
 def _faults(name: str, found: Trace) -> list[Finding]:
     """The findings about the reading itself."""
-
-    def finding(fault: Fault, verdict: Verdict) -> Finding:
-        return Finding(code=fault.code, verdict=verdict, message=fault.message, stream=name, offset=fault.offset)
-
-    findings = [finding(note, _NOTES[note.code]) for note in found.notes]
-    if found.fault is not None:
-        findings.append(finding(found.fault, Verdict.UNSCANNABLE))
-    return findings
+    faults: tuple[Fault, ...] = (*found.notes, *filter(None, [found.fault]))
+    return [
+        Finding(code=one.code, verdict=KINDS[one.code].verdict, message=one.message, stream=name, offset=one.offset)
+        for one in faults
+    ]
 
 
 def _scored(
