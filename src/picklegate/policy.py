@@ -21,7 +21,8 @@ class Policy:
     hexadecimal SHA-256 digests of whole files. With ``on_block``, a download that is blocked raises BlockedError
     and keeps nothing; ``"quarantine"`` raises and keeps what had arrived out of reach; ``"skip"`` leaves the
     blocked files of a snapshot out of it, with a warning. A score from ``suspicious_score`` on is SUSPICIOUS, from
-    ``malicious_score`` on MALICIOUS; None leaves that to the model. Raises PolicyError for an option that is wrong.
+    ``malicious_score`` on MALICIOUS; None leaves that to the model. ``strict`` makes every call of a function that
+    nothing is known of SUSPICIOUS, whatever it is handed. Raises PolicyError for an option that is wrong.
     """
 
     block_from: Verdict = Verdict.SUSPICIOUS
@@ -30,12 +31,15 @@ class Policy:
     on_block: OnBlock = "raise"
     suspicious_score: float | None = None
     malicious_score: float | None = None
+    strict: bool = False
     limits: Limits = field(default=DEFAULT)
 
     def __post_init__(self) -> None:
         """Check each option."""
         if not isinstance(self.block_from, Verdict) or self.block_from == Verdict.CLEAN:
             raise PolicyError("block_from: must be Verdict.SUSPICIOUS, UNSCANNABLE or MALICIOUS")
+        if not isinstance(self.strict, bool):
+            raise PolicyError("strict: must be true or false")
         if self.on_block not in get_args(OnBlock):
             raise PolicyError("on_block: must be 'raise', 'quarantine' or 'skip'")
         for option in ("suspicious_score", "malicious_score"):

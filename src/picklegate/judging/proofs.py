@@ -30,17 +30,18 @@ def _shared(value: Any) -> bool:
     return isinstance(value, (Global, Unresolved))
 
 
-def proofs_of(name: str, event: Event, given: Contents) -> list[Finding]:
+def proofs_of(name: str, event: Event, arguments: Contents) -> list[Finding]:
     """The findings that no score is needed for."""
 
     def finding(code: str, verdict: Verdict, message: str) -> list[Finding]:
         return [Finding(code=code, verdict=verdict, message=message, stream=name, offset=event.offset)]
 
-    if event.kind != "state" and event.name != "unresolved" and callables.executes(event.known):
+    bare = event.kind == "construct" and not event.args and not event.kwargs
+    if event.kind != "state" and event.name != "unresolved" and not bare and callables.executes(event.known):
         return finding("call.execution", Verdict.MALICIOUS, f"loading runs {spell_call(event)}")
-    if event.known in callables.SETTERS and any(map(_shared, event.args[:1])):
+    if event.known in callables.role("setter") and any(map(_shared, event.args[:1])):
         return finding("state.on-global", Verdict.SUSPICIOUS, f"loading has {event.name} change what other code uses")
-    handed = [item.dotted for item in given.globals if callables.executes(item.known)]
+    handed = [item.dotted for item in arguments.globals if callables.executes(item.known)]
     if event.kind == "state" and handed:
         return finding("state.execution", Verdict.MALICIOUS, f"loading writes {handed[0]} into {event.name}")
     if event.kind == "state" and _plants(event):
@@ -55,22 +56,28 @@ def proofs_of(name: str, event: Event, given: Contents) -> list[Finding]:
         return []
     if not features.callee(event):
         maker = event.callee.known if isinstance(event.callee, Event) else ""
-        if maker in callables.MADE:
+        if maker in callables.role("maker"):
             return finding(
                 "call.made-function", Verdict.MALICIOUS, "loading calls a function that the stream itself makes"
             )
         return finding("call.unresolved", Verdict.SUSPICIOUS, f"loading calls what cannot be told ({event.via})")
-    if callables.WRITING.fullmatch(event.known):
+    # A construction without arguments makes an instance of a class, and no call of a function.
+    if callables.reaches_outside(event.known) and not bare and not _class_of_its_own(event):
         message = f"loading calls {spell_call(event)}, which reaches files, the network or the whole process"
         return finding("call.write", Verdict.SUSPICIOUS, message)
     closed = callables.serialises(event.known) or callables.constructs_data(event.known)
-    if not closed and any(isinstance(text, Cut) for text in given.texts):
+    if not closed and any(isinstance(text, Cut) for text in arguments.texts):
         return finding(
             "limit.literal", Verdict.UNSCANNABLE, f"a text too long to be read whole is handed to {event.name}"
         )
     if handed:
         return finding("argument.execution", Verdict.SUSPICIOUS, f"loading hands {handed[0]} to {event.name}")
     return []
+
+
+def _class_of_its_own(event: Event) -> bool:
+    """Whether a class is called without anything to act on: its name alone tells nothing."""
+    return not event.args and not event.kwargs and not callables.is_standard(event.known)
 
 
 _RUN_ON_LOAD = frozenset(
