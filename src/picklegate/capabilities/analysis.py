@@ -57,7 +57,10 @@ class Analysis:
         """The functions behind each way of calling a target."""
         if target.kind == "function":
             owner = target.owner or (f"{target.module}:{target.name.rpartition('.')[0]}" if "." in target.name else "")
-            yield "call", Key(target.module, target.name, owner)
+            name = target.name
+            while self.resolver.function_of(target.module, name) is not None:
+                yield "call", Key(target.module, name, owner)
+                name += "'"
         elif target.kind == "class":
             owner = f"{target.module}:{target.name}"
             for way, methods in METHODS.items():
@@ -96,7 +99,13 @@ class Analysis:
         commands = any(ref.endswith(_COMMANDS) or ".command()" in ref or ".group()" in ref for ref in odd)
         shift = 1 if target.bound or function.binding == "class" else 0
         way = "later" if function.lazy and not odd else "call"
-        effects = tuple(_grouped(node, node.effects, way, shift, self._location(node), everything=commands))
+        effects = tuple(
+            dict.fromkeys(
+                effect
+                for one in nodes
+                for effect in _grouped(one, one.effects, way, shift, self._location(one), everything=commands)
+            )
+        )
         kind = "instance" if commands else "function"
         return Summary(kind=kind, effects=effects, line=function.line, binding=binding, opened=bool(odd))
 
@@ -159,10 +168,10 @@ class Analysis:
         if not place.startswith("."):
             return [place]
         if way == "later":
-            return [f"1[{place[1:]}]"]
+            return [f"0[{place[1:]}]"]
         name = place[1:]
         if name in fields:
-            return [str(fields.index(name) + 1)]
+            return [f"@{fields.index(name)}={name}"]
         found: dict[str, None] = {}
         pending, seen = [name], set()
         while pending:
@@ -227,6 +236,9 @@ def _chain(reason: Reason) -> tuple[int, str]:
 
 def _parameter(function: Function, place: str, shift: int, way: str) -> Parameter | None:
     """The parameter behind a place; None where no argument of the pickle becomes it."""
+    if place.startswith("@"):
+        at, _, field = place[1:].partition("=")
+        return Parameter(position=int(at), name=field)
     if place.startswith("."):
         return Parameter(position=0, name="self", key=place[1:]) if not shift else None
     head, _, key = place.partition("[")

@@ -177,7 +177,7 @@ class Callees:
         if self.environment is not None:
             told = self.environment.find(module, name)
             if told is not None:
-                return _callee(dotted, told[0], told[1], "environment", alias=told[0] != dotted)
+                return _callee(dotted, told[0], told[1], "environment", alias=told[2])
         if listed is not None:
             kind = "module" if listed.module else "unknown"
             return Callee(name=dotted, canonical=listed.canonical, kind=kind, known="index", alias=listed.alias)

@@ -94,7 +94,7 @@ class Calls(Flow):
         name = callee.refs[0] if len(callee.refs) == 1 else ""
         if name.startswith("builtins:"):
             return self.builtin(name[9:], node, args)
-        if name in {"functools:partial", "functools.partial:"} and args:
+        if name in {"functools:partial", "functools:partialmethod"} and args:
             bound = args[0]
             for value in (*args[1:], *(self.value(word.value) for word in node.keywords)):
                 bound = Value(bound.mask | value.mask, bound.refs)

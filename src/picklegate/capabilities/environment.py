@@ -14,6 +14,7 @@ from typing import Protocol
 from picklegate.capabilities.analysis import Analysis
 from picklegate.capabilities.effects import Summary
 from picklegate.capabilities.modules import read_module
+from picklegate.capabilities.primitives import twin
 from picklegate.capabilities.records import Module
 from picklegate.capabilities.resolving import Target
 from picklegate.capabilities.shorthand import Names, expand, shorten
@@ -104,6 +105,10 @@ def _location(module: str, source: Source) -> str:
     return f"{path}/__init__.py" if source.package else f"{path}.py"
 
 
+def _is_alias(module: str, target: Target) -> bool:
+    return twin(module) != twin(target.module)
+
+
 class Environment:
     """The packages on a list of folders. ``excluded`` folders are never looked into; the working directory is one of them.
 
@@ -140,8 +145,8 @@ class Environment:
         """Whether the time of this file is used up."""
         return self._budget.left <= 0
 
-    def find(self, module: str, name: str) -> tuple[str, Summary] | None:
-        """The canonical name and what it can do; None if the environment has no such callable, or no time is left."""
+    def find(self, module: str, name: str) -> tuple[str, Summary, bool] | None:
+        """The canonical name, what it can do, and whether it is defined elsewhere; None if the environment has no such callable, or no time is left."""
         if not self._budget.begin():
             return None
         try:
@@ -152,7 +157,7 @@ class Environment:
     def _key(self, module: str, name: str) -> str:
         return "\n".join((VERSION, module, name, *self._sources.paths))
 
-    def _remembered(self, module: str, name: str) -> tuple[str, Summary] | None:
+    def _remembered(self, module: str, name: str) -> tuple[str, Summary, bool] | None:
         text = self._cache.get(self._key(module, name)) if self._cache is not None else None
         if text is None:
             return None
@@ -161,13 +166,12 @@ class Environment:
             for path, size, modified in told["sources"]:
                 if Source("source", path).identity() != (path, size, modified):
                     return None
-            return str(told["canonical"]), expand(
-                told["summary"], Names(list(map(str, told["sinks"]))), str(told["location"])
-            )
+            summary = expand(told["summary"], Names(list(map(str, told["sinks"]))), str(told["location"]))
+            return str(told["canonical"]), summary, bool(told["alias"])
         except (ValueError, TypeError, KeyError, IndexError):
             return None
 
-    def _told(self, module: str, name: str) -> tuple[str, Summary] | None:
+    def _told(self, module: str, name: str) -> tuple[str, Summary, bool] | None:
         world = _World(self._sources, self._kept, self._budget)
         analysis = Analysis(world, most=FUNCTIONS)
         targets = [target for target in analysis.find(module, name) if target.kind not in {"unknown", "module"}]
@@ -180,7 +184,7 @@ class Environment:
                 kind=summary.kind, effects=summary.effects, line=summary.line, binding=summary.binding, opened=True
             )
         self._remember(module, name, world, target, summary)
-        return target.dotted, summary
+        return target.dotted, summary, _is_alias(module, target)
 
     def _remember(self, module: str, name: str, world: _World, target: Target, summary: Summary) -> None:
         if self._cache is None or self._budget.over:
@@ -190,6 +194,7 @@ class Environment:
         record = self._kept.get(target.module)
         told = {
             "canonical": target.dotted,
+            "alias": _is_alias(module, target),
             "summary": text,
             "sinks": sinks.names,
             "location": record.location if record else "",

@@ -131,7 +131,10 @@ class Linker:
     def called(self, target: Target) -> tuple[tuple[Key, int], ...]:
         """The functions that calling a target runs, each with how many arguments it gets before those of the call."""
         if target.kind == "function":
-            return ((Key(target.module, target.name, target.owner), 1 if target.bound else 0),)
+            shift = 1 if target.bound else 0
+            other = self.resolver.function_of(target.module, f"{target.name}'")
+            names = (target.name,) if other is None else (target.name, other.name)
+            return tuple((Key(target.module, name, target.owner), shift) for name in names)
         if target.kind == "class":
             return tuple((key, 1) for key in self.constructing(target.module, target.name))
         if target.kind == "instance":
@@ -173,12 +176,10 @@ class Linker:
     def _add(self, node: Node, effect: str, mask: int, reason: Reason) -> None:
         """Note an effect for each place of a mask; shorter chains come first."""
         places = node.function.places
-        found = [places[at] for at in range(len(places)) if mask >> at & 1] or [
-            "" if not effect.startswith("=") else None
-        ]
+        found = [places[at] for at in range(len(places)) if mask >> at & 1]
+        if not found and effect != UNFOLLOWED and not effect.startswith("="):
+            found = [""]
         for place in found:
-            if place is None or (place == "" and effect == UNFOLLOWED):
-                continue
             known = node.effects.get((effect, place))
             if known is None or (reason.chain, reason.sink) < (known.chain, known.sink):
                 node.effects[effect, place] = reason

@@ -35,6 +35,7 @@ class _Reader:
         self.names: dict[str, dict[str, None]] = {}
         self.stars: dict[str, None] = {}
         self.bound: set[str] = set()
+        self.assigned: frozenset[str] = frozenset()
 
     def read(self, tree: ast.Module) -> Module:
         self.bound = {
@@ -43,6 +44,7 @@ class _Reader:
             if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
             or (isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store))
         }
+        self.assigned = frozenset(self.bound)
         for node in _running(tree.body):
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 for name, refs in self.imported(node).items():
@@ -63,23 +65,23 @@ class _Reader:
         """The reference of a name that this module does not bind in a function."""
         if name in BUILTINS and name not in self.bound:
             return f"builtins:{name}"
+        if name not in self.assigned and len(self.names.get(name, ())) == 1:
+            return next(iter(self.names[name]))
         return f"{self.module.name}:{name}"
 
     def imported(self, node: ast.Import | ast.ImportFrom) -> dict[str, tuple[str, ...]]:
         """The names that an import binds."""
+        found: dict[str, tuple[str, ...]] = {}
         if isinstance(node, ast.Import):
-            return {
-                item.asname or item.name.partition(".")[0]: (
-                    f"{item.name if item.asname else item.name.partition('.')[0]}:",
-                )
-                for item in node.names
-            }
+            for item in node.names:
+                top = item.name.partition(".")[0]
+                found[item.asname or top] = (f"{item.name if item.asname else top}:",)
+            return found
         base = node.module or ""
         if node.level:
             parts = self.module.name.split(".")
             keep = len(parts) - node.level + (1 if self.module.package else 0)
             base = ".".join((*parts[: max(keep, 0)], *([base] if base else ())))
-        found = {}
         for item in node.names:
             if item.name == "*":
                 self.stars[base] = None
@@ -100,7 +102,7 @@ class _Reader:
             return tuple(join(ref, node.attr) for ref in self.refs(node.value))
         if isinstance(node, ast.Call):
             made = self.refs(node.func)
-            if made in {("functools:partial",), ("functools:.partial",)} and node.args:
+            if made in {("functools:partial",), ("functools:partialmethod",)} and node.args:
                 return self.refs(node.args[0])
             return tuple(f"{ref}()" for ref in made if len(ref) < 200)
         if isinstance(node, ast.Subscript):

@@ -107,6 +107,11 @@ class Resolver:
             reached: list[Target] = []
             for target in targets:
                 if target.kind == "module":
+                    if tokens[at + 1 : at + 2] == ["[]"]:
+                        items = self._items(target.module, token)
+                        if items:
+                            reached.extend(self._through(items, tokens[at + 2 :]))
+                            continue
                     long = self._primitive(target.module, tokens[at:])
                     if long is not None:
                         primitive, used = long
@@ -116,6 +121,12 @@ class Resolver:
             yield from reached
             return
         yield from targets
+
+    def _items(self, module: str, name: str) -> tuple[Target, ...]:
+        """What a table of a module holds."""
+        record = self.world.module(module)
+        refs = record.names.get(f"{name}[]", ()) if record else ()
+        return tuple(target for ref in refs for target in self.resolve(ref))
 
     @staticmethod
     def _primitive(module: str, tokens: list[str]) -> tuple[Target, int] | None:
@@ -187,11 +198,9 @@ class Resolver:
             if not native:
                 yield Target("class", module, name)
             return
-        twin_name = name
-        while twin_name in record.functions:
+        if name in record.functions:
             found = True
-            yield Target("function", module, twin_name)
-            twin_name += "'"
+            yield Target("function", module, name)
         if found:
             return
         if self._exists(f"{module}.{name}"):

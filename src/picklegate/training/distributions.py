@@ -27,6 +27,8 @@ _SKIPPED = {
     "site-packages",
 }
 _MOST = 3_000_000
+Job = tuple[str, str, str, str, tuple[str, ...], str]
+"""Kind, path, name, version, top-level packages, folder of the cache."""
 _MEMBERS = r"""
 import importlib, json, sys
 found = {}
@@ -160,7 +162,7 @@ def read_standard(python: str) -> Distribution:
     return found
 
 
-def _kept(job: tuple[str, str, str, str, tuple[str, ...], str]) -> str:
+def _kept(job: Job) -> str:
     """Read one distribution, or take it from the cache; returns the path of its records."""
     kind, path, name, version, tops, cache = job
     target = Path(cache) / f"{name}-{version}.json"
@@ -177,11 +179,9 @@ def _kept(job: tuple[str, str, str, str, tuple[str, ...], str]) -> str:
     return str(target)
 
 
-def jobs(
-    wheels: Path, pythons: tuple[str, ...], installed: Path | None, cache: Path
-) -> list[tuple[str, str, str, str, tuple[str, ...], str]]:
+def jobs(wheels: Path, pythons: tuple[str, ...], installed: Path | None, cache: Path) -> list[Job]:
     """Everything that is to be read: wheels, interpreters, and torch where it is installed."""
-    found = []
+    found: list[Job] = []
     for python in pythons:
         version = subprocess.run([python, "-V"], capture_output=True, text=True, check=True).stdout.split()[1]  # noqa: S603
         found.append(("standard", python, "python", version, (), str(cache)))
@@ -197,7 +197,7 @@ def jobs(
     return found
 
 
-def read_all(work: list[tuple[str, str, str, str, tuple[str, ...], str]]) -> Iterator[Distribution]:
+def read_all(work: list[Job]) -> Iterator[Distribution]:
     """Read the distributions on two cores, and yield them in order."""
     with ProcessPoolExecutor(2) as pool:
         for path in pool.map(_kept, work):

@@ -16,6 +16,7 @@ from picklegate.capabilities.resolving import Target
 from picklegate.capabilities.shorthand import Names, shorten
 from picklegate.training.distributions import Distribution, decoded
 
+DATA = Path(__file__).parents[1] / "capabilities" / "data"
 LARGEST = 2_000_000
 """Bytes that the index may have."""
 _TOLD = frozenset((*HARMS, "call"))
