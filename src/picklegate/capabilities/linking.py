@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from picklegate.capabilities.arguments import argument_of, named_argument
 from picklegate.capabilities.primitives import ANY, RECEIVER, Primitive, applies, primitives_of
 from picklegate.capabilities.records import NOTHING, Call, Function, Value
 from picklegate.capabilities.resolving import Resolver, Target
@@ -329,13 +330,13 @@ class Linker:
                 self._add(node, effect, 0, longer)
                 continue
             if fields and place.startswith(".") and place[1:] in fields:
-                mask = self._argument(call, fields.index(place[1:]), place[1:]).mask | call.rest
+                mask = named_argument(call, fields.index(place[1:]), place[1:]).mask | call.rest
             elif place.startswith(".") and target.kind == "class":
                 mask = self._constructed(node, call, callee, place, shift)
             else:
                 mask = self._mask(node, call, function, place, shift, same=same)
             if effect == "call" and not place.startswith("."):
-                self._handed(node, call, self._value(call, function, place, shift), reason.sink)
+                self._handed(node, call, argument_of(call, function, place, shift), reason.sink)
             if mask or effect not in {"call", UNFOLLOWED, "import", "read"}:
                 self._add(node, effect, mask, longer)
         return True
@@ -363,7 +364,7 @@ class Linker:
             if not same:
                 return call.callee.mask | (call.args[0].mask if call.args and not shift else 0)
             return self._place(node, place)
-        value = self._value(call, function, place, shift)
+        value = argument_of(call, function, place, shift)
         mask = value.mask | call.rest
         if place.endswith("]") and mask:
             return self._narrowed(node, mask, place.partition("[")[2][:-1])
@@ -386,31 +387,3 @@ class Linker:
             node.function.places = (*places, place)
             return 1 << len(places)
         return 1 << places.index(place)
-
-    def _value(self, call: Call, function: Function, place: str, shift: int) -> Value:
-        """The argument of a call that becomes a parameter of the callee."""
-        position = int(place.partition("[")[0])
-        name = function.parameters[position] if position < len(function.parameters) else ""
-        if name.startswith("**"):
-            known = set(function.parameters)
-            return _union(value for word, value in call.keywords if word not in known)
-        if name.startswith("*"):
-            first = len([item for item in function.parameters if not item.startswith("*")]) - function.keyword_only
-            return _union(call.args[max(first - shift, 0) :])
-        if position >= len([p for p in function.parameters if not p.startswith("*")]) - function.keyword_only:
-            return self._argument(call, -1, name)
-        return self._argument(call, position - shift, name) if position >= shift else Value(call.callee.mask)
-
-    @staticmethod
-    def _argument(call: Call, position: int, name: str) -> Value:
-        for word, value in call.keywords:
-            if word == name:
-                return value
-        return call.args[position] if 0 <= position < len(call.args) else NOTHING
-
-
-def _union(values: Iterable[Value]) -> Value:
-    found = Value()
-    for value in values:
-        found = found.joined(value)
-    return found

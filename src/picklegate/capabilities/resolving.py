@@ -143,7 +143,12 @@ class Resolver:
 
     def _step(self, target: Target, token: str) -> Iterator[Target]:
         kind = target.kind
-        if kind == "module":
+        if token == "__self__" and kind in {"native", "primitive", "function"} and not target.owner:
+            # The object of a function in C is its module.
+            yield Target("module", target.module, "")
+        elif token in {"__func__", "__wrapped__"}:
+            yield target
+        elif kind == "module":
             yield from self.member(target.module, token)
         elif kind == "class":
             yield from self._class_step(target, token)
@@ -178,7 +183,9 @@ class Resolver:
             return
         record = self.world.module(module)
         if record is None:
-            if self.world.is_native(module) or module == "builtins":
+            if twin(module) != module:
+                yield from self.member(twin(module), name)
+            elif self.world.is_native(module) or module == "builtins":
                 yield Target("native", module, name)
             elif self._exists(f"{module}.{name}"):
                 yield Target("module", f"{module}.{name}", "")
@@ -357,7 +364,7 @@ class Resolver:
 
     def _function_step(self, target: Target, token: str) -> Iterator[Target]:
         if token != "()":
-            yield Target("unknown", target.module, f"{target.name}.{token}") if token != "__wrapped__" else target
+            yield Target("unknown", target.module, f"{target.name}.{token}")
             return
         function = self.function_of(target.module, target.name)
         definer = f"{target.module}:{target.name.rpartition('.')[0]}"

@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from picklegate import __version__
 from picklegate.capabilities.modules import read_module
 from picklegate.capabilities.records import Module, decode, encode
 
@@ -191,6 +192,8 @@ def jobs(wheels: Path, pythons: tuple[str, ...], installed: Path | None, cache: 
             found.append(
                 ("installed", str(installed), "torch", version, ("torch", "functorch", "torchgen"), str(cache))
             )
+    own = Path(__file__).parents[2]
+    found.append(("installed", str(own), "picklegate", __version__, ("picklegate",), str(cache)))
     for wheel in sorted(wheels.glob("*.whl")):
         name, version = wheel.name.split("-")[:2]
         found.append(("wheel", str(wheel), name.lower().replace("_", "-"), version, (), str(cache)))
