@@ -38,7 +38,10 @@ def can_decide(value: Any, depth: int = 0) -> bool:
     if kind in CONTAINERS:
         return any(can_decide(item, depth + 1) for item in itertools.islice(value, 200))
     if kind is Event:
-        return any(can_decide(item, depth + 1) for item in (*value.args, *value.kwargs[1::2])) or type(value.callee) is not Global
+        return (
+            any(can_decide(item, depth + 1) for item in (*value.args, *value.kwargs[1::2]))
+            or type(value.callee) is not Global
+        )
     return kind in (str, bytes, Global, Unresolved)
 
 
@@ -46,7 +49,10 @@ def is_stranger(event: Event) -> bool:
     """Whether no honest project of the corpus calls it."""
     known = event.known or event.name
     return not (
-        vocabulary().callees.get(known) or lists.serialises(known) or lists.constructs_data(known) or known == "unresolved"
+        vocabulary().callees.get(known)
+        or lists.serialises(known)
+        or lists.constructs_data(known)
+        or known == "unresolved"
     )
 
 
@@ -65,8 +71,12 @@ def functions_in(value: Any, depth: int = 0) -> Iterator[Global | Unresolved]:
 
 def has_harm(callee: Callee) -> bool:
     """Whether calling a function that is handed on could do harm."""
-    decided = any(e.kind in HARMS and (e.parameters or not e.chain) and e.chain <= NEAR for e in callee.run_by("REDUCE"))
-    return decided or (callee.kind == "native" and callee.known != "no" and not callee.canonical.startswith("builtins."))
+    decided = any(
+        e.kind in HARMS and (e.parameters or not e.chain) and e.chain <= NEAR for e in callee.run_by("REDUCE")
+    )
+    return decided or (
+        callee.kind == "native" and callee.known != "no" and not callee.canonical.startswith("builtins.")
+    )
 
 
 def opcode_of(event: Event) -> str:
@@ -85,7 +95,11 @@ def judged(event: Event, callees: Callees) -> Iterator[str]:
         return
     callee = callees.find(target.module, target.name)
     positional = [can_decide(item) for item in event.args]
-    keywords = {key: can_decide(value) for key, value in zip(event.kwargs[::2], event.kwargs[1::2], strict=False) if isinstance(key, str)}
+    keywords = {
+        key: can_decide(value)
+        for key, value in zip(event.kwargs[::2], event.kwargs[1::2], strict=False)
+        if isinstance(key, str)
+    }
     keys = None
     if event.opcode == "BUILD":
         keys = frozenset(attributes(event.args[0])) if event.args else frozenset()
@@ -97,13 +111,21 @@ def judged(event: Event, callees: Callees) -> Iterator[str]:
         if parameter.position < 0:
             given: Any = event.kwargs
         else:
-            given = tuple(event.args[parameter.position :]) if parameter.rest else event.args[parameter.position : parameter.position + 1]
+            given = (
+                tuple(event.args[parameter.position :])
+                if parameter.rest
+                else event.args[parameter.position : parameter.position + 1]
+            )
         for function in functions_in(given):
             if type(function) is Unresolved or has_harm(callees.find(function.module, function.name)):
                 yield f"B {callee.canonical} calls {getattr(function, 'dotted', 'an unresolved value')}"
     if callee.kind == "function" and callee.binding == "unbound":
         yield f"U {callee.name} is a method called on its class"
-    if callee.kind in {"function", "unknown", "native"} and not callee.name.rpartition(".")[2].lstrip("_")[:1].isupper() and any(positional):
+    if (
+        callee.kind in {"function", "unknown", "native"}
+        and not callee.name.rpartition(".")[2].lstrip("_")[:1].isupper()
+        and any(positional)
+    ):
         yield f"F {callee.name}: {callee.kind}, {callee.known}, given something"
 
 
@@ -123,7 +145,11 @@ def main() -> None:
     callees = Callees(environment=environment)
     for folder in folders or (str(SHARED / "redteam/streams"), str(SHARED / "honest"), str(SHARED / "corpus/benign")):
         hit: dict[str, list[str]] = collections.defaultdict(list)
-        files = [path for path in sorted(Path(folder).rglob("*")) if path.is_file() and path.suffix not in {".tsv", ".csv", ".md"}]
+        files = [
+            path
+            for path in sorted(Path(folder).rglob("*"))
+            if path.is_file() and path.suffix not in {".tsv", ".csv", ".md"}
+        ]
         start = time.process_time()
         for path in files:
             if environment is not None:

@@ -122,7 +122,10 @@ def _held(index: Index, module: str, steps: list[str], depth: int) -> Found | No
     """A module that is reached as an attribute of another: the first step that names one."""
     for at in range(len(steps) - 1):
         name = steps[at]
-        for inner in (name, name.lstrip("_")):
+        for inner in dict.fromkeys((name, name.lstrip("_"))):
+            primitive = _primitive(inner, steps[at + 1 :])
+            if primitive is not None:
+                return replace(primitive, alias=True)
             if inner and (index.lists(inner) and index.module(inner) is not None) and inner != module:
                 found = _find(index, inner, steps[at + 1 :], depth + 1)
                 if found is not None and found.summary is not None:
