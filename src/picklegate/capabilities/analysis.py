@@ -23,12 +23,12 @@ _COMMANDS = (".command", ".group", "command()", "group()", ".result_callback")
 
 
 class Analysis:
-    """What the callables of one world of modules can do. ``most`` bounds the functions that are linked."""
+    """What the callables of one world of modules can do. ``most`` bounds the functions that are linked, ``deep`` the calls."""
 
-    def __init__(self, world: World, *, most: int = 1 << 60) -> None:
+    def __init__(self, world: World, *, most: int = 1 << 60, deep: int = 1 << 60) -> None:
         """Nothing is read before it is asked for."""
         self.resolver = Resolver(world)
-        self.linker = Linker(self.resolver, most=most)
+        self.linker = Linker(self.resolver, most=most, deep=deep)
 
     def find(self, module: str, path: str) -> tuple[Target, ...]:
         """The definitions that a module and a dotted path lead to."""

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Protocol
 
 from picklegate.capabilities.analysis import Analysis
-from picklegate.capabilities.effects import Summary
+from picklegate.capabilities.effects import NEAR, Summary
 from picklegate.capabilities.modules import read_module
 from picklegate.capabilities.primitives import twin
 from picklegate.capabilities.records import Module
@@ -150,14 +150,15 @@ class Environment:
         if not self._budget.begin():
             return None
         try:
-            return self._remembered(module, name) or self._told(module, name)
+            told = self._remembered(module, name)
+            return told[0] if told is not None else self._told(module, name)
         finally:
             self._budget.end()
 
     def _key(self, module: str, name: str) -> str:
         return "\n".join((VERSION, module, name, *self._sources.paths))
 
-    def _remembered(self, module: str, name: str) -> tuple[str, Summary, bool] | None:
+    def _remembered(self, module: str, name: str) -> tuple[tuple[str, Summary, bool] | None] | None:
         text = self._cache.get(self._key(module, name)) if self._cache is not None else None
         if text is None:
             return None
@@ -166,16 +167,19 @@ class Environment:
             for path, size, modified in told["sources"]:
                 if Source("source", path).identity() != (path, size, modified):
                     return None
+            if told["canonical"] == "":
+                return (None,)
             summary = expand(told["summary"], Names(list(map(str, told["sinks"]))), str(told["location"]))
-            return str(told["canonical"]), summary, bool(told["alias"])
+            return ((str(told["canonical"]), summary, bool(told["alias"])),)
         except (ValueError, TypeError, KeyError, IndexError):
             return None
 
     def _told(self, module: str, name: str) -> tuple[str, Summary, bool] | None:
         world = _World(self._sources, self._kept, self._budget)
-        analysis = Analysis(world, most=FUNCTIONS)
+        analysis = Analysis(world, most=FUNCTIONS, deep=NEAR)
         targets = [target for target in analysis.find(module, name) if target.kind not in {"unknown", "module"}]
         if not targets:
+            self._remember(module, name, world, None, None)
             return None
         target = next((item for item in targets if item.kind == "native"), targets[0])
         summary = analysis.summary(target) or Summary(kind="native", opened=True)
@@ -186,16 +190,15 @@ class Environment:
         self._remember(module, name, world, target, summary)
         return target.dotted, summary, _is_alias(module, target)
 
-    def _remember(self, module: str, name: str, world: _World, target: Target, summary: Summary) -> None:
+    def _remember(self, module: str, name: str, world: _World, target: Target | None, summary: Summary | None) -> None:
         if self._cache is None or self._budget.over:
             return
         sinks = Names()
-        text = shorten(summary, sinks)
-        record = self._kept.get(target.module)
+        record = self._kept.get(target.module) if target is not None else None
         told = {
-            "canonical": target.dotted,
-            "alias": _is_alias(module, target),
-            "summary": text,
+            "canonical": target.dotted if target is not None else "",
+            "alias": target is not None and _is_alias(module, target),
+            "summary": shorten(summary, sinks) if summary is not None else "",
             "sinks": sinks.names,
             "location": record.location if record else "",
             "sources": [source.identity() for source in world.read.values() if source.path],

@@ -58,6 +58,7 @@ class Node:
 
     key: Key
     function: Function
+    depth: int = 1
     effects: Effects = field(default_factory=dict)
     steps: tuple[tuple[Call, tuple[Target, ...]], ...] = ()
     users: dict[Key, None] = field(default_factory=dict)
@@ -66,12 +67,13 @@ class Node:
 class Linker:
     """Links the functions that it is asked for, and those that they call.
 
-    ``most`` bounds how many functions are taken in, beyond which calls count as not followed.
+    ``most`` bounds how many functions are taken in, and ``deep`` the calls down to one; calls beyond count as not followed.
     """
 
-    def __init__(self, resolver: Resolver, *, most: int = 1 << 60) -> None:
+    def __init__(self, resolver: Resolver, *, most: int = 1 << 60, deep: int = 1 << 60) -> None:
         self.resolver = resolver
         self.most = most
+        self.deep = deep
         self.nodes: dict[Key, Node] = {}
         self._new: deque[Key] = deque()
 
@@ -83,14 +85,14 @@ class Linker:
         self.link()
         return {key: self.nodes[key].effects for key in wanted if key in self.nodes}
 
-    def node(self, key: Key) -> Node | None:
+    def node(self, key: Key, depth: int = 1) -> Node | None:
         """The node of a function, which is taken in; None if there is no such function, or no room for it."""
         node = self.nodes.get(key)
-        if node is None and len(self.nodes) < self.most:
+        if node is None and len(self.nodes) < self.most and depth <= self.deep:
             function = self.resolver.function_of(key.module, key.name)
             if function is None:
                 return None
-            node = self.nodes[key] = Node(key, function)
+            node = self.nodes[key] = Node(key, function, depth)
             self._new.append(key)
         return node
 
@@ -161,7 +163,7 @@ class Linker:
 
     def _join(self, node: Node, target: Target) -> None:
         for key, _ in self.called(target):
-            callee = self.node(key)
+            callee = self.node(key, node.depth + 1)
             if callee is not None:
                 callee.users[node.key] = None
 
