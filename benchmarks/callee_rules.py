@@ -27,7 +27,8 @@ from picklegate.scan import flat
 
 SHARED = Path(__file__).parents[1] / ".." / "shared"
 LIMITS = Limits(max_seconds=20)
-NATIVE = frozenset(("execute", "command", "native", "unpickle", "import"))
+HOLDING = frozenset(("functools.partial", "types.MethodType", "types.PartialType"))
+"""Callables whose result, called, calls what they were given."""
 
 
 def can_decide(value: Any, depth: int = 0) -> bool:
@@ -64,19 +65,18 @@ def functions_in(value: Any, depth: int = 0) -> Iterator[Global | Unresolved]:
     elif kind in CONTAINERS and depth < 6:
         for item in itertools.islice(value, 200):
             yield from functions_in(item, depth + 1)
-    elif kind is Event and depth < 6:
+    elif kind is Event and depth < 6 and value.known in HOLDING:
         for item in (*value.args, *value.kwargs[1::2]):
             yield from functions_in(item, depth + 1)
 
 
 def has_harm(callee: Callee) -> bool:
     """Whether calling a function that is handed on could do harm."""
-    decided = any(
-        e.kind in HARMS and (e.parameters or not e.chain) and e.chain <= NEAR for e in callee.run_by("REDUCE")
-    )
-    return decided or (
-        callee.kind == "native" and callee.known != "no" and not callee.canonical.startswith("builtins.")
-    )
+    if any(e.kind in HARMS and (e.parameters or not e.chain) and e.chain <= NEAR for e in callee.run_by("REDUCE")):
+        return True
+    plain = callee.canonical.startswith(("builtins.", "numpy.", "torch.", "math.", "operator."))
+    is_class = callee.canonical.rpartition(".")[2][:1].isupper()
+    return callee.kind == "native" and callee.known != "no" and not plain and not is_class
 
 
 def opcode_of(event: Event) -> str:

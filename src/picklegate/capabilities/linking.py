@@ -15,19 +15,11 @@ UNFOLLOWED = "unfollowed"
 ROUNDS = 8
 """Calls on the longest chain that is followed."""
 REGISTRY = "registry"
+_ON_OBJECTS = frozenset(("builtins.setattr", "builtins.delattr"))
+"""Primitives that matter only where the very object that is handed in is written to."""
 _SHARED = (
-    "os.environ",
-    "sys.modules",
-    "sys.path",
-    "sys.meta_path",
-    "sys.path_hooks",
-    "sys.excepthook",
-    "sys.stdout",
-    "builtins.",
-)
-_CLOSED = frozenset(
-    ("dict", "list", "set", "tuple", "object", "str", "bytes", "int", "float", "bool", "frozenset", "type")
-)
+    "os.environ", "sys.modules", "sys.path", "sys.meta_path", "sys.path_hooks", "sys.excepthook", "sys.stdout", "builtins.",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +54,11 @@ class Node:
     effects: Effects = field(default_factory=dict)
     steps: tuple[tuple[Call, tuple[Target, ...]], ...] = ()
     users: dict[Key, None] = field(default_factory=dict)
+
+
+def _is_bare(value: Value) -> bool:
+    """Whether a value is one parameter, handed on as it came."""
+    return value.mask & (value.mask - 1) == 0 and not any(ref.endswith("()") for ref in value.refs)
 
 
 class Linker:
@@ -337,6 +334,12 @@ class Linker:
                 mask = self._constructed(node, call, callee, place, shift)
             else:
                 mask = self._mask(node, call, function, place, shift, same=same)
+                if (
+                    reason.sink in _ON_OBJECTS
+                    and place.isdigit()
+                    and not _is_bare(argument_of(call, function, place, shift))
+                ):
+                    continue
             if effect == "call" and not place.startswith("."):
                 self._handed(node, call, argument_of(call, function, place, shift), reason.sink)
             if mask or effect not in {"call", UNFOLLOWED, "import", "read"}:
