@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from picklegate.judging.model_files import VARIABLE
-from picklegate.training import corpus, dataset, fit, hostile, lists
+from picklegate.training import corpus, dataset, distributions, fit, hostile, index, lists
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -49,6 +49,30 @@ def fit_command(
     output.mkdir(parents=True, exist_ok=True)
     card = fit.write(material, output, seed)
     click.echo(f"model {card['version']} written to {output}; {VARIABLE}={output} puts it to use", err=True)
+
+
+@main.command("index")
+@click.option("--wheels", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
+              help="Folder with a wheel of each package in data/packages.tsv (pip download --no-deps --only-binary=:all:).")  # fmt: skip
+@click.option("--python", "pythons", multiple=True, help="Interpreter whose standard library counts; repeat.")
+@click.option("--installed", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Folder of installed packages to take torch from.")  # fmt: skip
+@click.option("--records", type=click.Path(path_type=Path, file_okay=False), default=Path("records"), show_default=True,
+              help="Folder where what was read of each package is kept for the next time.")  # fmt: skip
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), default=index.DATA,
+              help="Where the index and its card go. [default: the package's own]")  # fmt: skip
+@click.option("--made", default="", help="The day that the card names. [default: today]")
+def index_command(
+    wheels: Path, pythons: tuple[str, ...], installed: Path | None, records: Path, output: Path, made: str
+) -> None:
+    """Make the index of what callables can do; takes some ten minutes on two cores and 8 GB."""
+    records.mkdir(parents=True, exist_ok=True)
+    work = distributions.jobs(wheels, pythons, installed, records)
+    try:
+        card = index.build(distributions.read_all(work), output, today=made)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{card['decided']} of {card['callables']} callables of {card['packages']} packages decided", err=True)
 
 
 def dataset_of(
