@@ -72,9 +72,19 @@ def packed(content: bytes, method: int) -> bytes:
 
 
 def zipped(
-    *members: Member, prefix: bytes = b"", comment: bytes = b"", count: int | None = None, zip64: bool = False
+    *members: Member,
+    prefix: bytes = b"",
+    comment: bytes = b"",
+    count: int | None = None,
+    zip64: bool = False,
+    extensible: bytes = b"",
+    narrow: bool = False,
 ) -> bytes:
-    """A zip archive; offsets count from the end of ``prefix``."""
+    """A zip archive; offsets count from the end of ``prefix``.
+
+    With ``zip64`` it has such an end record, with ``extensible`` data; the other one then tells nothing, or with
+    ``narrow`` the same, as torch writes it.
+    """
     body = directory = b""
     for member in members:
         data = packed(member.content, member.method)
@@ -109,9 +119,13 @@ def zipped(
     number, offset = len(members) if count is None else count, len(body)
     end = b""
     if zip64:
-        end = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, number, number, len(directory), offset)
+        end = struct.pack(
+            "<4sQ2H2L4Q",
+            b"PK\x06\x06", 44 + len(extensible), 45, 45, 0, 0, number, number, len(directory), offset,
+        )  # fmt: skip
+        end += extensible
         end += struct.pack("<4sLQL", b"PK\x06\x07", 0, len(prefix + body + directory), 1)
-        number, offset = 0xFFFF, 0xFFFFFFFF
+        number, offset = (number, offset) if narrow else (0xFFFF, 0xFFFFFFFF)
     end += struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, number, number, len(directory), offset, len(comment))
     return prefix + body + directory + end + comment
 

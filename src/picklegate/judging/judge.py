@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from picklegate.findings import KINDS, decided_by
 from picklegate.judging import features, novelty, vocabulary
 from picklegate.judging.arguments import Contents, arguments_of, states_of
 from picklegate.judging.callee_rules import callee_findings, nested_bytes
@@ -108,49 +109,16 @@ def _novelty(found: Trace) -> float | None:
 def _decided_by(findings: list[Finding], verdict: Verdict, *, inert: bool) -> str:
     if verdict == Verdict.CLEAN:
         return "inert" if inert else "model"
-    deciding = {finding.code for finding in findings if finding.verdict == verdict}
-    if deciding & _PROOFS:
-        return "execution"
-    if "call.score" in deciding:
-        return "model"
-    return "rule" if any(code.startswith(_RULES) for code in deciding) else "fault"
-
-
-_PROOFS = frozenset(
-    (
-        "call.execution",
-        "state.execution",
-        "call.made-function",
-        "argument.execution",
-        "import.execution",
-        "state.on-global",
-    )
-)
-
-_RULES = ("call.", "state.", "argument.", "import.")
-"""How the codes of findings about what loading does begin; the others are about the reading."""
-
-_NOTES = {
-    "import.unresolved": Verdict.SUSPICIOUS,
-    "import.extension": Verdict.SUSPICIOUS,
-    "stream.frame": Verdict.SUSPICIOUS,
-    "stream.frame-cut": Verdict.UNSCANNABLE,
-    "stream.protocol": Verdict.SUSPICIOUS,
-    "stream.nested-unread": Verdict.SUSPICIOUS,
-    "limit.depth": Verdict.UNSCANNABLE,
-}
+    return decided_by(finding.code for finding in findings if finding.verdict == verdict)
 
 
 def _faults(name: str, found: Trace) -> list[Finding]:
     """The findings about the reading itself."""
-
-    def finding(fault: Fault, verdict: Verdict) -> Finding:
-        return Finding(code=fault.code, verdict=verdict, message=fault.message, stream=name, offset=fault.offset)
-
-    findings = [finding(note, _NOTES[note.code]) for note in found.notes]
-    if found.fault is not None:
-        findings.append(finding(found.fault, Verdict.UNSCANNABLE))
-    return findings
+    faults: tuple[Fault, ...] = (*found.notes, *filter(None, [found.fault]))
+    return [
+        Finding(code=one.code, verdict=KINDS[one.code].verdict, message=one.message, stream=name, offset=one.offset)
+        for one in faults
+    ]
 
 
 def _scored(
@@ -159,12 +127,19 @@ def _scored(
     """The finding of an event that the model holds for hostile, with what moved its score most."""
     parts = tuple((feature, round(weight, 4)) for feature, weight in model.contributions(vector)[:4] if weight > 0.05)
     values = dict(zip(features.FEATURES, vector, strict=True))
-    moved = ", ".join(f"{words(feature, values[feature])} +{weight:.1f}" for feature, weight in parts)
+    said = tuple(words(feature, values[feature]) for feature, _ in parts)
+    moved = ", ".join(f"{one} +{weight:.1f}" for one, (_, weight) in zip(said, parts, strict=True))
     verdict = Verdict.MALICIOUS if score >= block else Verdict.SUSPICIOUS
     action = "writes state into" if event.kind == "state" else "calls"
     message = f"loading {action} {spell_call(event)}: score {math.floor(score * 1000) / 1000:.3f} ({moved})"
     return Finding(
-        code="call.score", verdict=verdict, message=message, stream=name, offset=event.offset, contributions=parts
+        code="call.score",
+        verdict=verdict,
+        message=message,
+        stream=name,
+        offset=event.offset,
+        contributions=parts,
+        words=said,
     )
 
 
