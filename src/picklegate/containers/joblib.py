@@ -125,7 +125,7 @@ def _to_refusal(found: Trace) -> Trace:
 
     The memo of an array's own pickle begins again and that of the stream goes on, so that such is what becomes of it.
     """
-    ends = [event.offset for event in found.events if event.name == "unresolved" and event.via in _REFUSED]
+    ends = [event.offset for event in found.events if event.unresolved and event.via in _REFUSED]
     if found.fault is not None and found.fault.code == "stream.bad-argument":
         ends += [found.fault.offset] if found.data[found.fault.offset] == _STACK_GLOBAL else []
     if not ends:
@@ -167,10 +167,15 @@ class _Hooks(Mapping[tuple[str, str], Inline]):
 def _deeds(found: Trace) -> Iterator[tuple[str, ...]]:
     """What a stream does that the items of an array, read as opcodes, do not do by chance."""
     yield from ((one.module, one.name) for one in found.imports if is_importable(one))
-    failed = {"unresolved", *(f"{one.module}.{one.name}" for one in found.imports if "\0" in one.module)}
+    failed = {f"{one.module}.{one.name}" for one in found.imports if "\0" in one.module}
     for event in found.events:
         written = event.kind == "state" and not (event.args and isinstance(event.args[0], (tuple, list)))
-        if event.name not in failed and not written and event.opcode not in ("APPENDS", "SETITEMS", "ADDITEMS"):
+        if (
+            not event.unresolved
+            and event.name not in failed
+            and not written
+            and event.opcode not in ("APPENDS", "SETITEMS", "ADDITEMS")
+        ):
             yield (event.kind, event.opcode, event.name)
 
 

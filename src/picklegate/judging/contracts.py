@@ -38,7 +38,7 @@ def _contract(known: str) -> tuple[tuple[str, ...], str] | None:
 
 def refusal(event: Event) -> str:
     """Why the real callable would refuse the call, in words; empty where it would not, or where nothing is known of it."""
-    if event.kind == "state" or event.name == "unresolved":
+    if event.kind == "state" or event.unresolved:
         return ""
     if event.known == "torch.fx.graph_module.reduce_graph_module":
         return graph_modules.refusal(event.args)

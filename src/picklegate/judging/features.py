@@ -41,7 +41,7 @@ def callee(event: Event) -> str:
     An instance that the stream constructs is called by its class's name, and so is the helper with which Cython
     makes instances of one of its classes.
     """
-    if event.name != "unresolved":
+    if not event.unresolved:
         return event.known.replace("__pyx_unpickle_", "")
     made = event.callee
     return made.known if isinstance(made, Event) and made.kind == "construct" else ""
@@ -62,12 +62,12 @@ def _named(known: str) -> tuple[float, ...]:
 
 def description(event: Event, arguments: Contents) -> tuple[float, ...]:
     """The features DESCRIPTION of ``event``, whose arguments hold ``arguments``."""
-    made = event.callee if event.name == "unresolved" and isinstance(event.callee, Event) else None
+    made = event.callee if event.unresolved and isinstance(event.callee, Event) else None
     known = callee(event)
     values: tuple[float, ...] = (
         *_named(known),
         not known,
-        bool(event.via) and event.name != "unresolved",
+        bool(event.via) and not event.unresolved,
         event.kind == "state",
         event.kind == "construct",
         event.kind == "state" and isinstance(event.callee, Global),

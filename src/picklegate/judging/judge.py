@@ -144,5 +144,5 @@ def _scored(
 
 
 def _call(event: Event, score: float) -> Call:
-    name = event.name if event.name != "unresolved" or not event.via else f"unresolved ({event.via})"
+    name = event.name if not event.unresolved or not event.via else f"unresolved ({event.via})"
     return Call(callee=name, arguments=spell_arguments(event), opcode=event.opcode, offset=event.offset, score=score)

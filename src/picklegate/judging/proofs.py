@@ -37,7 +37,7 @@ def proofs_of(name: str, event: Event, arguments: Contents) -> list[Finding]:
         return [Finding(code=code, verdict=verdict, message=message, stream=name, offset=event.offset)]
 
     bare = event.kind == "construct" and not event.args and not event.kwargs
-    if event.kind != "state" and event.name != "unresolved" and not bare and callables.executes(event.known):
+    if event.kind != "state" and not event.unresolved and not bare and callables.executes(event.known):
         return finding("call.execution", Verdict.MALICIOUS, f"loading runs {spell_call(event)}")
     if event.known in callables.role("setter") and any(map(_shared, event.args[:1])):
         return finding("state.on-global", Verdict.SUSPICIOUS, f"loading has {event.name} change what other code uses")
@@ -91,7 +91,7 @@ _RUN_ON_LOAD = frozenset(
 
 def made_methods(name: str, found: Trace) -> list[Finding]:
     """Instances of a class that the stream itself brings, with methods that loading runs and that reach outside."""
-    made = [event for event in found.events if event.kind == "construct" and event.name.endswith("()")]
+    made = [event for event in found.events if event.kind == "construct" and event.made_class]
     bodies = (event for event in found.events if event.known in _CLASS_BODIES and event.kind != "state")
     if not made or all(_RUN_ON_LOAD.isdisjoint(contents_of(event.args).texts) for event in bodies):
         return []

@@ -135,7 +135,7 @@ def of_written() -> Iterator[Row]:
 
 def harmful(events: list[Event]) -> list[Event]:
     """The events of a hostile file that may be what does the harm."""
-    proven = [e for e in events if callables.executes(features.callee(e)) or e.name == "unresolved"]
+    proven = [e for e in events if callables.executes(features.callee(e)) or e.unresolved]
     return proven or [e for e in events if e.kind == "call" and not callables.serialises(e.known)] or events
 
 
@@ -176,9 +176,7 @@ def payload(sample: Sample) -> tuple[list[Event], States]:
         events.extend(event for _, inner in found.nested for event in inner.events)
     target = canonical(sample.module, sample.name)
     direct = [
-        e
-        for e in events
-        if features.callee(e) == target or e.name == "unresolved" or any(g.known == target for g in _globals(e))
+        e for e in events if features.callee(e) == target or e.unresolved or any(g.known == target for g in _globals(e))
     ]
     chosen = direct or [e for e in events if e.kind == "state" or not callables.serialises(e.known)] or events
     return [event for event in chosen if telling(event)], states_of(everything)
@@ -190,7 +188,7 @@ def telling(event: Event) -> bool:
     found = arguments_of(event)
     if not found.blobs or found.texts or found.globals or found.results or found.unresolved:
         return True
-    if event.name == "unresolved" or callables.is_standard(known):
+    if event.unresolved or callables.is_standard(known):
         return True
     shown = dict(zip(features.DESCRIPTION, features.description(event, found), strict=True))
     return any(shown[name] for name in ("nested_imports", "machine_code", "code_object", "code", "shell", "url"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from picklegate.pickles.values import Dict, Event, Global
 
 if TYPE_CHECKING:
-    from picklegate.pickles.recorder import Effects
+    from picklegate.pickles.rules.protocol import Effects
 
 _SETTER = "cloudpickle._function_setstate"
 _PLAIN_FLAGS = (3, 67)
@@ -56,7 +56,7 @@ def forward(effects: Effects, event: Event) -> Any:
     """The rule for calling such a function: what it calls is named."""
     made = event.callee
     if event.kwargs or len(event.args) != arguments(made):
-        event.name = "unresolved"
+        event.name, event.unresolved = "unresolved", True
         return None
     event.known, made.called = made.known, False
     return effects.apply("call", event.opcode, event.offset, event.args[0], event.args[1:], None, event.known)

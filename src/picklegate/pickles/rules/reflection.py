@@ -9,13 +9,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from picklegate.pickles import implicit_calls
-from picklegate.pickles.rules import classes, computation, functions, imports, nested, serialisers
 from picklegate.pickles.values import Dict, Event, Global, Set, Unresolved
 
 if TYPE_CHECKING:
-    from picklegate.pickles.recorder import Effects
-
-Rule = Callable[["Effects", Event], Any]
+    from picklegate.pickles.rules.protocol import Effects, Rule
 
 _SPREAD = 64
 """Items that map and its kin are followed over."""
@@ -33,7 +30,8 @@ def attribute(effects: Effects, event: Event, target: Any, name: Any) -> Any:
         elif type(target) is Event and type(target.callee) is Global and not target.known.startswith("pyarrow.lib."):
             owner = target.callee
             effects.changes.hand((target,))
-            target = Global(owner.module, f"{owner.name}().{step}", event.offset, via, f"{owner.known}().{step}")
+            name, known = f"{owner.name}().{step}", f"{owner.known}().{step}"
+            target = Global(owner.module, name, event.offset, via, known, of_instance=True)
         elif isinstance(target, (str, bytes, Dict, list, tuple, Set)):
             method = effects.global_(event.offset, "builtins", f"{TYPES.get(type(target), 'str')}.{step}", via)
             target = _bound(event, method, target)
@@ -241,7 +239,8 @@ def _setattr(effects: Effects, event: Event) -> Any:
         target, name, value = event.args[:3]
         target = implicit_calls.shared(target)
         event.kind, event.opcode, event.callee, event.args = "state", "BUILD", target, (Dict((name, value)),)
-        event.name = target.dotted if type(target) is Global else getattr(target, "name", "unresolved")
+        event.unresolved = target.unresolved if type(target) is Event else type(target) is not Global
+        event.name = "unresolved" if event.unresolved else target.dotted if type(target) is Global else target.name
         event.known = getattr(target, "known", "")
         if type(target) is Event:
             target.written = True
@@ -312,11 +311,6 @@ RULES: dict[str, Rule] = {
     "builtins.setattr": _setattr,
     "builtins.type.__setattr__": _setattr,
     "builtins.object.__setattr__": _setattr,
-    **classes.RULES,
-    **serialisers.RULES,
-    **imports.RULES,
-    **nested.RULES,
-    **computation.RULES,
 }
 
 EMPTY: dict[str, type] = {
@@ -338,29 +332,13 @@ APPLIED: dict[str, Rule] = {
 """Callables made by a call -> the rule for calling what was made."""
 
 
-def applied(made: Event) -> Rule | None:
-    """The rule for calling what the event made."""
-    return functions.forward if functions.arguments(made) else APPLIED.get(made.known)
-
-
-REACHING = frozenset((
-    imports.type_, _CAST, _UNION, _getattr, _getitem, _attrgetter, _itemgetter, functions.forward, *serialisers.REACHING
-))  # fmt: skip
+REACHING = (_CAST, _UNION, _getattr, _getitem, _attrgetter, _itemgetter)
 """Rules whose result is an object reached by name."""
 
 
-PASSING = (classes.construct, computation.wrapped, serialisers.make_class, serialisers.make_skeleton)
-"""Rules that pass on what the call is given as it is, and look at nothing in it."""
-
-
-def rule_of(found: Global) -> Rule | None:
-    """The rule for calling ``found``: by its name, or as a method of an object reached by name."""
-    rule = RULES.get(found.known)
-    if rule is not None:
-        return rule
+def method_rule(found: Global) -> Rule | None:
+    """The rule for calling a method of an object reached by name, where it reads an attribute or an item."""
     owner, _, method = found.name.rpartition(".")
-    if method in ("loads", "load_pickle", "unpickle"):
-        return nested.load_if_pickle
     if method not in _METHODS or f".{found.name}".startswith((".dict.", ".object.", ".type.", ".list.", ".str.")):
         return None
     reader = _METHODS[method]
