@@ -10,6 +10,8 @@ import pkgutil
 import re
 from functools import lru_cache
 
+from picklegate.pickles.standard import standard
+
 
 @lru_cache(maxsize=16)
 def table(name: str) -> tuple[dict[str, str], ...]:
@@ -59,8 +61,7 @@ _TELLING = frozenset(
 @lru_cache(maxsize=8192)
 def executes(known: str) -> bool:
     """Whether a call of the callable is a proof of execution."""
-    owner, _, last = known.rpartition(".")
-    if last in _TELLING and owner not in ("", "__main__") and "()" not in owner:
+    if known.rpartition(".")[2] in _TELLING:
         return True
     return _pattern("execution").fullmatch(known) is not None
 
@@ -73,7 +74,7 @@ def reaches_outside(known: str) -> bool:
 
 def is_standard(known: str) -> bool:
     """Whether the name is of the standard library, of Python 2 or 3, whatever the scanning interpreter has."""
-    return known.partition(".")[0] in names("standard_modules")
+    return known.partition(".")[0] in standard().roots
 
 
 @lru_cache(maxsize=8192)
