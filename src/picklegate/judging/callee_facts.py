@@ -28,10 +28,10 @@ _GROUPS: tuple[tuple[str, frozenset[str]], ...] = (
 )
 
 
-@lru_cache(maxsize=1)
-def index() -> Callees:
-    """The index that ships."""
-    return Callees()
+@lru_cache(maxsize=8192)
+def _shipped(module: str, name: str) -> Callee:
+    """What the index that ships knows of a name."""
+    return Callees().find(module, name)
 
 
 _callees: ContextVar[Callees | None] = ContextVar("callees", default=None)
@@ -52,7 +52,8 @@ def find(known: str, written: Global | None = None) -> Callee:
     module, name = (written.module, written.name) if written is not None else ("", "")
     if not name:
         module, _, name = known.rpartition(".")
-    return (_callees.get() or index()).find(module, name)
+    callees = _callees.get()
+    return _shipped(module, name) if callees is None else callees.find(module, name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
