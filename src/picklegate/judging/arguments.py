@@ -13,7 +13,7 @@ from typing import Any
 
 from picklegate.judging import callables, encoded_text
 from picklegate.pickles import Event, Global, Unresolved
-from picklegate.pickles.values import CONTAINERS
+from picklegate.pickles.values import CONTAINERS, attributes
 
 _MOST_WRAPPED = 20_000
 """Values that are looked at inside the results of other calls, for one event."""
@@ -35,7 +35,8 @@ def states_of(events: Iterable[Event]) -> dict[int, list[Event]]:
 class Contents:
     """The texts, bytes and objects in a value; ``results`` and ``unresolved`` are counts.
 
-    ``direct`` are those of the texts that are arguments themselves, or that an argument is but for its type.
+    ``direct`` are those of the texts that are arguments themselves, or that an argument is but for its type; of a state
+    the names of attributes.
     ``wrapped`` are the texts inside results of other calls. ``carried`` are bytes that the callee makes code of, or
     that are judged as a stream of their own.
     """
@@ -138,8 +139,14 @@ def arguments_of(event: Event, states: States | None = None) -> Contents:
     columns = event.kind == "call" and not event.known.startswith(callables.KEEPING)
     found = Contents(columns=columns, states=states or {})
     found.add((event.args, event.kwargs))
-    for value in (*event.args, *event.kwargs[1::2]):
-        found.direct.update(dict.fromkeys(_as_text(value, found.states)))
+    if event.kind == "state":
+        found.direct.update(dict.fromkeys(attributes(event.args[0] if len(event.args) == 1 else event.args)))
+    elif not (event.kind == "construct" and event.known.startswith("__main__.")):
+        # The classes of __main__ are the user's own program, and what they are handed is data.
+        for value in (*event.args, *event.kwargs[1::2]):
+            found.direct.update(dict.fromkeys(_as_text(value, found.states)))
+    else:
+        found.texts = {}
     makes_code = callables.makes_code(event.known)
     keeps = callables.constructs_data(event.known) or callables.serialises(event.known)
     if makes_code or callables.is_builtin_error(event.known) or event.known in callables.role("read"):

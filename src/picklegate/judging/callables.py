@@ -37,6 +37,7 @@ def role(name: str) -> frozenset[str]:
     """The callables of one role.
 
     ``maker`` makes functions or code, calling which is execution; ``reflective`` reaches or builds other callables;
+    ``class-maker`` makes classes, of which loading makes instances; ``read`` is given source that its contract reads;
     ``setter`` writes into its first argument, a function, class, cell or dict of the stream's own; ``carrier`` is
     given an inner container, a stream of its own; ``column`` is given the memory of a column, in which any text may
     stand and which nothing reads as code; ``holding`` keeps what it is given in containers or by keywords.
@@ -64,6 +65,12 @@ def executes(known: str) -> bool:
     if known.rpartition(".")[2] in _TELLING:
         return True
     return _pattern("execution").fullmatch(known) is not None
+
+
+@lru_cache(maxsize=8192)
+def is_kept(known: str) -> bool:
+    """Whether honest streams keep a reference to an execution primitive without calling it."""
+    return _pattern("execution", "kept").fullmatch(known) is not None
 
 
 @lru_cache(maxsize=8192)

@@ -51,7 +51,7 @@ def find(known: str, written: Global | None = None) -> Callee:
     """What is known of a callable, by its canonical name, or as the stream has it written."""
     module, name = (written.module, written.name) if written is not None else ("", "")
     if not name:
-        module, _, name = known.rpartition(".")
+        module, _, name = known.rpartition(".") if "." in known else (known, "", "")
     callees = _callees.get()
     return _shipped(module, name) if callees is None else callees.find(module, name)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from picklegate.capabilities import Callee, Effect, Parameter
+from picklegate.capabilities import HARMS, Callee, Effect, Parameter
 from picklegate.judging import callables, contracts, encoded_text, features
-from picklegate.judging.arguments import Contents, States
+from picklegate.judging.arguments import Contents, States, contents_of
 from picklegate.judging.callee_facts import NEAR, Facts, could_decide, facts_of, find, is_function
 from picklegate.judging.spelling import spell_call
 from picklegate.judging.vocabulary import Vocabulary
@@ -42,7 +42,7 @@ def callee_findings(
     known = features.callee(event)
     found = [finding("state.capability", text, verdict) for text, verdict in _stored(event, arguments, names)]
     if facts.callee is None:
-        return found
+        return found + [finding("call.capability", f"loading calls {text}") for text in _inherited(event, arguments)]
     stranger = not names.callees.get(known)
     if stranger:
         found += [finding("call.capability", f"loading calls {text}") for text in _reached(event, facts, arguments)]
@@ -69,6 +69,20 @@ def _reached(event: Event, facts: Facts, arguments: Contents) -> Iterator[str]:
             continue
         sinks.add(effect.sink)
         yield facts.callee.describe(effect, parameter)
+
+
+def _inherited(event: Event, arguments: Contents) -> Iterator[str]:
+    """The harms that an instance of a class that the stream has made inherits from a base of that class."""
+    made = event.callee
+    if type(made) is not Event or event.kind == "state" or made.known not in callables.role("class-maker"):
+        return
+    positional = [could_decide(value, arguments.states) for value in event.args]
+    for base in contents_of(made.args).globals:
+        callee = find(base.known or base.dotted, base)
+        for effect, parameter in callee.decided("REDUCE", positional):
+            if effect.kind in HARMS and effect.chain <= NEAR and effect.sink != "registry":
+                yield callee.describe(effect, parameter)
+                return
 
 
 def bytes_for(event: Event, parameter: Parameter) -> bytes:
@@ -156,12 +170,11 @@ def _nearest(callee: Callee, kinds: Sequence[str] = ()) -> Effect | None:
     harms = [
         effect
         for effect in callee.run_by("REDUCE")
-        if effect.kind in (kinds or _HARMS) and effect.parameters and effect.chain <= NEAR and effect.sink != "registry"
+        if effect.kind in (kinds or HARMS) and effect.parameters and effect.chain <= NEAR and effect.sink != "registry"
     ]
     return min(harms, key=lambda effect: effect.chain, default=None)
 
 
-_HARMS = ("execute", "command", "native", "unpickle", "import", "network", "write", "delete", "change")
 
 
 def _untold(event: Event, callee: Callee, states: States) -> bool:
@@ -192,7 +205,14 @@ def _hands_over(event: Event, states: States) -> bool:
     The names of attributes, classes of the callee's own package and their instances are what rebuilding an object takes.
     """
     root = event.known.partition(".")[0]
+    if event.args and type(event.args[0]) is Event and _is_method_of(event.known, event.args[0].known):
+        return True
     return any(_tells(value, root, states) for value in (*event.args, *event.kwargs[1::2]))
+
+
+def _is_method_of(known: str, owner: str) -> bool:
+    """Whether a function is a method that is called by its class, with an instance of that class."""
+    return known.rpartition(".")[0].rpartition(".")[2] == owner.rpartition(".")[2] and features.class_like(owner)
 
 
 def _tells(value: Any, root: str, states: States, depth: int = 0) -> bool:

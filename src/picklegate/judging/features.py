@@ -38,13 +38,15 @@ _MOST_TEXTS = 20_000
 def callee(event: Event) -> str:
     """The canonical name by which the event's callee is known, empty where it is unresolved.
 
-    An instance that the stream constructs is called by its class's name, and so is the helper with which Cython
-    makes instances of one of its classes.
+    An instance that the stream constructs is called by its class's name, a class that a well-known callable makes by the
+    name of that, and the helper with which Cython makes instances of a class by the name of the class.
     """
     if not event.unresolved:
         return event.known.replace("__pyx_unpickle_", "")
     made = event.callee
-    return made.known if isinstance(made, Event) and made.kind == "construct" else ""
+    if not isinstance(made, Event):
+        return ""
+    return made.known if made.kind == "construct" or made.known in callables.role("class-maker") else ""
 
 
 @lru_cache(maxsize=8192)
@@ -162,6 +164,7 @@ def _texts_of_state(arguments: Contents) -> tuple[float, ...]:
     elif len(texts) <= _VECTOR:
         shell = max((look.shell for look in looks), default=0)
     most = most._replace(
+        special=any(look.special for look in map(text_signs.look, arguments.direct)),
         code=told.code,
         url=told.url,
         symbols=max((look.symbols for look in counted), default=0),

@@ -41,7 +41,11 @@ def proofs_of(name: str, event: Event, arguments: Contents) -> list[Finding]:
         return finding("call.execution", Verdict.MALICIOUS, f"loading runs {spell_call(event)}")
     if event.known in callables.role("setter") and any(map(_shared, event.args[:1])):
         return finding("state.on-global", Verdict.SUSPICIOUS, f"loading has {event.name} change what other code uses")
-    handed = [item.dotted for item in arguments.globals if callables.executes(item.known)]
+    handed = [
+        item.dotted
+        for item in arguments.globals
+        if callables.executes(item.known) and not (callables.is_kept(item.known) and _keeps(event))
+    ]
     if event.kind == "state" and handed:
         return finding("state.execution", Verdict.MALICIOUS, f"loading writes {handed[0]} into {event.name}")
     if event.kind == "state" and _plants(event):
@@ -73,6 +77,11 @@ def proofs_of(name: str, event: Event, arguments: Contents) -> list[Finding]:
     if handed:
         return finding("argument.execution", Verdict.SUSPICIOUS, f"loading hands {handed[0]} to {event.name}")
     return []
+
+
+def _keeps(event: Event) -> bool:
+    """Whether an event writes the state of a function or class, or makes one: its globals are kept and not called."""
+    return event.kind == "state" or callables.makes_code(event.known)
 
 
 def _class_of_its_own(event: Event) -> bool:
@@ -120,5 +129,7 @@ def executing_imports(name: str, found: Trace, allowed: frozenset[str]) -> list[
             offset=item.offset,
         )
         for item in found.imports
-        if f"{item.module}.{item.name}" not in allowed and callables.executes(canonical(item.module, item.name))
+        if f"{item.module}.{item.name}" not in allowed
+        and callables.executes(known := canonical(item.module, item.name))
+        and not callables.is_kept(known)
     ]
