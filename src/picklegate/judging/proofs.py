@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from picklegate.judging import callables, features
-from picklegate.judging.arguments import Contents, arguments_of, contents_of
+from picklegate.judging.arguments import Contents
+from picklegate.judging.brought_code import CLASS_BODIES, BroughtCode
 from picklegate.judging.spelling import spell_call
 from picklegate.pickles import Cut, Dict, Event, Global, Trace, Unresolved, canonical
 from picklegate.report import Finding, Verdict
@@ -37,7 +39,7 @@ def proofs_of(name: str, event: Event, arguments: Contents) -> list[Finding]:
         return [Finding(code=code, verdict=verdict, message=message, stream=name, offset=event.offset)]
 
     bare = event.kind == "construct" and not event.args and not event.kwargs
-    if event.kind != "state" and not event.unresolved and not bare and callables.executes(event.known):
+    if event.kind != "state" and not event.unresolved and not bare and callables.executes(event.known) and not _inert(event):
         return finding("call.execution", Verdict.MALICIOUS, f"loading runs {spell_call(event)}")
     if event.known in callables.role("setter") and any(map(_shared, event.args[:1])):
         return finding("state.on-global", Verdict.SUSPICIOUS, f"loading has {event.name} change what other code uses")
@@ -59,11 +61,9 @@ def proofs_of(name: str, event: Event, arguments: Contents) -> list[Finding]:
             )
         return []
     if not features.callee(event):
-        maker = event.callee.known if isinstance(event.callee, Event) else ""
-        if maker in callables.role("maker"):
-            return finding(
-                "call.made-function", Verdict.MALICIOUS, "loading calls a function that the stream itself makes"
-            )
+        if _maker(event) in callables.role("maker") | CLASS_BODIES:
+            # made_methods looks at the code.
+            return []
         return finding("call.unresolved", Verdict.SUSPICIOUS, f"loading calls what cannot be told ({event.via})")
     # A construction without arguments makes an instance of a class, and no call of a function.
     if callables.reaches_outside(event.known) and not bare and not _class_of_its_own(event):
@@ -84,38 +84,52 @@ def _keeps(event: Event) -> bool:
     return event.kind == "state" or callables.makes_code(event.known)
 
 
+_INERT = re.compile(r"Ellipsis|NotImplemented|x?range\(-?\d+L?(, -?\d+L?){0,2}\)")
+"""The texts that dill has evaluated, for want of another way."""
+
+
+def _inert(event: Event) -> bool:
+    """Whether dill evaluates one of the texts that it writes itself."""
+    texts = [item for item in event.args if isinstance(item, str)]
+    return event.known == "dill._eval_repr" and len(texts) == len(event.args) == 1 and bool(_INERT.fullmatch(texts[0]))
+
+
 def _class_of_its_own(event: Event) -> bool:
     """Whether a class is called without anything to act on: its name alone tells nothing."""
     return not event.args and not event.kwargs and not callables.is_standard(event.known)
 
 
-_RUN_ON_LOAD = frozenset(
-    (
-        *("__new__", "__setstate__", "__hash__", "__eq__", "__set_name__", "__init_subclass__", "__del__"),
-        *("__setitem__", "append", "extend", "add", "__getattr__", "__getattribute__"),
-    )
-)
-"""Methods of a class that making, filling and keeping an instance runs."""
-
-
 def made_methods(name: str, found: Trace) -> list[Finding]:
-    """Instances of a class that the stream itself brings, with methods that loading runs and that reach outside."""
-    made = [event for event in found.events if event.kind == "construct" and event.made_class]
-    bodies = (event for event in found.events if event.known in _CLASS_BODIES and event.kind != "state")
-    if not made or all(_RUN_ON_LOAD.isdisjoint(contents_of(event.args).texts) for event in bodies):
+    """Code of the stream's own that loading runs, and that does harm or of which nothing is known.
+
+    That are functions that it makes and calls, and methods of classes that it makes and of which it makes instances.
+    """
+    called = [event for event in found.events if event.unresolved and _maker(event) in callables.role("maker")]
+    made = [event for event in found.events if event.made_class or (event.unresolved and _maker(event) in CLASS_BODIES)]
+    if not called and not made:
         return []
-    if not any(features.reaching_names(event, arguments_of(event)) for event in found.events):
-        return []
-    message = "loading runs a method of a class that the stream itself makes"
-    return [
-        Finding(
-            code="call.made-method", verdict=Verdict.SUSPICIOUS, message=message, stream=name, offset=made[0].offset
-        )
-    ]
+    brought = BroughtCode(found)
+    findings = []
+    for event in called:
+        why = brought.harm(event.callee)
+        verdict = Verdict.MALICIOUS if why else Verdict.CLEAN
+        message = f"loading calls a function that the stream itself makes: {why or 'it reaches nothing outside'}"
+        findings.append(_finding("call.made-function", verdict, message, name, event))
+    for method, function in brought.methods() if made else ():
+        if why := brought.harm(function):
+            message = f"loading may run {method} of a class that the stream itself makes: {why}"
+            findings.append(_finding("call.made-method", Verdict.SUSPICIOUS, message, name, made[0]))
+            break
+    return findings
 
 
-_CLASS_BODIES = frozenset(("builtins.type", "types.new_class", "dill._create_type", "cloudpickle._class_setstate",
-                           "cloudpickle._rehydrate_skeleton_class", "cloudpickle._make_skeleton_class"))  # fmt: skip
+def _maker(event: Event) -> str:
+    """The canonical name of what made the callee of an event."""
+    return event.callee.known if isinstance(event.callee, Event) else ""
+
+
+def _finding(code: str, verdict: Verdict, message: str, name: str, event: Event) -> Finding:
+    return Finding(code=code, verdict=verdict, message=message, stream=name, offset=event.offset)
 
 
 def executing_imports(name: str, found: Trace, allowed: frozenset[str]) -> list[Finding]:
