@@ -14,6 +14,7 @@ from typing import Any
 from picklegate.judging import callables
 from picklegate.judging import text as text_signs
 from picklegate.judging.arguments import Contents
+from picklegate.judging.brought_code import CLASS_BODIES
 from picklegate.judging.callee_facts import facts_of
 from picklegate.judging.feature_table import BYTES_FEATURES, DESCRIPTION, FEATURES, TEXT_FEATURES
 from picklegate.judging.vocabulary import Vocabulary, log, reputation
@@ -72,8 +73,8 @@ def description(event: Event, arguments: Contents) -> tuple[float, ...]:
         bool(event.via) and not event.unresolved,
         event.kind == "state",
         event.kind == "construct",
-        event.kind == "state" and isinstance(event.callee, Global),
-        event.called,
+        writes_into_import(event),
+        event.called and event.known not in CLASS_BODIES,
         made is not None and made.known in callables.role("maker"),
         min(len(event.args) + len(event.kwargs) // 2, 8),
         *_texts(event, arguments),
@@ -84,6 +85,11 @@ def description(event: Event, arguments: Contents) -> tuple[float, ...]:
         *facts_of(event, arguments).features,
     )
     return tuple(map(float, values))
+
+
+def writes_into_import(event: Event) -> bool:
+    """Whether an event writes state into an imported object; those of ``__main__`` are the user's own program."""
+    return event.kind == "state" and isinstance(event.callee, Global) and event.callee.module != "__main__"
 
 
 def _objects(known: str, arguments: Contents) -> tuple[float, ...]:

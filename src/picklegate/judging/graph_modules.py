@@ -18,6 +18,8 @@ _BUILTINS = frozenset(
     (
         *("getattr", "slice", "len", "int", "float", "bool", "isinstance", "tuple", "list", "dict", "type", "range", "device"),
         *("min", "max", "sum", "abs", "round", "inf", "nan", "NoneType", "wrap", "str", "set", "zip", "enumerate"),
+        *("Ellipsis", "NotImplemented", "complex", "bytes", "object", "all", "any", "divmod", "pow", "reversed", "sorted"),
+        *("print", "hasattr", "callable", "iter", "next", "frozenset", "ValueError", "TypeError", "RuntimeError"),
     )
 )
 _STATEMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return, ast.Expr, ast.Pass, ast.Delete, ast.Assert)

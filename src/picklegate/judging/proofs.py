@@ -10,6 +10,7 @@ from picklegate.judging.arguments import Contents
 from picklegate.judging.brought_code import CLASS_BODIES, BroughtCode
 from picklegate.judging.spelling import spell_call
 from picklegate.pickles import Cut, Dict, Event, Global, Trace, Unresolved, canonical
+from picklegate.pickles.values import attributes
 from picklegate.report import Finding, Verdict
 
 _CALLED_BY_OPCODES = frozenset(("append", "extend", "add", "update", "__setstate__", "__setitem__", "__reduce_ex__"))
@@ -56,9 +57,9 @@ def proofs_of(name: str, event: Event, arguments: Contents) -> list[Finding]:
         )
     if event.kind == "state":
         if isinstance(event.callee, Global):
-            return finding(
-                "state.on-global", Verdict.SUSPICIOUS, f"loading writes into {event.name}, which other code uses"
-            )
+            own = event.callee.module == "__main__" and not _shadows(event)
+            verdict = Verdict.CLEAN if own else Verdict.SUSPICIOUS
+            return finding("state.on-global", verdict, f"loading writes into {event.name}, which other code uses")
         return []
     if not features.callee(event):
         if _maker(event) in callables.role("maker") | CLASS_BODIES:
@@ -77,6 +78,21 @@ def proofs_of(name: str, event: Event, arguments: Contents) -> list[Finding]:
     if handed:
         return finding("argument.execution", Verdict.SUSPICIOUS, f"loading hands {handed[0]} to {event.name}")
     return []
+
+
+def _shadows(event: Event) -> bool:
+    """Whether names that a state writes into ``__main__`` are those of Python's own functions."""
+    return not _PYTHONS_OWN.isdisjoint(attributes(event.args[0] if len(event.args) == 1 else event.args))
+
+
+_PYTHONS_OWN = frozenset(
+    (
+        *("print", "open", "len", "isinstance", "getattr", "setattr", "hasattr", "type", "super", "str", "int", "float"),
+        *("list", "dict", "set", "tuple", "range", "zip", "map", "filter", "sorted", "enumerate", "min", "max", "sum"),
+        *("abs", "any", "all", "iter", "next", "repr", "id", "vars", "dir", "object", "property", "__import__", "input"),
+        *("exec", "eval", "compile", "globals", "locals", "exit", "quit", "__builtins__", "__build_class__"),
+    )
+)
 
 
 def _keeps(event: Event) -> bool:
