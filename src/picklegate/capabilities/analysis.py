@@ -150,21 +150,22 @@ class Analysis:
         """The effects with attributes of the object put down to the arguments that they are made of."""
         sources: dict[str, list[str]] = {}
         for effect, place in node.effects:
-            if effect.startswith("="):
-                sources.setdefault(effect[1:], []).append(place)
+            if effect[0] in "=~":
+                sources.setdefault(effect, []).append(place)
         fields = self.linker._fields(node.key, node.function, target)
         found: Effects = {}
         for (effect, place), reason in node.effects.items():
-            if effect.startswith("="):
+            if effect[0] in "=~":
                 continue
-            for settled in self._places(place, sources, fields, way):
+            kind = "~" if effect == "call" else "="
+            for settled in self._places(place, sources, fields, way, kind):
                 known = found.get((effect, settled))
                 if known is None or reason.chain < known.chain:
                     found[effect, settled] = reason
         return found
 
     @staticmethod
-    def _places(place: str, sources: dict[str, list[str]], fields: tuple[str, ...], way: str) -> list[str]:
+    def _places(place: str, sources: dict[str, list[str]], fields: tuple[str, ...], way: str, kind: str) -> list[str]:
         if not place.startswith("."):
             return [place]
         if way == "later":
@@ -179,12 +180,12 @@ class Analysis:
             if name in seen:
                 continue
             seen.add(name)
-            for source in sources.get(name, ()):
+            for source in sources.get(kind + name, ()):
                 if source.startswith("."):
                     pending.append(source[1:])
                 else:
                     found[source] = None
-            for source in sources.get("*", ()):
+            for source in sources.get(kind + "*", ()):
                 if source.isdigit():
                     found[f"{source}[{name}]"] = None
         return list(found) or [""]

@@ -34,11 +34,12 @@ class Body(Calls):
                 refs = (*self.value(default).refs, *refs)
             if item.arg == self.own:
                 refs = ("@self",)
-            scope.values[item.arg] = Value(self.bit(str(at)), refs[:MOST])
+            scope.values[item.arg] = Value(self.bit(str(at)), refs[:MOST], "", self.bit(str(at)))
             self.direct[item.arg] = at
         for star, extra in (("*", arguments.vararg), ("**", arguments.kwarg)):
             if extra is not None:
-                scope.values[extra.arg] = Value(self.bit(str(len(parameters))))
+                bit = self.bit(str(len(parameters)))
+                scope.values[extra.arg] = Value(bit, (), "", bit)
                 self.direct[extra.arg] = len(parameters)
                 parameters.append(star + extra.arg)
         self.statements(node.body)
@@ -119,7 +120,7 @@ class Body(Calls):
         scope = self.enter(node)
         outer, self.scope = self.scope, scope
         for item in parameters_of(node.args):
-            scope.values[item.arg] = scope.values.get(item.arg, NOTHING).joined(Value(given.mask))
+            scope.values[item.arg] = scope.values.get(item.arg, NOTHING).joined(Value(given.mask, (), "", given.bare))
         returned, self.returns = self.returns, Value()
         lazy = self.lazy
         if isinstance(node, ast.Lambda):
@@ -188,7 +189,7 @@ class Body(Calls):
         value = self.value(node.value)
         closure = any(ref.startswith(INNER) for ref in value.refs)
         refs = (*plain(value).refs, "@closure") if closure else value.refs
-        self.returns = self.returns.joined(Value(value.mask, refs))
+        self.returns = self.returns.joined(Value(value.mask, refs, "", value.bare))
 
     def inner_import(self, node: Any) -> None:
         """An import inside the function."""
@@ -301,7 +302,8 @@ class Body(Calls):
         base, key = self.value(node.value), self.value(node.slice)
         refs = tuple(f"{ref}[]" for ref in base.refs if ":" in ref and not ref.endswith("()"))
         kept = self.item(node.value, base, key)
-        return Value(kept.mask | key.mask, refs or tuple(ref for ref in base.refs if ref.startswith(INNER)))
+        refs = refs or tuple(ref for ref in base.refs if ref.startswith(INNER))
+        return Value(kept.mask | key.mask, refs, "", kept.bare)
 
 
 _STATEMENTS: dict[type, Callable[[Body, Any], None]] = {

@@ -17,6 +17,15 @@ _MUTATORS = frozenset(
 )
 """Methods that put what they are given into their object."""
 
+_HOLDING = frozenset(("get", "pop", "items", "values", "keys", "copy", "popitem"))
+"""Methods that give out what their object holds."""
+_PASSING = frozenset(
+    ("functools:wraps", "functools:update_wrapper", "functools:lru_cache", "functools:cache", "typing:cast", "copy:copy",
+     "copy:deepcopy", "weakref:ref", "types:MethodType", "inspect:unwrap", "builtins:staticmethod", "builtins:classmethod",
+     "builtins:zip", "builtins:enumerate", "builtins:dict", "itertools:chain", "itertools:cycle", "itertools:repeat")
+)  # fmt: skip
+"""Callables whose result is, or holds, what they are given."""
+
 
 class Calls(Flow):
     """The calls of one function."""
@@ -43,27 +52,43 @@ class Calls(Flow):
                 rest |= value.mask
             else:
                 keywords.append((word.arg, value))
-        given = rest
+        given, bare = rest, rest
         for value in (*args, *(value for _, value in keywords)):
             given |= value.mask
+            bare |= value.bare
         special = self.special(node, callee, args)
         if special is not None:
             return special
         if isinstance(function, ast.Attribute):
-            self.mutate(function, receiver, Value(given), args)
+            self.mutate(function, receiver, Value(given, (), "", bare), args)
         elif callee.refs:
             # What a partial or another binding holds is given as well.
             rest |= callee.mask
         for value in (*args, *(value for _, value in keywords)):
-            self.use(value, Value(given & ~value.mask))
-        self.use(callee, Value(given))
-        if isinstance(function, ast.Attribute) and function.attr in {"get", "pop"} and args:
-            receiver = self.item(function.value, receiver, args[0])
+            self.use(value, Value(given & ~value.mask, (), "", bare & ~value.mask))
+        self.use(callee, Value(given, (), "", bare))
+        return self.finished(node, callee, receiver, tuple(args), tuple(keywords), rest, Value(given, (), "", bare))
+
+    def finished(
+        self,
+        node: Any,
+        callee: Value,
+        receiver: Value,
+        args: tuple[Value, ...],
+        keywords: tuple[tuple[str, Value], ...],
+        rest: int,
+        given: Value,
+    ) -> Value:
+        """Keep the call, and tell what it results in."""
+        function = node.func
         method = function.attr if isinstance(function, ast.Attribute) else ""
-        self.record(callee, method, tuple(args), node, tuple(keywords), rest)
-        owner = receiver.mask if isinstance(function, ast.Attribute) and "@self" not in receiver.refs else callee.mask
+        if method in {"get", "pop"} and args:
+            receiver = self.item(function.value, receiver, args[0])
+        self.record(callee, method, args, node, keywords, rest)
+        owner = receiver.mask if method and "@self" not in receiver.refs else callee.mask
         refs = tuple(f"{ref}()" for ref in callee.refs if not ref.startswith(INNER))[:MOST]
-        return Value(given | owner, tuple(ref for ref in refs if len(ref) < 300))
+        held = receiver.bare if method in _HOLDING else given.bare if _PASSING.intersection(callee.refs) else 0
+        return Value(given.mask | owner, tuple(ref for ref in refs if len(ref) < 300), "", held)
 
     def use(self, value: Value, given: Value) -> None:
         """Take in the inner functions that a value may be, for it is called or handed on."""
@@ -82,7 +107,7 @@ class Calls(Flow):
             return
         attribute = self.own_attribute(function.value)
         if attribute:
-            self.put(attribute, given if not args else Value(given.mask, args[-1].refs))
+            self.put(attribute, given if not args else Value(given.mask, args[-1].refs, "", given.bare))
         elif isinstance(function.value, ast.Name):
             owner = self.scope.owner(function.value.id)
             if owner is not None and "@self" not in receiver.refs:
@@ -97,7 +122,7 @@ class Calls(Flow):
         if name in {"functools:partial", "functools:partialmethod"} and args:
             bound = args[0]
             for value in (*args[1:], *(self.value(word.value) for word in node.keywords)):
-                bound = Value(bound.mask | value.mask, bound.refs)
+                bound = Value(bound.mask | value.mask, bound.refs, "", args[0].bare)
             self.use(args[0], Value(bound.mask))
             return bound
         if name.endswith((".__init__", ".__new__", ".__setstate__")) and args and "@self" in args[0].refs:
@@ -124,7 +149,8 @@ class Calls(Flow):
             default = args[2] if len(args) > 2 else NOTHING
             if args[1].const and not args[1].mask:
                 return self.attribute(args[0], args[1].const).joined(default)
-            return Value(args[0].mask | args[1].mask, (f"{args[0].refs[0]}.?",) if args[0].refs else ()).joined(default)
+            refs = (f"{args[0].refs[0]}.?",) if args[0].refs else ()
+            return Value(args[0].mask | args[1].mask, refs, "", args[1].bare).joined(default)
         if name in {"setattr", "object.__setattr__"} and len(args) == 3:
             return self.set_by_name(node, args)
         if name in {"vars", "iter", "list", "tuple", "next", "reversed", "sorted", "set", "dict", "zip", "enumerate"}:
@@ -137,7 +163,7 @@ class Calls(Flow):
         if "@self" in args[0].refs:
             self.put(
                 args[1].const if args[1].const and not args[1].mask else "*",
-                Value(args[1].mask | args[2].mask, args[2].refs),
+                Value(args[1].mask | args[2].mask, args[2].refs, "", args[2].bare),
             )
             return NOTHING
         target = node.args[0]

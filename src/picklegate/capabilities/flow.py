@@ -118,7 +118,7 @@ class Flow:
                 owner.values[target.id] = value if before is None else before.joined(value)
         elif isinstance(target, (ast.Tuple, ast.List)):
             for item in target.elts:
-                self.assign(item, Value(value.mask, value.refs))
+                self.assign(item, Value(value.mask, value.refs, "", value.bare))
         elif isinstance(target, ast.Starred):
             self.assign(target.value, value)
         elif isinstance(target, ast.Attribute):
@@ -137,7 +137,7 @@ class Flow:
     def assign_item(self, target: ast.Subscript, value: Value) -> None:
         """Bind an item: it goes into what holds it."""
         key = self.value(target.slice)
-        both = Value(value.mask | key.mask, value.refs)
+        both = Value(value.mask | key.mask, value.refs, "", value.bare)
         node = target.value
         if isinstance(node, ast.Name) and self.scope.owner(node.id) is not None:
             self.assign(node, both)
@@ -188,7 +188,8 @@ class Flow:
         if "@self" in base.refs:
             if name == "__class__":
                 return Value(0, ("@self",))
-            return Value(self.bit(f".{name}"), (f"@self.{name}",))
+            bit = self.bit(f".{name}")
+            return Value(bit, (f"@self.{name}",), "", bit)
         return Value(base.mask, tuple(join(ref, name) for ref in base.refs))
 
     def item(self, node: ast.expr, base: Value, key: Value) -> Value:
@@ -196,7 +197,8 @@ class Flow:
         if isinstance(node, ast.Name) and key.const and not key.mask and node.id in self.direct:
             owner = self.scope.owner(node.id)
             if owner is not None and owner.outer is None:
-                return Value(self.bit(f"{self.direct[node.id]}[{key.const}]"))
+                bit = self.bit(f"{self.direct[node.id]}[{key.const}]")
+                return Value(bit, (), "", bit)
         return base
 
     def within(self, node: Any, given: Value) -> None:
@@ -207,7 +209,8 @@ class Flow:
 def plain(value: Value) -> Value:
     """The value without its references to inner functions, whose bodies have been taken in."""
     if any(ref.startswith(INNER) for ref in value.refs):
-        return Value(value.mask, tuple(ref for ref in value.refs if not ref.startswith(INNER)), value.const)
+        refs = tuple(ref for ref in value.refs if not ref.startswith(INNER))
+        return Value(value.mask, refs, value.const, value.bare)
     return value
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from picklegate.capabilities.arguments import argument_of, named_argument
+from picklegate.capabilities.arguments import argument_of, mask_of, named_argument, narrowed, place_bit
 from picklegate.capabilities.primitives import ANY, RECEIVER, Primitive, applies, primitives_of
 from picklegate.capabilities.records import NOTHING, Call, Function, Value
 from picklegate.capabilities.resolving import Resolver, Target
 
 UNFOLLOWED = "unfollowed"
-ROUNDS = 8
+ROUNDS = 5
 """Calls on the longest chain that is followed."""
 REGISTRY = "registry"
 _ON_OBJECTS = frozenset(("builtins.setattr", "builtins.delattr"))
@@ -22,8 +23,7 @@ _SHARED = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """How an effect comes about: the primitive at the end, the number of calls until there, the line of the first."""
 
     chain: int
@@ -44,6 +44,10 @@ class Key:
     owner: str = ""
 
 
+Step = tuple[Target, tuple[tuple[Key, int], ...]]
+"""What a call leads to, and the functions that it runs there."""
+
+
 @dataclass(slots=True)
 class Node:
     """A function that is linked: its effects so far, and which others go by them."""
@@ -52,13 +56,8 @@ class Node:
     function: Function
     depth: int = 1
     effects: Effects = field(default_factory=dict)
-    steps: tuple[tuple[Call, tuple[Target, ...]], ...] = ()
+    steps: tuple[tuple[Call, tuple[Step, ...]], ...] = ()
     users: dict[Key, None] = field(default_factory=dict)
-
-
-def _is_bare(value: Value) -> bool:
-    """Whether a value is one parameter, handed on as it came."""
-    return value.mask & (value.mask - 1) == 0 and not any(ref.endswith("()") for ref in value.refs)
 
 
 class Linker:
@@ -100,21 +99,24 @@ class Linker:
             node = self.nodes[self._new.popleft()]
             fresh.append(node)
             definer = f"{node.key.module}:{node.key.name.rpartition('.')[0]}"
-            node.steps = tuple((call, self._targets(call, node.key.owner, definer)) for call in node.function.calls)
-            for call, targets in node.steps:
-                for target in targets:
-                    self._join(node, target)
+            node.steps = tuple((call, self._steps(call, node.key.owner, definer)) for call in node.function.calls)
+            for call, steps in node.steps:
+                for _, callees in steps:
+                    self._join(node, callees)
                 for value in (*call.args, *(value for _, value in call.keywords)):
                     for ref in value.refs:
                         if not ref.endswith("()"):
                             for target in self.resolver.resolve(ref, node.key.owner, definer):
-                                self._join(node, target)
+                                self._join(node, self.called(target))
         pending = {node.key: None for node in fresh}
         for _ in range(ROUNDS):
             changed = [key for key in pending if self._update(self.nodes[key])]
             pending = {user: None for key in changed for user in self.nodes[key].users}
             if not pending:
                 break
+
+    def _steps(self, call: Call, owner: str, definer: str) -> tuple[Step, ...]:
+        return tuple((target, self.called(target)) for target in self._targets(call, owner, definer))
 
     def _targets(self, call: Call, owner: str, definer: str) -> tuple[Target, ...]:
         found: dict[Target, None] = {}
@@ -158,8 +160,8 @@ class Linker:
                         keys.append(Key(*method, f"{target.module}:{target.name}"))
         return tuple(keys)
 
-    def _join(self, node: Node, target: Target) -> None:
-        for key, _ in self.called(target):
+    def _join(self, node: Node, callees: tuple[tuple[Key, int], ...]) -> None:
+        for key, _ in callees:
             callee = self.node(key, node.depth + 1)
             if callee is not None:
                 callee.users[node.key] = None
@@ -169,27 +171,37 @@ class Linker:
         sets = dict(node.effects)
         for attribute, value in node.function.sets:
             self._add(node, f"={attribute}", value.mask, Reason(0, "", node.function.line))
-        for call, targets in node.steps:
-            self._call(node, call, targets)
+            self._add(node, f"~{attribute}", value.bare, Reason(0, "", node.function.line))
+        for call, steps in node.steps:
+            self._call(node, call, steps)
         return len(node.effects) != before or any(sets.get(key) != reason for key, reason in node.effects.items())
 
     def _add(self, node: Node, effect: str, mask: int, reason: Reason) -> None:
         """Note an effect for each place of a mask; shorter chains come first."""
+        if not mask:
+            if effect != UNFOLLOWED and effect[0] not in "=~":
+                self._note(node, effect, "", reason)
+            return
         places = node.function.places
-        found = [places[at] for at in range(len(places)) if mask >> at & 1]
-        if not found and effect != UNFOLLOWED and not effect.startswith("="):
-            found = [""]
-        for place in found:
-            known = node.effects.get((effect, place))
-            if known is None or (reason.chain, reason.sink) < (known.chain, known.sink):
-                node.effects[effect, place] = reason
+        while mask:
+            low = mask & -mask
+            mask ^= low
+            at = low.bit_length() - 1
+            if at < len(places):
+                self._note(node, effect, places[at], reason)
 
-    def _call(self, node: Node, call: Call, targets: tuple[Target, ...]) -> None:
+    @staticmethod
+    def _note(node: Node, effect: str, place: str, reason: Reason) -> None:
+        known = node.effects.get((effect, place))
+        if known is None or (reason.chain, reason.sink) < (known.chain, known.sink):
+            node.effects[effect, place] = reason
+
+    def _call(self, node: Node, call: Call, steps: tuple[Step, ...]) -> None:
         given = call.rest
         for value in (*call.args, *(value for _, value in call.keywords)):
             given |= value.mask
         followed = False
-        for target in targets:
+        for target, callees in steps:
             if target.kind == "primitive":
                 followed = True
                 for primitive in primitives_of(target.dotted):
@@ -198,7 +210,6 @@ class Linker:
                 followed = True
                 self._shared(node, call, target, given)
             else:
-                callees = self.called(target)
                 for key, shift in callees:
                     followed = self._function(node, call, key, shift, target) or followed
                 if target.kind == "class":
@@ -212,18 +223,11 @@ class Linker:
                 self._primitive(node, call, primitive, shift=0)
         if followed:
             return
-        if not call.method and call.callee.mask:
-            # A parameter, or what a parameter holds, is called.
-            self._add(node, "call", call.callee.mask, Reason(1, "", call.line))
-        elif call.method and self._own(node, call):
-            self._add(node, "call", call.callee.mask, Reason(1, "", call.line))
+        if call.callee.bare:
+            # A parameter, what a parameter holds, or an attribute of the object itself is called.
+            self._add(node, "call", call.callee.bare, Reason(1, "", call.line))
         if given or call.callee.mask:
             self._add(node, UNFOLLOWED, given | call.callee.mask, Reason(1, call.method, call.line))
-
-    @staticmethod
-    def _own(node: Node, call: Call) -> bool:
-        """Whether what is called is an attribute of the object itself that is no method of its class."""
-        return any(ref == f"@self.{call.method}" for ref in call.callee.refs) and bool(node.key.owner)
 
     @staticmethod
     def _shift(target: Target, call: Call) -> int:
@@ -256,7 +260,7 @@ class Linker:
                     values.append(call.args[position + shift])
                 values += [value for word, value in call.keywords if word == name]
         for value in values:
-            mask |= value.mask
+            mask |= value.bare if primitive.effect == "call" or primitive.name in _ON_OBJECTS else value.mask
         effect, reason = primitive.effect, Reason(1, primitive.name, call.line)
         if effect == "call":
             for value in values:
@@ -316,30 +320,25 @@ class Linker:
         )
         fields = self._fields(key, function, target)
         for (effect, place), reason in tuple(callee.effects.items()):
-            if reason.chain >= ROUNDS:
-                continue
-            longer = Reason(reason.chain + 1, reason.sink, call.line)
-            if effect.startswith("="):
+            if effect[0] in "=~":
                 if same:
-                    mask = self._mask(node, call, function, place, shift, same=same)
+                    mask = self._mask(node, call, function, place, shift, same=same, bare=effect[0] == "~")
                     if mask:
                         self._add(node, effect, mask, Reason(0, "", call.line))
                 continue
+            if reason[0] >= ROUNDS:
+                continue
+            longer = Reason(reason[0] + 1, reason[1], call.line)
             if not place:
                 self._add(node, effect, 0, longer)
                 continue
+            bare = effect == "call" or reason[1] in _ON_OBJECTS
             if fields and place.startswith(".") and place[1:] in fields:
-                mask = named_argument(call, fields.index(place[1:]), place[1:]).mask | call.rest
+                mask = mask_of(named_argument(call, fields.index(place[1:]), place[1:]), bare=bare) | call.rest
             elif place.startswith(".") and target.kind == "class":
-                mask = self._constructed(node, call, callee, place, shift)
+                mask = self._constructed(node, call, callee, place, shift, bare=bare)
             else:
-                mask = self._mask(node, call, function, place, shift, same=same)
-                if (
-                    reason.sink in _ON_OBJECTS
-                    and place.isdigit()
-                    and not _is_bare(argument_of(call, function, place, shift))
-                ):
-                    continue
+                mask = self._mask(node, call, function, place, shift, same=same, bare=bare)
             if effect == "call" and not place.startswith("."):
                 self._handed(node, call, argument_of(call, function, place, shift), reason.sink)
             if mask or effect not in {"call", UNFOLLOWED, "import", "read"}:
@@ -355,40 +354,27 @@ class Linker:
             found.update(dict.fromkeys(record.fields if record else ()))
         return tuple(found)
 
-    def _constructed(self, node: Node, call: Call, callee: Node, place: str, shift: int) -> int:
+    def _constructed(self, node: Node, call: Call, callee: Node, place: str, shift: int, *, bare: bool) -> int:
         """The places of what a constructor puts into the attribute that decides."""
         mask = 0
+        kind = "~" if bare else "="
         for effect, source in list(callee.effects):
-            if effect in {f"={place[1:]}", "=*"} and not source.startswith("."):
-                mask |= self._mask(node, call, callee.function, source, shift, same=False)
+            if effect in {f"{kind}{place[1:]}", f"{kind}*"} and not source.startswith("."):
+                mask |= self._mask(node, call, callee.function, source, shift, same=False, bare=bare)
         return mask
 
-    def _mask(self, node: Node, call: Call, function: Function, place: str, shift: int, *, same: bool) -> int:
+    def _mask(
+        self, node: Node, call: Call, function: Function, place: str, shift: int, *, same: bool, bare: bool
+    ) -> int:
         """The caller's places for a place of the callee."""
         if place.startswith("."):
+            if not same and bare:
+                return 0
             if not same:
                 return call.callee.mask | (call.args[0].mask if call.args and not shift else 0)
-            return self._place(node, place)
+            return place_bit(node.function, place)
         value = argument_of(call, function, place, shift)
-        mask = value.mask | call.rest
+        mask = mask_of(value, bare=bare) | call.rest
         if place.endswith("]") and mask:
-            return self._narrowed(node, mask, place.partition("[")[2][:-1])
+            return narrowed(node.function, mask, place.partition("[")[2][:-1])
         return mask
-
-    def _narrowed(self, node: Node, mask: int, key: str) -> int:
-        """The places of a mask, each only as far as it holds the key."""
-        found = 0
-        for at, place in enumerate(node.function.places):
-            if mask >> at & 1:
-                found |= self._place(node, f"{place}[{key}]") if place.isdigit() else 1 << at
-        return found
-
-    @staticmethod
-    def _place(node: Node, place: str) -> int:
-        places = node.function.places
-        if place not in places:
-            if len(places) >= 250:
-                return 0
-            node.function.places = (*places, place)
-            return 1 << len(places)
-        return 1 << places.index(place)

@@ -22,12 +22,14 @@ MOST = 6
 class Value:
     """What an expression may be: which places it is made of, where it comes from, and its text if it is constant.
 
-    The text of a constant beginning (an f-string) ends with an ellipsis.
+    The text of a constant beginning (an f-string) ends with an ellipsis. ``bare`` are the places of the mask that it may be
+    as they are, not as something that was made of them.
     """
 
     mask: int = 0
     refs: tuple[str, ...] = ()
     const: str = ""
+    bare: int = 0
 
     def joined(self, other: Value) -> Value:
         """What may be either."""
@@ -36,7 +38,7 @@ class Value:
         refs = self.refs
         if other.refs and other.refs != refs:
             refs = tuple(dict.fromkeys((*refs, *other.refs)))[:MOST]
-        return Value(self.mask | other.mask, refs)
+        return Value(self.mask | other.mask, refs, "", self.bare | other.bare)
 
 
 NOTHING = Value()
@@ -145,15 +147,15 @@ def decode(text: str) -> Module:
         raise ValueError("no module in this text") from error
 
 
-_values: dict[tuple[int, tuple[str, ...], str], Value] = {}
+_values: dict[tuple[int, tuple[str, ...], str, int], Value] = {}
 _MOST_VALUES = 2_000_000
 
 
 def _value(item: Any) -> Value:
-    mask, refs, const = item
+    mask, refs, const, bare = item
     if not (mask or refs or const):
         return NOTHING
-    key = (mask, tuple(map(sys.intern, refs)), const)
+    key = (mask, tuple(map(sys.intern, refs)), const, bare)
     known = _values.get(key)
     if known is None:
         known = Value(*key)

@@ -12,6 +12,7 @@ from pathlib import Path
 from picklegate.capabilities.analysis import Analysis
 from picklegate.capabilities.effects import HARMS, NEAR, Effect, Summary
 from picklegate.capabilities.index import Listed, write_block, write_index
+from picklegate.capabilities.linking import REGISTRY
 from picklegate.capabilities.records import Module
 from picklegate.capabilities.resolving import Target
 from picklegate.capabilities.shorthand import Names, shorten
@@ -56,14 +57,17 @@ class Held:
 
 def decided(summary: Summary) -> bool:
     """Whether an argument decides a harm, or is called, on a short chain."""
-    return any(effect.parameters and effect.kind in _TOLD and effect.chain <= NEAR for effect in summary.effects)
+    return any(
+        effect.parameters and effect.kind in _TOLD and effect.chain <= NEAR and effect.sink != REGISTRY
+        for effect in summary.effects
+    )
 
 
 def _kept(summary: Summary) -> Summary:
     """The summary without what the index has no room for: names of parameters that no harm goes by, far unfollowed ones."""
     effects = []
     for effect in summary.effects:
-        if effect.kind == "read":
+        if effect.kind == "read" or effect.sink == REGISTRY:
             continue
         if effect.kind == "unfollowed" or effect.chain > NEAR or not effect.parameters:
             effect = _shortened(effect)
