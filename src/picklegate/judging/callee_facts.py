@@ -14,7 +14,7 @@ from picklegate.judging import callables, encoded_text
 from picklegate.judging.arguments import Contents, States
 from picklegate.judging.feature_table import CAPABILITY_FEATURES
 from picklegate.pickles import Dict, Event, Global, Unresolved
-from picklegate.pickles.values import CONTAINERS
+from picklegate.pickles.values import CONTAINERS, attributes
 
 NEAR = 4
 """Calls on the way to an effect up to which a rule may rest on it; what is farther is the model's."""
@@ -91,7 +91,8 @@ def facts_of(event: Event, arguments: Contents) -> Facts:
     if event.opcode == "BUILD":
         positional, keywords, keys = [could_decide(event.args, states)], {}, _keys_of(event.args)
     decided = tuple(callee.decided(event.opcode, positional, keywords, keys))
-    called = tuple(callee.calls(event.opcode, positional, keywords, keys))
+    decided = tuple(pair for pair in decided if _is_kept(event, pair[1], states))
+    called = tuple(one for one in callee.calls(event.opcode, positional, keywords, keys) if _is_kept(event, one, states))
     harms = tuple((effect, parameter) for effect, parameter in decided if effect.kind in effects.HARMS)
     return Facts(
         callee=callee,
@@ -99,6 +100,21 @@ def facts_of(event: Event, arguments: Contents) -> Facts:
         called=called,
         features=_features(event, callee, decided, called, any((*positional, *keywords.values()))),
     )
+
+
+def state_for(event: Event, parameter: Parameter) -> tuple[Any, ...]:
+    """What of a state an effect depends on: one attribute, where it says which."""
+    if not parameter.key:
+        return tuple(event.args)
+    found = attributes(event.args[0] if len(event.args) == 1 else event.args)
+    return (found[parameter.key],) if parameter.key in found else ()
+
+
+def _is_kept(event: Event, parameter: Parameter, states: States) -> bool:
+    """Whether a state gives the attribute that decides an effect something that could."""
+    if parameter.name != "state" or not parameter.key:
+        return True
+    return could_decide(state_for(event, parameter), states)
 
 
 def _keys_of(args: tuple[Any, ...]) -> list[str] | None:

@@ -12,7 +12,7 @@ from typing import Any
 from picklegate.capabilities import HARMS, Callee, Effect, Parameter
 from picklegate.judging import callables, contracts, encoded_text, features
 from picklegate.judging.arguments import Contents, States, contents_of
-from picklegate.judging.callee_facts import NEAR, Facts, could_decide, facts_of, find, is_function
+from picklegate.judging.callee_facts import NEAR, Facts, could_decide, facts_of, find, is_function, state_for
 from picklegate.judging.spelling import spell_call
 from picklegate.judging.vocabulary import Vocabulary
 from picklegate.pickles import Dict, Event, Global, Unresolved
@@ -107,7 +107,7 @@ def values_for(event: Event, parameter: Parameter) -> tuple[Any, ...]:
     if parameter.name == "**":
         return tuple(value for _, value in pairs)
     if parameter.name == "state":
-        return tuple(event.args)
+        return state_for(event, parameter)
     named = tuple(value for key, value in pairs if key == parameter.name)
     if parameter.position < 0:
         return named

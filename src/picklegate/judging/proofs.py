@@ -62,8 +62,7 @@ def proofs_of(name: str, event: Event, arguments: Contents) -> list[Finding]:
             return finding("state.on-global", verdict, f"loading writes into {event.name}, which other code uses")
         return []
     if not features.callee(event):
-        if _maker(event) in callables.role("maker") | CLASS_BODIES:
-            # made_methods looks at the code.
+        if is_brought(event):
             return []
         return finding("call.unresolved", Verdict.SUSPICIOUS, f"loading calls what cannot be told ({event.via})")
     # A construction without arguments makes an instance of a class, and no call of a function.
@@ -137,6 +136,11 @@ def made_methods(name: str, found: Trace) -> list[Finding]:
             findings.append(_finding("call.made-method", Verdict.SUSPICIOUS, message, name, made[0]))
             break
     return findings
+
+
+def is_brought(event: Event) -> bool:
+    """Whether an event calls code that the stream itself brings, which made_methods judges."""
+    return event.unresolved and _maker(event) in callables.role("maker") | CLASS_BODIES
 
 
 def _maker(event: Event) -> str:
