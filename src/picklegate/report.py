@@ -35,8 +35,8 @@ class Verdict(enum.IntEnum):
 class Finding:
     """One reason for a verdict; ``code`` is stable, dotted, and documented in docs/findings.md.
 
-    ``contributions`` are the (feature, log-odds) that raised a score most, the largest first, as the message has
-    them in words; other findings have none.
+    ``contributions`` are the (feature, log-odds) that raised a score most, the largest first, and ``words`` say in the
+    same order what each feature saw; other findings have none.
     """
 
     code: str
@@ -45,6 +45,7 @@ class Finding:
     stream: str = ""
     offset: int | None = None
     contributions: tuple[tuple[str, float], ...] = ()
+    words: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -55,6 +56,7 @@ class Finding:
             "stream": self.stream,
             "offset": self.offset,
             "contributions": [list(part) for part in self.contributions],
+            "words": list(self.words),
         }
 
     @classmethod
@@ -67,6 +69,7 @@ class Finding:
             stream=data["stream"],
             offset=data["offset"],
             contributions=tuple((feature, weight) for feature, weight in data["contributions"]),
+            words=tuple(data.get("words", ())),
         )
 
 

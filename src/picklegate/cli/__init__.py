@@ -9,14 +9,17 @@ import io
 import sys
 import traceback
 from importlib import import_module
+from pathlib import Path
 
 import click
 
 from picklegate import __version__
-from picklegate.cli.output import EXIT_INTERRUPTED, EXIT_UNSCANNABLE, in_words, say
+from picklegate.cli import progress
+from picklegate.cli.output import DEBUG, EXIT_INTERRUPTED, EXIT_UNSCANNABLE, in_words, say, verbosity
 from picklegate.errors import GateError
 
 _COMMANDS = {
+    "allow": "allow",
     "audit": "audit",
     "demo": "demo",
     "download": "download",
@@ -44,6 +47,24 @@ class _Commands(click.Group):
         command: click.Command = getattr(import_module(f"{__name__}.{_COMMANDS[cmd_name]}"), cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, and with the nearest names where there is no such command."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=2)
+            if near:
+                better = f"Did you mean {' or '.join(near)}?"
+            elif Path(args[0]).exists():
+                better = f"To scan a file, write `picklegate scan {args[0]}`."
+            else:
+                raise
+            raise click.UsageError(f"{error.message.rstrip('.')}. {better}", error.ctx) from None
+
 
 def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 (click's signature)
     """The versions of the program, which is also that of its reading, and of the model."""
@@ -55,9 +76,9 @@ def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:  
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Tell versions.")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 def cli() -> None:
-    """Read pickle files without running them, and tell which are hostile."""
+    """Find hostile pickles without running them, and keep them out."""
 
 
 def main() -> None:
@@ -68,12 +89,15 @@ def main() -> None:
     try:
         status = cli.main(prog_name="picklegate", standalone_mode=False)
     except click.ClickException as error:
+        progress.clear()
         error.show()
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say("interrupted")
         status = EXIT_INTERRUPTED
     except (GateError, OSError) as error:
+        if verbosity() == DEBUG:
+            traceback.print_exc()
         say(in_words(error))
         status = EXIT_UNSCANNABLE
     except Exception:  # noqa: BLE001 - whatever it is, Python's own exit code 1 would read as a finding

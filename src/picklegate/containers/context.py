@@ -11,8 +11,8 @@ from picklegate.containers.decompress import Inflated, MissingLibraryError, infl
 from picklegate.containers.source import Buffer, Source
 from picklegate.limits import Clock, Limits
 from picklegate.pickles import Fault, Trace, trace
-from picklegate.pickles.recorder import TOO_LONG, Inline
-from picklegate.pickles.shared import Shared
+from picklegate.pickles.budget import TOO_LONG, Budget, Shared
+from picklegate.pickles.recorder import Inline
 from picklegate.report import Finding, Verdict
 
 EXTRA = "picklegate[archives]"
@@ -34,7 +34,7 @@ class Walk(ABC):
         self.findings: list[Finding] = []
         self.inflated = 0
         self._clock = clock or Clock(limits.max_seconds)
-        self._opcodes = 0
+        self._budget = Budget(limits, self._clock)
         self._members = self._held = 0
         self._worst = Verdict.CLEAN
 
@@ -54,13 +54,9 @@ class Walk(ABC):
 
     def trace(self, data: Buffer, start: int = 0, inline: Mapping[tuple[str, str], Inline] | None = None) -> Trace:
         """Trace a stream with the opcodes that are left to the artifact."""
-        left = self.limits.max_opcodes - self._opcodes
-        if left > 0 and not self.late():
-            limits = replace(self.limits, max_opcodes=left) if self._opcodes else self.limits
-            found = trace(data, start, limits=limits, inline=inline, shared=Shared(self._clock))
-            self._opcodes += found.opcodes
-            return found
-        if left <= 0:
+        if self._budget.opcodes > 0 and not self.late():
+            return trace(data, start, limits=self.limits, inline=inline, shared=Shared(self._budget))
+        if self._budget.opcodes <= 0:
             message = f"its streams have more than {self.limits.max_opcodes:,} opcodes together"
             self.bound("limit.opcodes", message)
         fault = Fault(code="limit.stream", offset=start, message="no stream is read any more")

@@ -7,46 +7,22 @@ from typing import Any
 
 from picklegate.limits import Limits
 from picklegate.pickles import implicit_calls, opcodes, rules, values
+from picklegate.pickles.budget import Exhausted, Shared
 from picklegate.pickles.call_keys import Keys
 from picklegate.pickles.mutation import CHANGING, Changes
 from picklegate.pickles.names import resolve
 from picklegate.pickles.opcodes import Buffer
 from picklegate.pickles.records import Fault, Import, Trace
-from picklegate.pickles.shared import Shared
+from picklegate.pickles.resolver import Resolver
 from picklegate.pickles.values import CONTAINERS, Dict, Event, Global, Known, Persistent, Set, Unresolved
 
 Inline = Callable[[dict[str, Any], int], int]
 """(attributes of the object just built, offset) -> the offset at which opcodes go on."""
 
-_DEEP = 200
-"""Containers in containers that an argument is read to."""
-_FEW = 16
-"""Numbers that are kept of a long run of them."""
-_CHEAP = 4
-"""Values given again in a container that is as it was, which cost what one costs that has to be resolved again."""
-_REMEMBERED = 1 << 24
-"""Characters of texts that are kept as decoded: names of attributes come again and again by the memo."""
+RESULT = 4
+"""Containers that take the room of one result of a call."""
 _KEYS = 1 << 16
 """Keys of calls that are kept; when there are more, counting begins again."""
-
-
-TOO_LONG = "reading it takes longer than the limits allow"
-
-
-class Exhausted(Exception):  # noqa: N818  a signal inside this package, never an error that users see
-    """A bound was passed."""
-
-    code = "limit.stream"
-
-
-class Late(Exhausted):
-    """The time is over."""
-
-    code = "limit.time"
-
-
-class Retrace(Exception):  # noqa: N818
-    """A call takes a container of which items were dropped: read again and keep all."""
 
 
 class Recorder:
@@ -59,7 +35,6 @@ class Recorder:
         inline: Mapping[tuple[str, str], Inline],
         depth: int,
         shared: Shared,
-        keep: int,
         trace: Callable[..., Trace],
     ) -> None:
         """Start an empty record; ``trace`` reads a nested stream."""
@@ -69,7 +44,6 @@ class Recorder:
         self.skips: list[tuple[int, int]] = []
         self.depth = depth
         self.shared = shared
-        self.keep = keep
         self.trace = trace
         self.imports: dict[tuple[str, str], Import] = {}
         self.events: list[Event] = []
@@ -81,17 +55,14 @@ class Recorder:
         self.globals: dict[tuple[str, str], Global] = {}
         self.seen: dict[Any, Event] = {}
         self.pids: dict[Any, Persistent] = {}
-        self.flat: dict[tuple[int, bool], tuple[int, Any, Any]] = {}
-        self.nested_values: dict[tuple[int, bool], tuple[int, Any, Any]] = {}
-        self.open: set[int] = set()
-        self.texts: dict[int, Any] = {}
-        self.remembered = 0
-        self.keys = Keys(self.text)
         self.computed = 0
-        self.sizes: dict[int, tuple[int, Any]] = {}
-        self.again = 0
         self.closed = False
+        self.made = 0
+        """Results of calls that the stack was given, each as so many values as it takes room."""
         self.changes = Changes()
+        self.resolver = Resolver(data, limits, self.changes, self.note)
+        self.text, self.resolve = self.resolver.text, self.resolver.resolve
+        self.keys = Keys(self.text)
 
     def note(self, code: str, offset: int, message: str) -> None:
         """Record what does not end the reading; the first of each kind."""
@@ -151,7 +122,7 @@ class Recorder:
         if found is None:
             found = self.pids[key] = Persistent(self.resolve(pid), pos)
             self.persistent.append(found)
-            self.bound()
+            self.shared.budget.event()
         if key[:1] == ("module",) and type(pid[1]) is Global:
             return pid[1]
         if type(pid) is tuple and pid and type(pid[0]) is Global:
@@ -178,6 +149,7 @@ class Recorder:
         key = self.keys.of(opcode, callee, args)
         group = self.seen.get(key)
         if group is not None:
+            self.made += RESULT
             event = Event.counted(group, pos, args, self.arguments)
             return event if not self.keys.grows else self.fixed(event)
         event = self.record(kind, opcode, pos, callee, callee.dotted, self.resolve(args, whole=False))
@@ -206,7 +178,7 @@ class Recorder:
             event.group.count -= 1
             event.group, event.args = event, event.args
             self.events.append(event)
-            self.bound()
+            self.shared.budget.event()
 
     def apply(self, kind: str, opcode: str, pos: int, callee: Any, args: Any, kwargs: Any = None, via: str = "") -> Any:
         """Record a call of resolved values; the value that results, as the stack holds it."""
@@ -269,28 +241,23 @@ class Recorder:
         keywords = kwargs if type(kwargs) is Dict else Dict(() if kwargs is None else ("**", kwargs))
         known = callee.known if type(callee) is Global else ""
         event = Event(kind, opcode, pos, callee, name, args, keywords, via, known)
+        self.made += RESULT
         self.events.append(event)
-        self.bound()
+        self.shared.budget.event()
         if not rules.opens(event.known):
             rules.peek(self, event)
         if implicit_calls.evaluates(event):
             self.hidden(opcode, pos, args)
         return event
 
-    def bound(self) -> None:
-        """Raise Exhausted where there are too many events, or the time is over."""
-        if self.shared.clock.over:
-            raise Late(TOO_LONG)
-        if len(self.events) + len(self.persistent) > self.limits.max_events:
-            raise Exhausted(f"more than {self.limits.max_events:,} distinct events")
-
     def close(self) -> None:
         """Let go of what only the reading needs."""
         self.closed = True
         self.data = b""
-        for kept in (self.seen, self.pids, self.flat, self.nested_values, self.texts, self.sizes, self.globals):
+        self.resolver.close()
+        self.changes.close()
+        for kept in (self.seen, self.pids, self.globals):
             kept.clear()
-        self.changes = Changes()
 
     # State
 
@@ -345,73 +312,8 @@ class Recorder:
         self.count(key, event)
         rules.written(self, target, event)
 
-    # Values
-
-    def text(self, pos: int) -> Any:
-        """The text or bytes literal at ``pos``; long ones, and the first of the others, are decoded once."""
-        value = self.texts.get(pos)
-        if value is None:
-            value = opcodes.literal(self.data, pos, self.limits.max_literal_bytes)
-            self.remembered += len(value)
-            if self.remembered > _REMEMBERED:
-                self.texts.clear()
-                self.remembered = len(value)
-            self.texts[pos] = value
-        return value
-
-    def resolve(self, value: Any, deep: int = 0, *, whole: bool = True) -> Any:
-        """``value`` with each literal as its Python value; raises Retrace where items were dropped.
-
-        Unless ``whole``, of a container of many numbers only the first are kept.
-        """
-        kind = type(value)
-        if kind is float:
-            return opcodes.literal(self.data, int(value), self.limits.max_literal_bytes)
-        if kind is int:
-            text = self.text(value)
-            if whole and self.data[value] == opcodes.BYTEARRAY:
-                self.changes.flow(text)
-            return text
-        if kind is Known:
-            return value.value
-        if kind not in CONTAINERS:
-            return value
-        if deep > _DEEP or id(value) in self.open:
-            if deep > _DEEP:
-                self.note("limit.depth", 0, f"arguments are nested more than {_DEEP} deep")
-            return Unresolved("nesting", 0)
-        size = len(value)
-        if size >= self.keep and kind is not tuple and self.keep < self.limits.max_stack:
-            raise Retrace
-        if not deep:
-            self.nested_values.clear()
-        key = (id(value), whole)
-        known = self.flat.get(key) or self.nested_values.get(key)
-        fresh = known is None or known[0] != size
-        self.again += self.sizes.get(id(value), (0, value))[0] if fresh else size // _CHEAP
-        if self.again > self.limits.max_arguments:
-            raise Exhausted(f"calls are given more than {self.limits.max_arguments:,} values again")
-        if known is not None and not fresh:
-            return known[2]
-        self.sizes[id(value)] = (size, value)
-        items = value
-        if not whole and size > _FEW and _PLAIN.issuperset(map(type, value)):
-            items = value[:_FEW]
-        self.open.add(id(value))
-        resolve = self.resolve
-        result = kind([resolve(item, deep + 1, whole=whole) for item in items])
-        self.open.discard(id(value))
-        if whole and kind is not tuple:
-            self.changes.copy(value, result)
-        # Containers only grow, so one of the same size is the same, unless it holds others that grow.
-        cache = self.flat if size > _FEW and CONTAINERS.isdisjoint(map(type, items)) else self.nested_values
-        cache[key] = (size, value, result)
-        return result
-
 
 _PLAIN = frozenset((float, type(None), bool))
-
-
 _OPAQUE = frozenset((Global, Event, Persistent, Unresolved, str, opcodes.Cut, bytes, bool))
 """The types of abstract values that are kept as they are."""
 

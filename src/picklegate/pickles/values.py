@@ -10,9 +10,11 @@ loader would import or make is a ``Global``, an ``Event`` or a ``Persistent``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from picklegate.pickles.opcodes import TEXTS, Buffer, instructions
 
 _TELLING = frozenset((str, bytes, int, float, bool, type(None)))
 """Types of which it can be told whether two values are one key."""
@@ -85,6 +87,20 @@ class Known:
     """A value that a call computes and static reading can tell; its literals are resolved."""
 
     value: Any
+
+
+@dataclass(eq=False, slots=True)
+class Run:
+    """Plain data in a container of a long stream that was passed over: ``data[start:end]``, which may be empty."""
+
+    start: int
+    end: int
+
+    def texts(self, data: Buffer) -> Iterator[int]:
+        """The offsets of the text and bytes literals in it."""
+        for pos, _ in instructions(data, self.start, self.end):
+            if data[pos] in TEXTS:
+                yield pos
 
 
 _NO_KEYWORDS = Dict()

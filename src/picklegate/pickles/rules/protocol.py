@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from picklegate.limits import Limits
+from picklegate.pickles.budget import Shared
 from picklegate.pickles.mutation import Changes
 from picklegate.pickles.records import Fault, Trace
-from picklegate.pickles.shared import Shared
 from picklegate.pickles.values import Event
 
 
