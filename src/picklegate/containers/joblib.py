@@ -95,7 +95,7 @@ class Arrays:
                 "joblib.unknown-array", "the length of an array between the opcodes cannot be told", name, offset
             )
         states: dict[int, list[tuple[Any, ...]]] = {}
-        for event in (event for found in traces for event in found.events if event.kind == "state"):
+        for event in (event for found in traces if self._reads for event in found.events if event.kind == "state"):
             states.setdefault(id(event.callee), []).append(event.args)
         for one in {(id(one.dtype), one.size): one for one in self._reads}.values():
             if not all(_agrees(args, one.size) for args in states.get(id(one.dtype), ())):

@@ -10,6 +10,8 @@ from picklegate.pickles.values import CONTAINERS, Event, Global, Persistent, Unr
 
 _WIDE = 256
 """Items of a container, and bytes of a text, up to which calls are compared."""
+_MOST = 1024
+"""Items in all the containers of one call up to which it is compared."""
 _DEEP = 4
 """Containers in containers up to which calls are compared."""
 _NEVER = frozenset((
@@ -36,12 +38,13 @@ class Keys:
     def __init__(self, text: Callable[[int], Any]) -> None:
         """Begin with no key made."""
         self._text = text
+        self._left = 0
         self.grows = False
         """Whether the last call was given containers that may grow."""
 
     def of(self, opcode: str, callee: Global, args: Any) -> Any:
         """What calls must share to be counted as one; None where this one stands for itself."""
-        self.grows = False
+        self.grows, self._left = False, _MOST
         if callee.known in _NEVER:
             return None
         try:
@@ -51,7 +54,8 @@ class Keys:
 
     def _parts(self, items: Any, deep: int, packed: int, known: str) -> tuple[Any, ...]:
         """The key of each item, ``packed`` the length of bytes that are numbers; raises Unshaped."""
-        if len(items) > _WIDE or deep > _DEEP:
+        self._left -= len(items)
+        if len(items) > _WIDE or deep > _DEEP or self._left < 0:
             raise Unshaped
         found: list[Any] = []
         for item in items:

@@ -294,7 +294,7 @@ class Recorder:
                     self.hidden(opcode, pos, items)
             elif implicit_calls.callable_in(items):
                 target.holds = True
-        if type(owner) is Global and type(target) is Event and not self.inline and not rules.rewrites(target):
+        if type(owner) is Global and type(target) is Event and not rules.rewrites(target):
             key = self.keys.of(opcode, owner, items)
         else:
             key = None

@@ -86,4 +86,4 @@ def rewrites(target: Any) -> bool:
     return type(target) is Event and target.known in _REWRITTEN
 
 
-_REWRITTEN = frozenset((*functions.APPLIED, "io.BytesIO", "io.StringIO"))
+_REWRITTEN = frozenset((*functions.APPLIED, "io.BytesIO", "io.StringIO", "numpy.dtype"))
