@@ -46,7 +46,7 @@ def write_block(modules: Iterable[Listed], top: str) -> bytes:
     """The block of one top-level package."""
     lines = []
     for module in sorted(modules, key=lambda item: item.name):
-        lines.append(f"M{module.name[len(top) :]}\t{'n' if module.native else ''}{module.location}")
+        lines.append(f"M{module.name[len(top) :]}\t{'native' if module.native else module.location}")
         for letter, names in (
             ("f", module.functions - module.summaries.keys()),
             ("c", module.classes - module.summaries.keys()),
@@ -71,10 +71,8 @@ def read_block(data: bytes, top: str) -> dict[str, Listed]:
         letter, rest = line[:1], line[1:]
         if letter == "M":
             name, _, location = rest.partition("\t")
-            module = found[top + name] = Listed(
-                top + name, location.removeprefix("n") if location[:1] == "n" else location
-            )
-            module.native = location[:1] == "n"
+            native = location == "native"
+            module = found[top + name] = Listed(top + name, "" if native else location, native=native)
         elif letter == "f":
             module.functions.update(rest.split(" "))
         elif letter == "c":

@@ -90,7 +90,8 @@ def _defined(index: Index, listed: Listed, steps: list[str]) -> Found | None:
     name = ".".join(steps)
     known = name in listed.summaries or name in listed.functions or name in listed.classes
     if known or name in listed.natives or name in listed.native_classes:
-        return Found(f"{listed.name}.{name}", index.summary(listed, name))
+        owner = twin(listed.name) if listed.native else listed.name
+        return Found(f"{owner}.{name}", index.summary(listed, name))
     if len(steps) > 1 and _is_class(index, listed, steps[:-1]) and not steps[-1][:1].isupper():
         # A method that decides nothing by itself, or of a base.
         unknown = Effect(kind="unfollowed", way="call", parameters=(Parameter(position=0, rest=True),))
