@@ -24,9 +24,10 @@ class Policy:
     blocked raises BlockedError, keeps nothing of it, and leaves what stood in place before; ``"quarantine"`` raises and
     moves either out of reach; ``"skip"`` leaves the blocked files of a snapshot out of it, with a warning. A score from
     ``suspicious_score`` on is SUSPICIOUS, from ``malicious_score`` on MALICIOUS; None leaves that to the model. With
-    ``prefer_safetensors``, a snapshot leaves out pickled weights that have a safetensors sibling; with
-    ``block_unjudged``, a file that holds a format which picklegate does not analyse (``unjudged``) is blocked
-    too. Raises PolicyError for an option that is wrong.
+    ``prefer_safetensors``, a snapshot leaves out pickled weights that have a safetensors sibling. With
+    ``block_unjudged``, a file that holds a format which picklegate does not analyse (``unjudged``) is blocked too.
+    ``strict`` makes every call of a function that nothing is known of SUSPICIOUS, whatever it is handed. Raises
+    PolicyError for an option that is wrong.
     """
 
     block_from: Verdict = Verdict.SUSPICIOUS
@@ -35,6 +36,7 @@ class Policy:
     on_block: OnBlock = "raise"
     suspicious_score: float | None = None
     malicious_score: float | None = None
+    strict: bool = False
     prefer_safetensors: bool = False
     block_unjudged: bool = False
     limits: Limits = field(default=DEFAULT)
@@ -43,6 +45,8 @@ class Policy:
         """Check each option."""
         if not isinstance(self.block_from, Verdict) or self.block_from == Verdict.CLEAN:
             raise PolicyError("block_from: must be Verdict.SUSPICIOUS, UNSCANNABLE or MALICIOUS")
+        if not isinstance(self.strict, bool):
+            raise PolicyError("strict: must be true or false")
         if self.on_block not in get_args(OnBlock):
             raise PolicyError("on_block: must be 'raise', 'quarantine' or 'skip'")
         for option in ("suspicious_score", "malicious_score"):

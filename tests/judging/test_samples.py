@@ -6,7 +6,7 @@ import pytest
 
 from picklegate import FileReport, Verdict, scan_bytes
 from samples.hostile import BENIGN, HOSTILE
-from support.builders import Benign, Hostile
+from support.builders import Honest, Hostile
 
 
 def _imports(report: FileReport) -> set[tuple[str, str]]:
@@ -23,7 +23,7 @@ def test_hostile_samples_are_blocked_and_named(sample: Hostile) -> None:
 
 
 @pytest.mark.parametrize("sample", BENIGN, ids=lambda sample: sample.id)
-def test_benign_look_alikes_are_clean(sample: Benign) -> None:
+def test_honest_look_alikes_are_clean(sample: Honest) -> None:
     """What only looks like a trick passes."""
     report = scan_bytes(sample.data)
     assert report.verdict == Verdict.CLEAN, report.reasons

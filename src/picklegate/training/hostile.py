@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from picklegate.training.arguments import Arguments
 from picklegate.training.assembler import assemble, assemble_value
-from picklegate.training.benign import Benign
 from picklegate.training.carriers import CONTAINERS, PLACES, Carrier, Sample, contain
 from picklegate.training.families import FAMILIES, Payload
+from picklegate.training.honest import Honest
 from picklegate.training.lists import rows
 from picklegate.training.style import Style, random_style
 from picklegate.training.tree import Marked, Name, Then, Tree
@@ -75,7 +75,7 @@ def samples(
 ) -> Iterator[Sample]:
     """Draw ``count`` hostile samples; the same seed and the same inputs give the same bytes.
 
-    ``carriers`` are real benign streams (raw pickles, each one stream) that payloads are put into; those that
+    ``carriers`` are real honest streams (raw pickles, each one stream) that payloads are put into; those that
     pickletools cannot cut are left out. ``families`` restricts the call styles (all of ``FAMILIES`` otherwise);
     ``containers`` are drawn from as often as each is named.
     """
@@ -128,7 +128,7 @@ def _sample(
     data, moved = contain(stream, container, rng)
     return Sample(
         data=data,
-        label="malicious",
+        label="hostile",
         family=family,
         module=payload.module,
         name=payload.name,
@@ -147,17 +147,17 @@ def _sample(
 def _among(payload: Tree, place: str, rng: random.Random) -> Tree:
     """The payload inside a checkpoint as programs save them."""
     marked = Marked(payload)
-    benign = Benign(rng)
+    honest = Honest(rng)
     if place == "first":
-        return Then(marked, benign.checkpoint())
+        return Then(marked, honest.checkpoint())
     if place == "list":
-        items = [benign.value() for _ in range(rng.randrange(1, 6))]
+        items = [honest.value() for _ in range(rng.randrange(1, 6))]
         items.insert(rng.randrange(len(items) + 1), marked)
         return items
     if place == "tensor":
-        return {**benign.state_dict(), benign.key(): benign.tensor(extra=marked)}
+        return {**honest.state_dict(), honest.key(): honest.tensor(extra=marked)}
     if place == "attribute":
-        return benign.instance(extra=marked)
-    pairs = list(benign.checkpoint().items())
-    pairs.insert(rng.randrange(len(pairs) + 1), (benign.key(), marked))
+        return honest.instance(extra=marked)
+    pairs = list(honest.checkpoint().items())
+    pairs.insert(rng.randrange(len(pairs) + 1), (honest.key(), marked))
     return dict(pairs)
