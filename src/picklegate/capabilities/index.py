@@ -153,6 +153,10 @@ class Index:
                 block = self._open.setdefault(top, self._read(top))
         return block.get(name)
 
+    def modules(self, package: str) -> tuple[Listed, ...]:
+        """Everything that the index has of a top-level package."""
+        return tuple(self._read(package).values()) if package in self._blocks else ()
+
     def _read(self, top: str) -> dict[str, Listed]:
         at, size, sha256 = self._blocks[top]
         data = self._data[self._start + at : self._start + at + size]

@@ -54,9 +54,13 @@ class BroughtCode:
             if item.name and (why := _harm(item.known or item.dotted, item)):
                 return why
         modules = {item.dotted.removesuffix(".__dict__") for item in globals_ if _is_module(item)}
+        if not codes and type(function) is not Global:
+            return "its code is not known"
         for code in codes:
             facts = facts_of_arguments(code.args) if code.known in MAKERS else None
             found = [facts] if facts is not None else [facts_of_marshal(raw) for raw in _bytes_in(code.args)]
+            if not any(found):
+                return "its code cannot be read"
             for one in found:
                 if one is not None and (why := _reaching(one.names, modules)):
                     return why

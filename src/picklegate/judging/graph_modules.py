@@ -56,6 +56,11 @@ _ROOTS = frozenset(
 _LONGEST = 1 << 20
 
 
+def _telling() -> frozenset[str]:
+    """Names of attributes that no function of torch.fx uses."""
+    return callables.names("code_names") - {"call", "remove", "modules", "compile"}
+
+
 def refusal(args: tuple[Any, ...]) -> str:
     """Why torch.fx has not written the source, in words; empty where it may have."""
     body = next((part for part in args if type(part) is Dict), Dict())
@@ -132,7 +137,7 @@ def _wraps(node: ast.stmt) -> bool:
 def _node(node: ast.AST, names: dict[str, str], local: set[str]) -> str:
     if isinstance(node, (ast.Lambda, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr, ast.comprehension)):
         return f"the source that it runs has an expression that torch.fx does not write ({type(node).__name__})"
-    if isinstance(node, ast.Attribute) and node.attr.startswith("__"):
+    if isinstance(node, ast.Attribute) and (node.attr.startswith("__") or node.attr in _telling()):
         return f"the source that it runs reaches {node.attr}"
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("__"):
         return f"the source that it runs names {node.value}"

@@ -3,7 +3,7 @@
 Rule A: an argument that is given decides a harm of a stranger. Rule B: a stranger calls a function that it is given and that has
 such an effect. A stranger is a callee that no honest project of the corpus calls and that is no serialiser's helper.
 
-    PYTHONPATH=src python benchmarks/callee_rules.py [FOLDER ...] [--environment] [--strangers]
+    PYTHONPATH=src python -m benchmarks.detection.callee_rules [FOLDER ...] [--environment] [--strangers]
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from picklegate.features import vocabulary
+from picklegate.judging.features import vocabulary
 
-from picklegate import callees as lists
+from picklegate.judging import callables as callees as lists
 from picklegate import containers
 from picklegate.capabilities import HARMS, NEAR, Callee, Callees, Environment
 from picklegate.limits import Limits
@@ -118,7 +118,7 @@ def judged(event: Event, callees: Callees) -> Iterator[str]:
                 else event.args[parameter.position : parameter.position + 1]
             )
         for function in functions_in(given):
-            if type(function) is Unresolved or has_harm(callees.find(function.module, function.name)):
+            if isinstance(function, Unresolved) or has_harm(callees.find(function.module, function.name)):
                 yield f"B {callee.canonical} calls {getattr(function, 'dotted', 'an unresolved value')}"
     if callee.kind == "function" and callee.binding == "unbound":
         yield f"U {callee.name} is a method called on its class"
