@@ -16,11 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from picklegate.judging.features import vocabulary
-
-from picklegate.judging import callables as callees as lists
 from picklegate import containers
 from picklegate.capabilities import HARMS, NEAR, Callee, Callees, Environment
+from picklegate.judging import callables as lists
+from picklegate.judging.features import vocabulary
 from picklegate.limits import Limits
 from picklegate.pickles import Event, Global, Unresolved
 from picklegate.pickles.values import CONTAINERS, attributes
