@@ -130,9 +130,7 @@ def audit_cache(
     """
     start = time.monotonic()
     cache = read_cache(cache_dir)
-    reports = scan_found(
-        cache.found, policy=policy or Policy(), executor=executor, jobs=jobs, store=store or default()
-    )
+    reports = scan_found(cache.found, policy=policy or Policy(), executor=executor, jobs=jobs, store=store or default())
     return Audit(cache=cache, reports=tuple(reports), seconds=time.monotonic() - start)
 
 

@@ -98,7 +98,8 @@ _TEXT_TAKERS = r"""
     """
 """Helpers of serialisers that are given texts by design; the others make arrays and tensors of numbers."""
 
-REACHING = frozenset("""
+REACHING = frozenset(
+    """
     exec eval execfile compile __import__ import_module __builtins__ builtins globals __subclasses__ __globals__ importlib runpy
     marshal system popen Popen call check_call check_output getoutput getstatusoutput run_path run_module spawn spawnl spawnle
     spawnlp spawnv spawnvp spawnve posix_spawn fork execl execle execlp execv execve execvp execvpe startfile os posix nt
@@ -109,7 +110,8 @@ REACHING = frozenset("""
     __code__ __closure__ __func__ __wrapped__ __getattribute__ cr_frame ag_frame gi_code cr_code ag_code
     __self__ __loader__ __spec__ __base__ __bases__ __mro__ f_globals f_builtins f_back gi_frame tb_frame resolve_name _io FileIO
     pdb codeop timeit pydoc
-    """.split())  # noqa: SIM905
+    """.split()
+)  # noqa: SIM905
 """Names in code objects by which code reaches execution, files, the network or other code."""
 
 WRITING = re.compile(

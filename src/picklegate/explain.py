@@ -125,9 +125,7 @@ def explain_file(path: str | os.PathLike[str], *, policy: Policy | None = None, 
         return explain_stream(file, name=os.fspath(path), policy=policy, listing=listing)
 
 
-def explain_stream(
-    file: BinaryIO, *, name: str, policy: Policy | None = None, listing: bool = False
-) -> Explanation:
+def explain_stream(file: BinaryIO, *, name: str, policy: Policy | None = None, listing: bool = False) -> Explanation:
     """Explain a seekable binary file."""
     policy = policy or Policy()
     report = scan_stream(file, name=name, policy=policy)
@@ -165,6 +163,4 @@ def _step(event: Event, calls: Mapping[tuple[int, str], Call]) -> Step:
             Weight(feature=name, value=values[name], adds=adds)
             for name, adds in sorted(moved, key=lambda part: -abs(part[1]))
         )
-    return Step(
-        kind=event.kind, name=event.name, offset=event.offset, call=call, count=event.count, weights=weights
-    )
+    return Step(kind=event.kind, name=event.name, offset=event.offset, call=call, count=event.count, weights=weights)

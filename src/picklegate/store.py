@@ -35,8 +35,10 @@ _FORM = 1
 _TABLES = (
     "DROP TABLE IF EXISTS reports",
     "DROP TABLE IF EXISTS digests",
-    ("CREATE TABLE reports"
-    " (content TEXT, judge TEXT, report TEXT, day INTEGER, PRIMARY KEY (content, judge)) WITHOUT ROWID"),
+    (
+        "CREATE TABLE reports"
+        " (content TEXT, judge TEXT, report TEXT, day INTEGER, PRIMARY KEY (content, judge)) WITHOUT ROWID"
+    ),
     "CREATE TABLE digests (path TEXT PRIMARY KEY, stamp TEXT, sha256 TEXT, day INTEGER) WITHOUT ROWID",
     f"PRAGMA user_version = {_FORM}",
 )
@@ -111,9 +113,7 @@ class Store:
         row = (content, _judge(policy, claims(report.name)), json.dumps(report.to_dict()), _today())
         self._do(lambda tables: tables.execute("INSERT OR REPLACE INTO reports VALUES (?, ?, ?, ?)", row))
 
-    def remember(
-        self, path: str | os.PathLike[str], sha256: str, *, since: os.stat_result | None = None
-    ) -> None:
+    def remember(self, path: str | os.PathLike[str], sha256: str, *, since: os.stat_result | None = None) -> None:
         """Remember the digest of a file that nobody can have written to since it was hashed.
 
         With ``since``, what was seen of the file before it was hashed, it is forgotten if the file changed. Raises

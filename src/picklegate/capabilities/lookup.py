@@ -88,8 +88,8 @@ def _reflected(index: Index, module: str, steps: list[str], depth: int) -> Found
 def _defined(index: Index, listed: Listed, steps: list[str]) -> Found | None:
     """The whole name as the module defines it."""
     name = ".".join(steps)
-    known = name in listed.summaries or name in listed.functions or name in listed.classes
-    if known or name in listed.natives or name in listed.native_classes:
+    plain = name in listed.functions or name in listed.opened or name in listed.classes
+    if plain or name in listed.summaries or name in listed.natives or name in listed.native_classes:
         owner = twin(listed.name) if listed.native else listed.name
         return Found(f"{owner}.{name}", index.summary(listed, name))
     if len(steps) > 1 and _is_class(index, listed, steps[:-1]) and not steps[-1][:1].isupper():

@@ -22,9 +22,7 @@ from picklegate.workers import unreadable
 @click.option("--include", multiple=True, metavar="GLOB", help="In folders, scan only what matches; repeatable.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="In folders, leave out what matches; repeatable.")
 @options.reporting
-def scan(
-    paths: tuple[str, ...], include: tuple[str, ...], exclude: tuple[str, ...], wanted: options.Reporting
-) -> int:
+def scan(paths: tuple[str, ...], include: tuple[str, ...], exclude: tuple[str, ...], wanted: options.Reporting) -> int:
     """Scan files and directories for hostile pickles.
 
     Nothing is loaded, imported or run, and what a file is shows in its bytes,
@@ -69,9 +67,7 @@ def scan(
     return wanted.status(reports)
 
 
-def _find(
-    paths: Iterable[str], include: Sequence[str], exclude: Sequence[str], policy: Policy
-) -> Iterator[Found]:
+def _find(paths: Iterable[str], include: Sequence[str], exclude: Sequence[str], policy: Policy) -> Iterator[Found]:
     for kind, group in groupby(paths, key=lambda path: path if path == "-" else path.startswith(SCHEME)):
         if kind == "-":
             yield Found(path="-", report=_standard_input(policy))

@@ -32,7 +32,6 @@ class Shared:
             effects.nested.append((name, self.known[data]))
         return self.known[data]
 
-
     def peek(self, effects: Effects, name: str, data: bytes) -> None:
         """Trace bytes that something may unpickle, and record them if that calls something it imports."""
         if data in self.dull or data in self.known or len(self.known) >= _MOST_NESTED:

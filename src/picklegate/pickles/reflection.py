@@ -288,8 +288,16 @@ RULES: dict[str, Rule] = {
     "builtins.iter": _iter,
     "atexit.register": _through(0, None),
     **dict.fromkeys(
-        ("weakref.finalize", "weakref.ref", "weakref.proxy", "weakref.ReferenceType", "weakref.WeakMethod",
-         "weakref.KeyedRef", "dill._create_weakref", "dill._create_weakproxy"),
+        (
+            "weakref.finalize",
+            "weakref.ref",
+            "weakref.proxy",
+            "weakref.ReferenceType",
+            "weakref.WeakMethod",
+            "weakref.KeyedRef",
+            "dill._create_weakref",
+            "dill._create_weakproxy",
+        ),
         _through(1, None),
     ),
     "threading.Timer": _through(1, 2),

@@ -191,7 +191,7 @@ def _reasons(findings: Sequence[Finding]) -> str:
 
 def _listing(stream: StreamReport, worst: Finding) -> str:
     lines = "".join(
-        f'<span{" class=at" if step.offset == worst.offset else ""}>'
+        f"<span{' class=at' if step.offset == worst.offset else ''}>"
         f"{step.offset:>8}  {_text(step.opcode) or '':<18}{_text(step.argument)}</span>"
         for step in stream.disassembly
     )
