@@ -26,7 +26,10 @@ _MOST = 64 << 20
 
 @dataclass(slots=True)
 class Listed:
-    """One module of the index: the names that it defines, each with its summary's text, and what others are called elsewhere."""
+    """One module of the index.
+
+    The names that it defines, each with its summary's text, and what others are called elsewhere.
+    """
 
     name: str
     location: str

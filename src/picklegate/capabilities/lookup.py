@@ -1,4 +1,7 @@
-"""A dotted name -> its definition in the index: through other names of modules, star imports, and modules held by modules."""
+"""A dotted name -> its definition in the index.
+
+Through other names of modules, star imports, and modules held by modules.
+"""
 
 from __future__ import annotations
 

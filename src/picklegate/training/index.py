@@ -1,8 +1,8 @@
-"""Make the index that ships out of wheels, installed packages and standard libraries (capabilities/index.py reads it)."""
+"""Make the index that ships (capabilities/index.py) out of wheels, installed packages and standard libraries."""
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import gc
 import hashlib
 import json
@@ -72,8 +72,8 @@ def _harms(summary: Summary) -> bool:
 def _kept(summary: Summary) -> Summary:
     """The summary without what the index has no room for.
 
-    Of harms that an argument decides on a short chain everything is kept; of others that they are; of calls and of what was
-    not followed the positions.
+    Of harms that an argument decides on a short chain everything is kept; of others that they are; of calls and of
+    what was not followed the positions.
     """
     effects: dict[Effect, None] = {}
     for effect in summary.effects:
@@ -195,7 +195,10 @@ class Builder:
 
 
 def build(distributions: Iterable[Distribution], output: Path, *, today: str = "") -> dict[str, object]:
-    """Write ``index.bin`` and its card ``index.json`` into a folder; returns the card. Raises ValueError if it is too large."""
+    """Write ``index.bin`` and its card ``index.json`` into a folder; returns the card.
+
+    Raises ValueError if it is too large.
+    """
     # Millions of small objects, none of which is garbage: collecting takes longer than linking.
     gc.disable()
     world = Held()
@@ -208,7 +211,7 @@ def build(distributions: Iterable[Distribution], output: Path, *, today: str = "
     start = data.index(b"\n") + 1
     length = int.from_bytes(data[start : start + 4], "little")
     card = {
-        "made": today or datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat(),
+        "made": today or dt.datetime.now(tz=dt.timezone.utc).date().isoformat(),
         "directory": hashlib.sha256(data[start + 4 : start + 4 + length]).hexdigest(),
         "bytes": len(data),
         "packages": len(blocks),
