@@ -272,4 +272,5 @@ def primitive_summary(dotted: str) -> Summary:
             else:
                 parameters.append(Parameter(position=0 if position == RECEIVER else position, name=name))
         found.append(Effect(kind=primitive.effect, way="call", parameters=tuple(parameters), sink=dotted, chain=0))
-    return Summary(kind="native", effects=tuple(found))
+    kind = "class" if dotted.rpartition(".")[2][:1].isupper() else "native"
+    return Summary(kind=kind, effects=tuple(found))

@@ -202,6 +202,8 @@ def _callee(name: str, canonical: str, summary: Summary, known: str, *, alias: b
         effects=summary.effects,
         unfollowed=tuple(dict.fromkeys(reasons)),
         known=known,
-        constructor_known=summary.kind == "class" and not summary.opened,
+        constructor_known=summary.kind == "class"
+        and not summary.opened
+        and (known == "environment" or bool(summary.effects)),
         location=next((effect.location for effect in summary.effects if effect.location), ""),
     )

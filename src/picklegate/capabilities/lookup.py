@@ -13,6 +13,7 @@ from picklegate.capabilities.index import Index, Listed
 from picklegate.capabilities.primitives import primitives_of, twin
 
 _DEEP = 12
+_SELF = "__self__"
 _STEPS = 40
 """Steps of a dotted name that are followed, from its end."""
 
@@ -80,11 +81,14 @@ def _shifted(effect: Effect) -> Effect:
 
 
 def _reflected(index: Index, module: str, steps: list[str], depth: int) -> Found | None:
-    """``__self__`` of a builtin function is its module."""
-    if "__self__" not in steps[1:]:
+    """``__self__`` of a function in C is the module that it is defined in."""
+    if _SELF not in steps[1:]:
         return None
-    at = steps.index("__self__", 1)
-    found = _find(index, module, steps[at + 1 :], depth + 1)
+    at = steps.index(_SELF, 1)
+    before = _find(index, module, steps[:at], depth + 1)
+    if before is None:
+        return None
+    found = _find(index, before.canonical.rpartition(".")[0], steps[at + 1 :], depth + 1)
     return replace(found, alias=True) if found is not None else None
 
 
