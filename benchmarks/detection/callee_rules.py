@@ -1,7 +1,8 @@
 """How many hostile and honest files the rules on callees hit, without the model.
 
-Rule A: an argument that is given decides a harm of a stranger. Rule B: a stranger calls a function that it is given and that has
-such an effect. A stranger is a callee that no honest project of the corpus calls and that is no serialiser's helper.
+Rule A: an argument that is given decides a harm of a stranger. Rule B: a stranger calls a function that it is given
+and that has such an effect. A stranger is a callee that no honest project of the corpus calls and that is no
+serialiser's helper.
 
     PYTHONPATH=src python -m benchmarks.detection.callee_rules [FOLDER ...] [--environment] [--strangers]
 """
@@ -60,7 +61,7 @@ def is_stranger(event: Event) -> bool:
 def functions_in(value: Any, depth: int = 0) -> Iterator[Global | Unresolved]:
     """What could be called in a value."""
     kind = type(value)
-    if kind is Global or kind is Unresolved:
+    if isinstance(value, (Global, Unresolved)):
         yield value
     elif kind in CONTAINERS and depth < 6:
         for item in itertools.islice(value, 200):
