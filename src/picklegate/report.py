@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 SCHEMA = "picklegate.report/1"
+cards: list[Callable[[Any], str]] = []
+"""What renders a report in a notebook, put here by the package's own namespace: this module knows no renderer."""
 
 
 class Verdict(enum.IntEnum):
@@ -35,8 +37,8 @@ class Verdict(enum.IntEnum):
 class Finding:
     """One reason for a verdict; ``code`` is stable, dotted, and documented in docs/findings.md.
 
-    ``contributions`` are the (feature, log-odds) that raised a score most, the largest first, as the message has
-    them in words; other findings have none.
+    ``contributions`` are the (feature, log-odds) that raised a score most, the largest first, and ``words`` say in the
+    same order what each feature saw; other findings have none.
     """
 
     code: str
@@ -45,6 +47,7 @@ class Finding:
     stream: str = ""
     offset: int | None = None
     contributions: tuple[tuple[str, float], ...] = ()
+    words: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -55,6 +58,7 @@ class Finding:
             "stream": self.stream,
             "offset": self.offset,
             "contributions": [list(part) for part in self.contributions],
+            "words": list(self.words),
         }
 
     @classmethod
@@ -67,6 +71,7 @@ class Finding:
             stream=data["stream"],
             offset=data["offset"],
             contributions=tuple((feature, weight) for feature, weight in data["contributions"]),
+            words=tuple(data.get("words", ())),
         )
 
 
@@ -179,7 +184,7 @@ class StreamReport:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class FileReport:
     """What was seen in one artifact; ``findings`` are those of the container itself.
 
@@ -224,6 +229,15 @@ class FileReport:
         found = [*self.findings, *(f for stream in self.streams for f in stream.findings)]
         return tuple(sorted(found, key=lambda finding: -finding.verdict))
 
+    def __repr__(self) -> str:
+        """One short line; ``to_dict()`` has everything."""
+        worst = f", {self.reasons[0].code}" if self.reasons else ""
+        return f"<FileReport {self.name!a}: {self.verdict}{worst}, {self.container}, {self.size:,} bytes>"
+
+    def _repr_html_(self) -> str | None:
+        """A small card, for notebooks."""
+        return cards[0](self) if cards else None
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
         return {
@@ -252,7 +266,7 @@ class FileReport:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class RepoReport:
     """What was seen in a repository of the Hub at one commit, without a download.
 
@@ -271,6 +285,14 @@ class RepoReport:
     def verdict(self) -> Verdict:
         """The highest verdict of the files."""
         return max((report.verdict for report in self.files), default=Verdict.CLEAN)
+
+    def __repr__(self) -> str:
+        """One short line; ``to_dict()`` has everything."""
+        return f"<RepoReport {self.name!a}: {self.verdict}, {len(self.files):,} files>"
+
+    def _repr_html_(self) -> str | None:
+        """A small card, for notebooks."""
+        return cards[0](self) if cards else None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
