@@ -14,7 +14,7 @@ from picklegate.containers import Contents
 from picklegate.containers.source import LocalFile, Source
 from picklegate.report import Verdict
 from picklegate.scan import scan_bytes, scan_file
-from samples.containers import BENIGN, Member, scan, zipped
+from samples.containers import HONEST, Member, scan, zipped
 
 LONG = 2 << 20
 
@@ -58,7 +58,7 @@ def test_a_report_is_bounded_by_the_file() -> None:
 
 def test_results_are_let_go() -> None:
     """What a load would return is of no use once a stream is kept."""
-    assert [stream.trace.result for stream in scan(BENIGN).streams] == [None]
+    assert [stream.trace.result for stream in scan(HONEST).streams] == [None]
 
 
 def long_pickle(path: Path) -> None:

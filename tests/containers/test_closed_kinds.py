@@ -18,7 +18,7 @@ import pytest
 from picklegate.containers import Contents
 from picklegate.report import Verdict
 from samples.containers import (
-    BENIGN,
+    HONEST,
     PAYLOAD,
     Member,
     imports,
@@ -87,10 +87,10 @@ def test_members_of_an_unknown_type_are_files(kind: str) -> None:
     [
         bytes(512) + tarred(a=PAYLOAD),
         bytes(10_240) + tarred(a=PAYLOAD),
-        tarred(a=BENIGN) + tarred(b=PAYLOAD),
-        tarred(a=BENIGN)[:2048] + tarred(b=PAYLOAD),
+        tarred(a=HONEST) + tarred(b=PAYLOAD),
+        tarred(a=HONEST)[:2048] + tarred(b=PAYLOAD),
         b"x" * 1024 + tarred(a=PAYLOAD),
-        tarred(a=BENIGN) + b"junk" * 200 + tarred(b=PAYLOAD),
+        tarred(a=HONEST) + b"junk" * 200 + tarred(b=PAYLOAD),
     ],
     ids=["zeros", "many-zeros", "two", "no-record-between", "junk-before", "junk-between"],
 )
@@ -102,7 +102,7 @@ def test_members_behind_what_a_reader_can_pass_over(data: bytes) -> None:
 
 def test_zeros_and_concatenated_archives_are_no_alarm() -> None:
     """Zeros alone, zeros behind a tar, and two tars one after another are honest."""
-    for data in (bytes(4096), tarred(a=BENIGN) + bytes(700), tarred(a=BENIGN) + tarred(b=BENIGN)):
+    for data in (bytes(4096), tarred(a=HONEST) + bytes(700), tarred(a=HONEST) + tarred(b=HONEST)):
         assert [finding for finding in scan(data).findings if finding.verdict > Verdict.CLEAN] == []
 
 
@@ -119,7 +119,7 @@ def test_gzip_is_what_python_reads(flags: int) -> None:
     """Flags that zlib refuses, and a checksum of the header that is wrong, do not stop Python."""
     assert gzip.decompress(flagged(flags)) == PAYLOAD
     assert ("os", "system") in imports(scan(flagged(flags)))
-    assert ("os", "system") in imports(scan(gzip.compress(BENIGN) + flagged(flags)))
+    assert ("os", "system") in imports(scan(gzip.compress(HONEST) + flagged(flags)))
     assert ("os", "system") in imports(scan(gzip.compress(PAYLOAD[:5]) + bytes(9) + flagged(flags, PAYLOAD[5:])))
 
 
@@ -148,7 +148,7 @@ def test_frames_that_say_nothing_are_passed_over(library: str) -> None:
         skip = struct.pack("<LL", 0x184D2A50 + number, 3) + b"abc"
         assert ("os", "system") in imports(scan(skip * 2 + compress(PAYLOAD)))
         assert ("os", "system") in imports(scan(compress(PAYLOAD[:5]) + skip + compress(PAYLOAD[5:])))
-        assert scan(skip + compress(BENIGN) + skip).findings == ()
+        assert scan(skip + compress(HONEST) + skip).findings == ()
     assert blocks(scan(skip + PAYLOAD))
 
 
@@ -158,13 +158,13 @@ def test_the_oldest_joblib_header_is_what_int_reads(form: str, space: str) -> No
     """The length may stand there in any way that Python reads a number in hexadecimal."""
     header = b"ZF" + form.format(len(PAYLOAD)).encode().ljust(19) + space.encode()
     assert ("os", "system") in imports(scan(header + zlib.compress(PAYLOAD), "m.bin"))
-    assert scan(zfile(BENIGN)).findings == ()
+    assert scan(zfile(HONEST)).findings == ()
     assert scan(b"ZFS pools and such: a text\n").findings == ()
 
 
 @pytest.mark.parametrize(
     "data",
-    [NUMBERS + PAYLOAD, NUMBERS * 3 + PAYLOAD, npy(BENIGN) + PAYLOAD, NUMBERS + npy(BENIGN) + PAYLOAD],
+    [NUMBERS + PAYLOAD, NUMBERS * 3 + PAYLOAD, npy(HONEST) + PAYLOAD, NUMBERS + npy(HONEST) + PAYLOAD],
     ids=["numbers", "many", "objects", "both"],
 )
 def test_what_follows_arrays_is_a_pickle_to_numpy(data: bytes) -> None:
@@ -183,10 +183,10 @@ def test_an_array_longer_than_its_file_is_unscannable() -> None:
 POLYGLOTS = {
     "persistent-id": b"PK\3\4 a line\n0" + PAYLOAD,
     "float": b"GGUF\3\0\0\0\x000" + PAYLOAD,
-    "archive-behind": b"PK\3\4 a line\n0" + PAYLOAD + torch_zip(BENIGN),
+    "archive-behind": b"PK\3\4 a line\n0" + PAYLOAD + torch_zip(HONEST),
     "tar": spelled(lambda total: b"%06o\0 " % total, tarred(**{"PK\3\4": PAYLOAD})),
     "tar-and-7z": spelled(lambda total: b"%06o\0 " % total, tarred(**{"7z\xbc\xaf": PAYLOAD})),
-    "tar-and-archive": spelled(lambda total: b"%06o\0 " % total, tarred(**{"PK\3\4": PAYLOAD})) + torch_zip(BENIGN),
+    "tar-and-archive": spelled(lambda total: b"%06o\0 " % total, tarred(**{"PK\3\4": PAYLOAD})) + torch_zip(HONEST),
     "array-and-archive": NUMBERS + torch_zip(PAYLOAD),
 }
 
@@ -201,7 +201,7 @@ def test_a_file_of_several_kinds_is_read_as_each(case: str) -> None:
 @pytest.mark.parametrize("levels", [1, 2])
 def test_an_array_where_torch_keeps_numbers(method: int, levels: int) -> None:
     """``numpy.load`` takes the members of any archive, also of one inside another, stored or not."""
-    data = zipped(Member(b"x/data.pkl", BENIGN), Member(b"x/data/0", npy(PAYLOAD), method))
+    data = zipped(Member(b"x/data.pkl", HONEST), Member(b"x/data/0", npy(PAYLOAD), method))
     for _ in range(levels):
         data = zipped(Member(b"inner.npz", data))
     assert ("os", "system") in imports(scan(data))
@@ -216,7 +216,7 @@ def test_the_json_of_stable_baselines_is_read_whatever_its_form(spaces: int, dep
     contents = scan(zipped(Member(b"data", text.encode(), 8), Member(b"version", b"2")))
     assert ("os", "system") in imports(contents)
     assert contents.container == "stable_baselines_zip"
-    assert scan(stable_baselines(BENIGN)).findings == ()
+    assert scan(stable_baselines(HONEST)).findings == ()
 
 
 def moved(where: str) -> bytes:
@@ -249,18 +249,18 @@ def test_an_end_record_that_leads_nowhere_is_unscannable() -> None:
     """A claim that cannot be followed is told, whatever else the file holds."""
     record = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 2, 2, 100, 7, 0)
     assert blocks(scan(b"PK\3\4" + bytes(300) + record))
-    assert blocks(scan(torch_zip(BENIGN) + bytes(40) + record))
-    assert blocks(scan(torch_zip(BENIGN) + record))
+    assert blocks(scan(torch_zip(HONEST) + bytes(40) + record))
+    assert blocks(scan(torch_zip(HONEST) + record))
 
 
 def test_archives_in_a_row_are_each_read() -> None:
     """So distributed checkpoints are: every archive counts its offsets from its own start."""
     for count in (2, 3, 40):
-        honest = scan(torch_zip(BENIGN) * count, "__0_0.distcp")
+        honest = scan(torch_zip(HONEST) * count, "__0_0.distcp")
         assert len(honest.streams) == count
         assert [finding for finding in honest.findings if finding.verdict > Verdict.CLEAN] == []
         for place in (0, count // 2, count - 1):
-            parts = [torch_zip(BENIGN)] * count
+            parts = [torch_zip(HONEST)] * count
             parts[place] = torch_zip(PAYLOAD)
             assert ("os", "system") in imports(scan(b"".join(parts)))
 
@@ -279,7 +279,7 @@ def test_joblib_arrays_of_small_floats(name: str, size: int) -> None:
 def test_joblib_arrays_of_strings_of_any_length() -> None:
     """StringDType goes into a pickle of its own."""
     kind = b"cnumpy._core._internal\n_convert_to_stringdtype_kwargs\nK\x01\x85R"
-    for inner in (BENIGN, PAYLOAD):
+    for inner in (HONEST, PAYLOAD):
         contents = scan(b"\x80\x02](" + joblib_array("", inner, count=1, kind=kind) + b"Ne.")
         assert (("os", "system") in imports(contents)) == (inner == PAYLOAD)
         assert contents.findings == ()
@@ -287,13 +287,13 @@ def test_joblib_arrays_of_strings_of_any_length() -> None:
 
 def test_values_in_blocks_are_all_read() -> None:
     """A shelf of ``dbm.dumb`` starts each value at a block of its own."""
-    assert ("os", "system") in imports(scan(BENIGN.ljust(512, b"\0") + b"\x80\x02" + PAYLOAD, "shelf.dat"))
-    assert len(scan(BENIGN.ljust(512, b"\0") + BENIGN, "shelf.dat").streams) == 2
+    assert ("os", "system") in imports(scan(HONEST.ljust(512, b"\0") + b"\x80\x02" + PAYLOAD, "shelf.dat"))
+    assert len(scan(HONEST.ljust(512, b"\0") + HONEST, "shelf.dat").streams) == 2
 
 
 def test_an_archive_in_a_tar_is_read_once() -> None:
     """The end of a tar is a zip to readers that look there; it is its member, and no second archive."""
-    data = tarred(a=torch_zip(BENIGN), b=torch_zip(BENIGN))
+    data = tarred(a=torch_zip(HONEST), b=torch_zip(HONEST))
     assert scan(data).findings == ()
     assert scan(lzma.compress(data)).findings == ()
     assert ("os", "system") in imports(scan(tarred(a=standard_zip("x", PAYLOAD))))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from picklegate.report import Verdict
-from samples.containers import BENIGN, Member, scan, zipped
+from samples.containers import HONEST, Member, scan, zipped
 
 SETSTATE = """\
 class M(Module):
@@ -26,8 +26,8 @@ def script(forward: str = "x", loading: str = "pass", *, method: int = 0, name: 
     """A TorchScript archive of one class."""
     text = SETSTATE.format(forward=forward, loading=loading).encode()
     return zipped(
-        Member(b"m/data.pkl", BENIGN),
-        Member(b"m/constants.pkl", BENIGN),
+        Member(b"m/data.pkl", HONEST),
+        Member(b"m/constants.pkl", HONEST),
         Member(b"m/code/" + name, text, method),
         Member(b"m/version", b"3\n"),
     )
@@ -80,7 +80,7 @@ def test_ordinary_code_is_no_alarm(call: str) -> None:
 def test_byte_code_for_phones_is_looked_at() -> None:
     """The mobile format names operators in a pickle."""
     call = b"\x80\x02(X\x0c\0\0\0__setstate__X\x0a\0\0\0aten::savet."
-    data = zipped(Member(b"m/data.pkl", BENIGN), Member(b"m/bytecode.pkl", call), Member(b"m/version", b"3\n"))
+    data = zipped(Member(b"m/data.pkl", HONEST), Member(b"m/bytecode.pkl", call), Member(b"m/version", b"3\n"))
     assert codes(data) == {"torch.script-operator"}
 
 

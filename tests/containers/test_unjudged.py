@@ -10,7 +10,7 @@ import pytest
 from picklegate.policy import Policy
 from picklegate.report import FileReport, Verdict
 from picklegate.scan import scan_bytes, scan_file
-from samples.containers import BENIGN, Member, torch_zip, zipped
+from samples.containers import HONEST, Member, torch_zip, zipped
 
 STRICT = Policy(block_unjudged=True)
 
@@ -68,10 +68,10 @@ def test_plain_data_is_no_alarm_for_a_strict_policy(kind: str) -> None:
 
 def test_what_was_judged_is_told_apart() -> None:
     """A file with a pickle was judged; what else it holds is named beside that."""
-    report = scan_bytes(torch_zip(BENIGN), name="model.pt")
+    report = scan_bytes(torch_zip(HONEST), name="model.pt")
     assert (report.nothing_judged, report.unjudged) == ("", ())
     assert not STRICT.blocks(report)
-    mixed = scan_bytes(zipped(Member(b"a.pkl", BENIGN), Member(b"b.h5", b"\x89HDF\r\n\x1a\n")), name="both.zip")
+    mixed = scan_bytes(zipped(Member(b"a.pkl", HONEST), Member(b"b.h5", b"\x89HDF\r\n\x1a\n")), name="both.zip")
     assert (mixed.nothing_judged, mixed.unjudged) == ("", ("HDF5",))
     assert STRICT.blocks(mixed)
     assert not Policy().blocks(mixed)
