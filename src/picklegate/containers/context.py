@@ -205,6 +205,6 @@ def _told(seen: Trace) -> int:
     while waiting:
         one = waiting.pop()
         told += sum(len(each.module) + len(each.name) for each in one.imports)
-        told += _CALL * min(len(one.events), _CALLS_TOLD)
+        told += sum(_CALL + len(event.name) for event in one.events[:_CALLS_TOLD])
         waiting.extend(inner for _, inner in one.nested)
     return told
