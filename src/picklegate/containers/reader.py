@@ -82,6 +82,8 @@ class _Reader(Context):
         claimed = self.claims(name)
         if claimed and kind in _PROMISED:
             self.bound("container.no-stream", _PROMISED[kind], name)
+        elif claimed and kind in formats.PACKED:
+            self.bound("archive.unsupported", f"its name promises a pickle, packed as {formats.UNANALYSED[kind]}", name)
         if kind in ("text", "json") and source.resident:
             kind = formats.refined(kind, source.read(0, formats.LOOKED_AT))
         if kind in formats.UNANALYSED and (kind != "unknown" or depth == 0):
