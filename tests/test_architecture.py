@@ -28,7 +28,7 @@ LAYERS = """
     -> protection
     -> bootstrap
     -> render
-    -> demo
+    -> serve demo
     -> cli
     -> __main__
 """

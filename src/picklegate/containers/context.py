@@ -12,7 +12,7 @@ from picklegate.containers.source import Buffer, Source
 from picklegate.limits import Clock, Limits
 from picklegate.pickles import Fault, Trace, trace
 from picklegate.pickles.recorder import TOO_LONG, Inline
-from picklegate.pickles.rules.nested import Shared
+from picklegate.pickles.shared import Shared
 from picklegate.report import Finding, Verdict
 
 EXTRA = "picklegate[archives]"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from picklegate.pickles.opcodes import Cut
 from picklegate.pickles.values import CONTAINERS, Event, Global, Persistent, Unresolved
-
-if TYPE_CHECKING:
-    from picklegate.pickles.recorder import Effects
 
 _WIDE = 256
 """Items of a container, and bytes of a text, up to which calls are compared."""
@@ -26,7 +23,7 @@ class Unshaped(Exception):  # noqa: N818
     """A call is too large to be compared with others."""
 
 
-def shape(effects: Effects, opcode: str, callee: Global, args: Any) -> Any:
+def shape(effects: Any, opcode: str, callee: Global, args: Any) -> Any:
     """What calls must share to be counted as one, all but the numbers in them; None where that is too much.
 
     Code objects are never counted as one: their numbers tell what the code does.
@@ -39,7 +36,7 @@ def shape(effects: Effects, opcode: str, callee: Global, args: Any) -> Any:
         return None
 
 
-def _parts(effects: Effects, items: Any, deep: int) -> tuple[Any, ...]:
+def _parts(effects: Any, items: Any, deep: int) -> tuple[Any, ...]:
     """The shape of each item; raises Unshaped."""
     if len(items) > _WIDE or deep > _DEEP:
         raise Unshaped
@@ -60,7 +57,7 @@ def _parts(effects: Effects, items: Any, deep: int) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def _word(effects: Effects, pos: int) -> Any:
+def _word(effects: Any, pos: int) -> Any:
     """A literal as part of a shape; raises Unshaped for a long one."""
     text = effects.text(pos)
     if len(text) > _WIDE:

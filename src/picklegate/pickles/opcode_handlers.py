@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from picklegate.pickles import opcodes
 from picklegate.pickles.frames import Frames
-from picklegate.pickles.recorder import Effects, Exhausted
+from picklegate.pickles.recorder import Exhausted, Recorder
 from picklegate.pickles.values import Dict, Set, Unresolved
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Rare:
     """Executes rare opcodes on the stack and the memo of one machine."""
 
-    def __init__(self, data: Buffer, start: int, memo: dict[int, Any], effects: Effects) -> None:
+    def __init__(self, data: Buffer, start: int, memo: dict[int, Any], effects: Recorder) -> None:
         """Begin where the stream does, with the machine's own ``memo``."""
         self.data = data
         self.memo = memo

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from picklegate.limits import Limits
-from picklegate.pickles import implicit_calls, opcodes, result_uses, values
+from picklegate.pickles import implicit_calls, opcodes, result_uses, rules, values
 from picklegate.pickles.call_keys import OPAQUE, shape
 from picklegate.pickles.mutation import CHANGING, Changes
 from picklegate.pickles.names import canonical
 from picklegate.pickles.opcodes import Buffer
 from picklegate.pickles.records import Fault, Import, Trace
-from picklegate.pickles.rules import classes, functions, nested, reflection
+from picklegate.pickles.shared import Shared
 from picklegate.pickles.values import CONTAINERS, Dict, Event, Global, Known, Persistent, Set, Unresolved
 
 Inline = Callable[[dict[str, Any], int], int]
@@ -49,7 +49,7 @@ class Retrace(Exception):  # noqa: N818
     """A call takes a container of which items were dropped: read again and keep all."""
 
 
-class Effects:
+class Recorder:
     """The record of one stream."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Effects:
         limits: Limits,
         inline: Mapping[tuple[str, str], Inline],
         depth: int,
-        shared: nested.Shared,
+        shared: Shared,
         keep: int,
         trace: Callable[..., Trace],
     ) -> None:
@@ -117,7 +117,7 @@ class Effects:
         if found is None:
             found = self.globals[key] = Global(module, name, pos, via)
             found.known = canonical(module, name)
-            found.rule = reflection.rule_of(found)
+            found.rule = rules.rule_of(found)
             self.imports[key] = Import(module=module, name=name, offset=pos, via=via)
             if len(self.imports) > self.limits.max_events:
                 raise Exhausted(f"more than {self.limits.max_events:,} imports")
@@ -158,12 +158,12 @@ class Effects:
     def call(self, kind: str, opcode: str, pos: int, callee: Any, args: Any, kwargs: Any = None) -> Any:
         """Record that ``callee`` is applied to ``args``, as they lie on the stack; the value that results."""
         if type(callee) is Global and type(args) is tuple and kwargs is None and callee.rule is None:
-            if not args and callee.known in reflection.EMPTY:
+            if not args and callee.known in rules.EMPTY:
                 empty = (opcode, callee)
                 if empty not in self.seen:
                     self.seen[empty] = self.record(kind, opcode, pos, callee, callee.dotted, ())
-                return reflection.EMPTY[callee.known]()
-            self.changes.hand(functions.handed(self, callee, args))
+                return rules.EMPTY[callee.known]()
+            self.changes.hand(rules.handed(self, callee, args))
             if implicit_calls.reaches(callee, args):
                 self.hidden(opcode, pos, args)
             key = shape(self, opcode, callee, args)
@@ -186,12 +186,12 @@ class Effects:
             rule, name = callee.rule, callee.dotted
         elif type(callee) is Event:
             callee.called = True
-            rule, name = reflection.applied(callee), callee.name
+            rule, name = rules.applied(callee), callee.name
             if rule is not None and self.changes.gave(callee):
                 rule, callee = None, Unresolved("changed", pos)
         else:
             rule, name = None, type(callee).__name__.lower()
-        if rule is None and type(callee) is Event and classes.makes_class(callee, kind):
+        if rule is None and type(callee) is Event and rules.makes_class(callee, kind):
             event = self.record(kind, opcode, pos, callee, f"{name}()", args, kwargs, via)
             event.known = callee.known
             if implicit_calls.evaluates(event):
@@ -208,13 +208,13 @@ class Effects:
             self.changes.hand(args)
         if rule is None:
             return event
-        doubtful = rule not in reflection.PASSING and self.changes.doubt((*args, *event.kwargs))
+        doubtful = rule not in rules.PASSING and self.changes.doubt((*args, *event.kwargs))
         value = rule(self, event)  # which may hand the same values on
         if doubtful:
             return self.record(kind, opcode, pos, Unresolved("item", pos), "unresolved", args, None, "changed items")
         if value is None:
             return event
-        named = rule in reflection.REACHING and type(value) in (Global, Event)
+        named = rule in rules.REACHING and type(value) in (Global, Event)
         event.reached = event.reached or named or type(value) in (str, bytes)
         if type(value) in CONTAINERS:
             self.changes.copy(value, value)
@@ -247,8 +247,8 @@ class Effects:
         )
         self.events.append(event)
         self.bound()
-        if event.known not in nested.RULES:
-            nested.peek(self, event)
+        if not rules.opens(event.known):
+            rules.peek(self, event)
         if implicit_calls.evaluates(event):
             self.hidden(opcode, pos, args)
         return event
@@ -307,7 +307,7 @@ class Effects:
                 self.seen[key].count += 1
                 return
         via = "global" if type(target) is Global else ""
-        kind = reflection.TYPES.get(type(target))
+        kind = rules.TYPES.get(type(target))
         name = (
             target.dotted
             if type(target) is Global
@@ -319,7 +319,7 @@ class Effects:
         event.known = event.name if kind else getattr(target, "known", "")
         if key is not None:
             self.seen[key] = event
-        reflection.written(self, target, event)
+        rules.written(self, target, event)
 
     # Values
 

@@ -8,7 +8,7 @@ from picklegate.pickles import implicit_calls
 from picklegate.pickles.values import Dict, Event, Global
 
 if TYPE_CHECKING:
-    from picklegate.pickles.recorder import Effects
+    from picklegate.pickles.rules.protocol import Effects
 
 
 def construct(effects: Effects, event: Event) -> Any:

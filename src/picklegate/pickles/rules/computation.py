@@ -15,7 +15,7 @@ from picklegate.pickles.opcodes import Cut
 from picklegate.pickles.values import Dict, Event, Set, Unresolved
 
 if TYPE_CHECKING:
-    from picklegate.pickles.recorder import Effects
+    from picklegate.pickles.rules.protocol import Effects
 
 _MOST = 1 << 20
 """Bytes or characters of input and output of one computation."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from picklegate.pickles.values import Dict, Event, Global
 
 if TYPE_CHECKING:
-    from picklegate.pickles.recorder import Effects
+    from picklegate.pickles.rules.protocol import Effects
 
 _SETTER = "cloudpickle._function_setstate"
 _PLAIN_FLAGS = (3, 67)

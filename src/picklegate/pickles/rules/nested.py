@@ -9,39 +9,32 @@ from picklegate.pickles.opcodes import Cut
 from picklegate.pickles.values import CONTAINERS, Event, Global
 
 if TYPE_CHECKING:
-    from picklegate.limits import Clock
-    from picklegate.pickles.recorder import Effects
     from picklegate.pickles.records import Trace
+    from picklegate.pickles.rules.protocol import Effects
 
 
-class Shared:
-    """What a stream and those nested in it share: which bytes were traced, and when their time is over."""
+def _traced(effects: Effects, name: str, data: bytes) -> Trace | None:
+    """The trace of a nested stream, recorded once for the same bytes; None where there are too many."""
+    shared = effects.shared
+    if data not in shared.known:
+        if len(shared.known) >= _MOST_NESTED:
+            return None
+        shared.known[data] = effects.trace(data, limits=effects.limits, depth=effects.depth + 1, shared=shared)
+        effects.nested.append((name, shared.known[data]))
+    return shared.known[data]
 
-    def __init__(self, clock: Clock) -> None:
-        """Begin with nothing traced."""
-        self.known: dict[bytes, Trace] = {}
-        self.dull: set[bytes] = set()
-        self.clock = clock
 
-    def trace(self, effects: Effects, name: str, data: bytes) -> Trace | None:
-        """The trace of a nested stream, recorded once for the same bytes; None where there are too many."""
-        if data not in self.known:
-            if len(self.known) >= _MOST_NESTED:
-                return None
-            self.known[data] = effects.trace(data, limits=effects.limits, depth=effects.depth + 1, shared=self)
-            effects.nested.append((name, self.known[data]))
-        return self.known[data]
-
-    def peek(self, effects: Effects, name: str, data: bytes) -> None:
-        """Trace bytes that something may unpickle, and record them if that calls something it imports."""
-        if data in self.dull or data in self.known or len(self.known) >= _MOST_NESTED:
-            return
-        found = effects.trace(data, limits=effects.limits, depth=effects.depth + 1, shared=self)
-        if found.events and found.imports and all(f"{one.module}.{one.name}".isprintable() for one in found.imports):
-            self.known[data] = found
-            effects.nested.append((name, found))
-        else:
-            self.dull.add(data)
+def _peek(effects: Effects, name: str, data: bytes) -> None:
+    """Trace bytes that something may unpickle, and record them if that calls something it imports."""
+    shared = effects.shared
+    if data in shared.dull or data in shared.known or len(shared.known) >= _MOST_NESTED:
+        return
+    found = effects.trace(data, limits=effects.limits, depth=effects.depth + 1, shared=shared)
+    if found.events and found.imports and all(f"{one.module}.{one.name}".isprintable() for one in found.imports):
+        shared.known[data] = found
+        effects.nested.append((name, found))
+    else:
+        shared.dull.add(data)
 
 
 _MOST_NESTED = 256
@@ -63,7 +56,7 @@ def peek(effects: Effects, event: Event) -> None:
     elif owner.startswith(_NUMBERS):
         return
     for data in _bytes_in((*event.args, *event.kwargs), 0):
-        effects.shared.peek(effects, event.name, data)
+        _peek(effects, event.name, data)
 
 
 def _bytes_in(values: Iterable[Any], deep: int) -> Iterator[bytes]:
@@ -95,7 +88,7 @@ def _load(effects: Effects, event: Event) -> Any:
     if effects.depth >= effects.limits.max_depth:
         effects.note("limit.depth", event.offset, f"streams are nested more than {effects.limits.max_depth} deep")
         return None
-    inner = effects.shared.trace(effects, event.name, data)
+    inner = _traced(effects, event.name, data)
     if inner is None:
         effects.note("limit.depth", event.offset, "more streams are nested than the limits allow")
         return None
@@ -126,6 +119,9 @@ def load_if_pickle(effects: Effects, event: Event) -> Any:
     data = event.args[0] if event.args else None
     return _load(effects, event) if isinstance(data, bytes) and data[:1] == b"\x80" else None
 
+
+METHODS = ("loads", "load_pickle", "unpickle")
+"""Last parts of names by which what is not known is taken for a loader, if it is given a pickle."""
 
 RULES: dict[str, Any] = dict.fromkeys((*CONTAINER_LOADERS, *_PICKLE_LOADERS), _load)
 """Canonical names of loaders -> the rule, as reflection.py defines them."""

@@ -9,13 +9,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from picklegate.pickles import implicit_calls
-from picklegate.pickles.rules import classes, computation, functions, imports, nested, serialisers
 from picklegate.pickles.values import Dict, Event, Global, Set, Unresolved
 
 if TYPE_CHECKING:
-    from picklegate.pickles.recorder import Effects
-
-Rule = Callable[["Effects", Event], Any]
+    from picklegate.pickles.rules.protocol import Effects, Rule
 
 _SPREAD = 64
 """Items that map and its kin are followed over."""
@@ -312,11 +309,6 @@ RULES: dict[str, Rule] = {
     "builtins.setattr": _setattr,
     "builtins.type.__setattr__": _setattr,
     "builtins.object.__setattr__": _setattr,
-    **classes.RULES,
-    **serialisers.RULES,
-    **imports.RULES,
-    **nested.RULES,
-    **computation.RULES,
 }
 
 EMPTY: dict[str, type] = {
@@ -338,29 +330,13 @@ APPLIED: dict[str, Rule] = {
 """Callables made by a call -> the rule for calling what was made."""
 
 
-def applied(made: Event) -> Rule | None:
-    """The rule for calling what the event made."""
-    return functions.forward if functions.arguments(made) else APPLIED.get(made.known)
-
-
-REACHING = frozenset((
-    imports.type_, _CAST, _UNION, _getattr, _getitem, _attrgetter, _itemgetter, functions.forward, *serialisers.REACHING
-))  # fmt: skip
+REACHING = (_CAST, _UNION, _getattr, _getitem, _attrgetter, _itemgetter)
 """Rules whose result is an object reached by name."""
 
 
-PASSING = (classes.construct, computation.wrapped, serialisers.make_class, serialisers.make_skeleton)
-"""Rules that pass on what the call is given as it is, and look at nothing in it."""
-
-
-def rule_of(found: Global) -> Rule | None:
-    """The rule for calling ``found``: by its name, or as a method of an object reached by name."""
-    rule = RULES.get(found.known)
-    if rule is not None:
-        return rule
+def method_rule(found: Global) -> Rule | None:
+    """The rule for calling a method of an object reached by name, where it reads an attribute or an item."""
     owner, _, method = found.name.rpartition(".")
-    if method in ("loads", "load_pickle", "unpickle"):
-        return nested.load_if_pickle
     if method not in _METHODS or f".{found.name}".startswith((".dict.", ".object.", ".type.", ".list.", ".str.")):
         return None
     reader = _METHODS[method]
