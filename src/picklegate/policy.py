@@ -24,8 +24,8 @@ class Policy:
     blocked raises BlockedError, keeps nothing of it, and leaves what stood in place before; ``"quarantine"`` raises and
     moves either out of reach; ``"skip"`` leaves the blocked files of a snapshot out of it, with a warning. A score from
     ``suspicious_score`` on is SUSPICIOUS, from ``malicious_score`` on MALICIOUS; None leaves that to the model. With
-    ``prefer_safetensors``, a snapshot leaves out pickled weights that have a safetensors sibling. Raises PolicyError
-    for an option that is wrong.
+    ``prefer_safetensors``, a snapshot leaves out pickled weights that have a safetensors sibling. ``log`` is a file
+    that decisions are appended to as JSON lines, if PICKLEGATE_LOG names none. Raises PolicyError for a wrong option.
     """
 
     block_from: Verdict = Verdict.SUSPICIOUS
@@ -35,6 +35,7 @@ class Policy:
     suspicious_score: float | None = None
     malicious_score: float | None = None
     prefer_safetensors: bool = False
+    log: str = ""
     limits: Limits = field(default=DEFAULT)
 
     def __post_init__(self) -> None:
@@ -43,6 +44,8 @@ class Policy:
             raise PolicyError("block_from: must be Verdict.SUSPICIOUS, UNSCANNABLE or MALICIOUS")
         if self.on_block not in get_args(OnBlock):
             raise PolicyError("on_block: must be 'raise', 'quarantine' or 'skip'")
+        if not isinstance(self.log, str):
+            raise PolicyError("log: must be the path of a file")
         for option in ("suspicious_score", "malicious_score"):
             score = getattr(self, option)
             if score is not None and (type(score) not in (int, float) or not 0 < score <= 1):

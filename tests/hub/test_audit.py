@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import hf_hub_download, snapshot_download
 
-from picklegate import Verdict, quarantine, workers
+from picklegate import Verdict, batch, quarantine
 from picklegate.demo.hub_server import Hub
 from picklegate.hub.audit import Audit, audit_cache, read_cache
 from picklegate.report import FileReport
@@ -45,13 +45,13 @@ def cache(tmp_path: Path) -> Path:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths that are scanned and not merely looked up."""
     paths: list[str] = []
-    scan = workers.scan_batch
+    scan = batch.scan_batch
 
-    def watched(batch: tuple[str, ...], **options: object) -> tuple[FileReport, ...]:
-        paths.extend(batch)
-        return scan(batch, **options)  # type: ignore[arg-type]
+    def watched(names: tuple[str, ...], **options: object) -> tuple[FileReport, ...]:
+        paths.extend(names)
+        return scan(names, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(workers, "scan_batch", watched)
+    monkeypatch.setattr(batch, "scan_batch", watched)
     return paths
 
 
@@ -200,16 +200,16 @@ def test_ctrl_c_leaves_a_report_on_what_was_done(
     run: Run, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 130, a report that says it is partial, and verdicts that the next run need not make again."""
-    scan = workers.scan_batch
+    scan = batch.scan_batch
     left = [1]
 
-    def interrupted(batch: tuple[str, ...], **options: object) -> tuple[FileReport, ...]:
+    def interrupted(names: tuple[str, ...], **options: object) -> tuple[FileReport, ...]:
         if not left:
             raise KeyboardInterrupt
         left.pop()
-        return scan(batch, **options)  # type: ignore[arg-type]
+        return scan(names, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(workers, "scan_batch", interrupted)
+    monkeypatch.setattr(batch, "scan_batch", interrupted)
     assert run("audit", "--cache-dir", cache, "--format", "json") == 130
     output = capsys.readouterr()
     summary = json.loads(output.out)["summary"]

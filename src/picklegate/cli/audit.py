@@ -56,7 +56,10 @@ def audit(
     except KeyboardInterrupt:
         say(f"interrupted, after {sentence(reports)}")
     done = cache_audit.Audit(cache=cache, reports=tuple(reports), seconds=time.monotonic() - start)
-    write(_rendered(done, wanted.form, colour=wanted.output is None and wants_colour()), wanted.output)
+    write(
+        _rendered(done, wanted.form, policy=wanted.policy, colour=wanted.output is None and wants_colour()),
+        wanted.output,
+    )
     if not done.complete:
         return EXIT_INTERRUPTED
     if wanted.output:
@@ -66,14 +69,14 @@ def audit(
     return wanted.status(reports)
 
 
-def _rendered(audit: cache_audit.Audit, form: str, *, colour: bool) -> str:
+def _rendered(audit: cache_audit.Audit, form: str, *, policy: Policy, colour: bool) -> str:
     if form == "text":
-        return as_cache.render(audit, colour=colour)
+        return as_cache.render(audit, policy=policy, colour=colour)
     if form == "json":
-        return as_cache.to_json(audit)
+        return as_cache.to_json(audit, policy=policy)
     if form == "html":
-        return as_cache.to_html(audit)
-    return rendered(form, audit.reports, complete=audit.complete, colour=colour)
+        return as_cache.to_html(audit, policy=policy)
+    return rendered(form, audit.reports, policy=policy, complete=audit.complete, colour=colour)
 
 
 def _remove(audit: cache_audit.Audit, policy: Policy) -> None:

@@ -30,23 +30,23 @@ def status(reports: Iterable[FileReport], policy: Policy, fail_on: Verdict | Non
     return EXIT_UNSCANNABLE if verdicts else EXIT_CLEAN
 
 
-def rendered(form: str, reports: Sequence[FileReport], *, complete: bool, colour: bool) -> str:
+def rendered(form: str, reports: Sequence[FileReport], *, policy: Policy, complete: bool, colour: bool) -> str:
     """The report in one of ``options.FORMATS``."""
     if form == "text":
         from picklegate.render import text
 
-        return text.render(reports, colour=colour)
+        return text.render(reports, policy=policy, colour=colour)
     if form == "json":
         from picklegate.render import as_json
 
-        return as_json.render(reports, complete=complete)
+        return as_json.render(reports, policy=policy, complete=complete)
     if form == "sarif":
         from picklegate.render import sarif
 
-        return sarif.render(reports, complete=complete)
+        return sarif.render(reports, policy=policy, complete=complete)
     from picklegate.render import html
 
-    return html.render(reports, complete=complete)
+    return html.render(reports, policy=policy, complete=complete)
 
 
 def wants_colour() -> bool:

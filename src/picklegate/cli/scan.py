@@ -7,14 +7,13 @@ from itertools import groupby
 
 import click
 
-from picklegate.batch import Found, find, scan_found
+from picklegate.batch import Found, find, scan_found, unreadable
 from picklegate.cli import options
 from picklegate.cli.addresses import SCHEME, scan_address
 from picklegate.cli.output import EXIT_INTERRUPTED, rendered, say, wants_colour, write
 from picklegate.policy import Policy
 from picklegate.render.summary import sentence
 from picklegate.report import FileReport
-from picklegate.workers import unreadable
 
 
 @click.command()
@@ -57,7 +56,7 @@ def scan(paths: tuple[str, ...], include: tuple[str, ...], exclude: tuple[str, .
     except KeyboardInterrupt:
         say(f"interrupted, after {sentence(reports)}")
     colour = wanted.output is None and wants_colour()
-    write(rendered(wanted.form, reports, complete=complete, colour=colour), wanted.output)
+    write(rendered(wanted.form, reports, policy=wanted.policy, complete=complete, colour=colour), wanted.output)
     if not complete:
         return EXIT_INTERRUPTED
     if not reports:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from picklegate.escape import escape
 from picklegate.hub.audit import Audit
+from picklegate.policy import PolicyOption, chosen
 from picklegate.render import as_json, text
 from picklegate.render.summary import sentence
 from picklegate.report import FileReport, Verdict
@@ -19,7 +20,7 @@ MAX_PROBLEMS = 20
 _NAME_WIDTH = 60
 
 
-def render(audit: Audit, *, colour: bool = False) -> str:
+def render(audit: Audit, *, policy: PolicyOption = None, colour: bool = False) -> str:
     """The repositories, the worst first, then what blocks, what is wrong with the cache, and a summary."""
     lines = [f"Cache {escape(audit.cache.folder, 200)}", "", *_repositories(audit), ""]
     lines += text.blocked([replace(report, name=inside(audit, report)) for report in audit.reports], colour=colour)
@@ -28,6 +29,7 @@ def render(audit: Audit, *, colour: bool = False) -> str:
     if len(problems) > MAX_PROBLEMS:
         lines.append(f"... and {len(problems) - MAX_PROBLEMS:,} more problems")
     lines += [""] if problems else []
+    lines += text.notes(chosen(policy))
     size = sum(content.entry.st_size for content, _ in audit.pairs)
     where = f"{len(audit.cache.repositories):,} repositories" if len(audit.cache.repositories) != 1 else "1 repository"
     lines.append(sentence(audit.reports))
@@ -35,13 +37,13 @@ def render(audit: Audit, *, colour: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_json(audit: Audit) -> str:
+def to_json(audit: Audit, *, policy: PolicyOption = None) -> str:
     """The JSON report, with the cache beside the files."""
-    document = as_json.document(audit.reports, complete=audit.complete)
+    document = as_json.document(audit.reports, policy=policy, complete=audit.complete)
     return json.dumps({**document, "cache": audit.to_dict()}, indent=2) + "\n"
 
 
-def to_html(audit: Audit) -> str:
+def to_html(audit: Audit, *, policy: PolicyOption = None) -> str:
     """The page, with names as they stand in the cache and a line of the chart for each repository."""
     from picklegate.render import html
 
@@ -50,6 +52,7 @@ def to_html(audit: Audit) -> str:
     words = "1 thing is wrong" if len(problems) == 1 else f"{len(problems):,} things are wrong"
     return html.render(
         list(named.values()),
+        policy=policy,
         complete=audit.complete,
         subject=f"Hugging Face cache {audit.cache.folder}, {len(audit.cache.repositories):,} repositories",
         groups={name: [named[id(report)] for report in held] for name, held in groups(audit).items()},

@@ -18,6 +18,8 @@ from picklegate import __version__
 from picklegate.escape import escape
 from picklegate.findings import KINDS
 from picklegate.judging.classifier import version
+from picklegate.policy import PolicyOption, chosen
+from picklegate.provenance import laxer
 from picklegate.render import text
 from picklegate.render.chart import bar, chart
 from picklegate.render.summary import counts, sentence
@@ -39,6 +41,7 @@ Notice = tuple[str, Sequence[str]]
 def render(
     reports: Sequence[FileReport],
     *,
+    policy: PolicyOption = None,
     complete: bool = True,
     subject: str = "",
     groups: Mapping[str, Sequence[FileReport]] | None = None,
@@ -51,6 +54,7 @@ def render(
     style, script, page = (
         resources.files(__package__).joinpath(f"report.{end}").read_text("utf-8") for end in ("css", "js", "html")
     )
+    notices = (*((f"{words[0].upper()}{words[1:]}.", ()) for words in laxer(chosen(policy))), *notices)
     if not complete:
         notices = (("The scan was interrupted: files are missing from this report.", ()), *notices)
     return Template(page).substitute(

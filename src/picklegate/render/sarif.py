@@ -13,6 +13,8 @@ from picklegate import __version__
 from picklegate.escape import escape
 from picklegate.findings import FAULT, KINDS, Kind
 from picklegate.judging.classifier import version
+from picklegate.policy import PolicyOption, chosen
+from picklegate.provenance import made_by
 from picklegate.report import FileReport, Finding, StreamReport, Verdict
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -25,7 +27,7 @@ _PLAIN = frozenset(("raw", "joblib", "torch_legacy"))
 _MESSAGE_WIDTH = 1_000
 
 
-def render(reports: Sequence[FileReport], *, complete: bool = True) -> str:
+def render(reports: Sequence[FileReport], *, policy: PolicyOption = None, complete: bool = True) -> str:
     """One SARIF log with one run: a result for each finding above CLEAN; ASCII, as the JSON form."""
     blocked = [report for report in reports if report.verdict > Verdict.CLEAN]
     codes = list(dict.fromkeys(finding.code for report in blocked for finding, _ in _reasons(report)))
@@ -45,7 +47,7 @@ def render(reports: Sequence[FileReport], *, complete: bool = True) -> str:
             for index, report in enumerate(blocked)
             for finding, stream in _reasons(report)
         ],
-        "properties": {"files": len(reports)},
+        "properties": {"files": len(reports), "made_by": made_by(chosen(policy))},
     }
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 

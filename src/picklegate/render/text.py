@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from picklegate.escape import escape
+from picklegate.policy import Policy, PolicyOption, chosen
+from picklegate.provenance import laxer
 from picklegate.render.summary import sentence
 from picklegate.report import Call, FileReport, Finding, StreamReport, Verdict
 
@@ -22,14 +24,23 @@ _MESSAGE_WIDTH = 400
 _COLOURS = {Verdict.CLEAN: "32", Verdict.SUSPICIOUS: "33", Verdict.UNSCANNABLE: "35", Verdict.MALICIOUS: "1;31"}
 
 
-def render(reports: Sequence[FileReport], *, colour: bool = False) -> str:
-    """Returns the text, with ANSI colours where asked for; every name from a file is escaped and cut."""
+def render(reports: Sequence[FileReport], *, policy: PolicyOption = None, colour: bool = False) -> str:
+    """Returns the text, with ANSI colours where asked for; every name from a file is escaped and cut.
+
+    What lets more pass by the ``policy`` than by the defaults of the release is told.
+    """
     clean = [report for report in reports if report.verdict == Verdict.CLEAN]
     lines = blocked(reports, colour=colour)
     if len(clean) <= MAX_CLEAN_LINES:
         lines += [title(report, colour=colour) for report in clean]
+    lines += notes(chosen(policy))
     lines.append(sentence(reports))
     return "\n".join(lines) + "\n"
+
+
+def notes(policy: Policy) -> list[str]:
+    """The lines on what lets more pass than the defaults of the release."""
+    return [f"NOTE        {escape(words, _NAME_WIDTH)}" for words in laxer(policy)]
 
 
 def blocked(reports: Sequence[FileReport], *, colour: bool = False) -> list[str]:
