@@ -203,7 +203,12 @@ def _scan(path: str, policy: Policy, *, digest: bool) -> FileReport:
 
 def unreadable(path: str, error: OSError) -> FileReport:
     """The report on what cannot be opened."""
-    return _unscannable(path, "file.unreadable", error.strerror or str(error))
+    return unread(path, error.strerror or str(error))
+
+
+def unread(path: str, message: str) -> FileReport:
+    """The report on what was not looked at, and why."""
+    return _unscannable(path, "file.unreadable", message)
 
 
 def _unscannable(path: str, code: str, message: str) -> FileReport:

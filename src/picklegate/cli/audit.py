@@ -41,7 +41,7 @@ def audit(
     Exit codes:
       0  every file is clean
       1  a file is suspicious or malicious
-      2  otherwise, a file could not be scanned, or the command was misused
+      2  otherwise, something could not be scanned or looked at, or misuse
     """  # noqa: D301 - see scan
     start = time.monotonic()
     cache = cache_audit.read_cache(cache_dir)
@@ -66,7 +66,7 @@ def audit(
         say(sentence(reports))
     if quarantine:
         _remove(done, wanted.policy)
-    return wanted.status(reports)
+    return wanted.status([*reports, *cache.unread])
 
 
 def _rendered(audit: cache_audit.Audit, form: str, *, policy: Policy, colour: bool) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from picklegate.escape import escape
-from picklegate.hub.audit import Audit
+from picklegate.hub.audit import Audit, Problem
 from picklegate.policy import PolicyOption, chosen
 from picklegate.render import as_json, text
 from picklegate.render.summary import sentence
@@ -24,8 +24,12 @@ def render(audit: Audit, *, policy: PolicyOption = None, colour: bool = False) -
     """The repositories, the worst first, then what blocks, what is wrong with the cache, and a summary."""
     lines = [f"Cache {escape(audit.cache.folder, 200)}", "", *_repositories(audit), ""]
     lines += text.blocked([replace(report, name=inside(audit, report)) for report in audit.reports], colour=colour)
-    problems = audit.cache.problems
-    lines += [f"PROBLEM     {_within(audit, one.path)}: {escape(one.message, 200)}" for one in problems[:MAX_PROBLEMS]]
+    problems: Sequence[Problem] = audit.cache.problems
+    problems = sorted(problems, key=lambda one: not one.unread)
+    for one in problems[:MAX_PROBLEMS]:
+        lines.append(
+            f"{'UNREAD' if one.unread else 'PROBLEM':<11} {_within(audit, one.path)}: {escape(one.message, 200)}"
+        )
     if len(problems) > MAX_PROBLEMS:
         lines.append(f"... and {len(problems) - MAX_PROBLEMS:,} more problems")
     lines += [""] if problems else []
@@ -33,6 +37,9 @@ def render(audit: Audit, *, policy: PolicyOption = None, colour: bool = False) -
     size = sum(content.entry.st_size for content, _ in audit.pairs)
     where = f"{len(audit.cache.repositories):,} repositories" if len(audit.cache.repositories) != 1 else "1 repository"
     lines.append(sentence(audit.reports))
+    unread = sum(one.unread for one in problems)
+    if unread:
+        lines.append(f"{unread:,} place{' was' if unread == 1 else 's were'} not looked at")
     lines.append(f"{text.size(size)} in {where}, {audit.seconds:.1f} s")
     return "\n".join(lines) + "\n"
 
@@ -48,7 +55,10 @@ def to_html(audit: Audit, *, policy: PolicyOption = None) -> str:
     from picklegate.render import html
 
     named = {id(report): replace(report, name=inside(audit, report)) for report in audit.reports}
-    problems = [f"{os.path.relpath(one.path, audit.cache.folder)}: {one.message}" for one in audit.cache.problems]
+    problems = [
+        f"{os.path.relpath(one.path, audit.cache.folder)}: {one.message}{', not looked at' if one.unread else ''}"
+        for one in audit.cache.problems
+    ]
     words = "1 thing is wrong" if len(problems) == 1 else f"{len(problems):,} things are wrong"
     return html.render(
         list(named.values()),
