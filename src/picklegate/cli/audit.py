@@ -43,7 +43,7 @@ def audit(
     Exit codes:
       0  every file is clean
       1  a file is suspicious or malicious
-      2  otherwise, a file could not be scanned, or the command was misused
+      2  otherwise, something could not be scanned or looked at, or misuse
     """  # noqa: D301 - see scan
     start = time.monotonic()
     with Progress("reading the cache", quiet=verbosity() == QUIET):
@@ -67,7 +67,7 @@ def audit(
         note(sentence(reports, wanted.allowed))
     if quarantine:
         _remove(done, wanted.policy)
-    return wanted.status(wanted.fresh(reports))
+    return wanted.status([*wanted.fresh(reports), *cache.unread])
 
 
 def _rendered(audit: cache_audit.Audit, wanted: options.Reporting) -> str:
@@ -76,7 +76,7 @@ def _rendered(audit: cache_audit.Audit, wanted: options.Reporting) -> str:
     if wanted.form == "json":
         return as_cache.to_json(audit, settings=wanted.settings)
     if wanted.form == "html":
-        return as_cache.to_html(audit, allowed=wanted.allowed)
+        return as_cache.to_html(audit, allowed=wanted.allowed, policy=wanted.policy)
     return wanted.render(audit.reports, complete=audit.complete)
 
 

@@ -60,6 +60,11 @@ fail_on = click.option(
 )
 
 
+require_judged = click.option(
+    "--require-judged", is_flag=True, help="Fail also on formats that picklegate does not analyse, such as HDF5."
+)
+
+
 def _talking(_: click.Context, __: click.Parameter, level: int | None) -> None:
     if level is not None:
         set_verbosity(level)
@@ -144,11 +149,13 @@ class Reporting:
     baseline: Known | None
     settings: Settings
     also: tuple[tuple[str, TextIO], ...]
+    require_judged: bool
 
     @property
     def policy(self) -> Policy:
         """The policy to go by."""
-        return self.settings.policy
+        policy = self.settings.policy
+        return replace(policy, block_unjudged=True) if self.require_judged else policy
 
     @property
     def allowed(self) -> dict[str, str]:
@@ -178,6 +185,8 @@ class Reporting:
             shown = render_as("text")(reports, **self.for_terminal(), **told)
             annotated = self.form is None and self.output is None and os.environ.get("GITHUB_ACTIONS") == "true"
             return shown + render_as("github")(reports, **told) if annotated else shown
+        if self.form in ("sarif", "html"):
+            told["policy"] = self.policy
         return render_as(str(self.form))(reports, **told)
 
     def write_also(self, reports: Sequence[FileReport], *, complete: bool) -> None:
@@ -218,7 +227,7 @@ def reporting(command: Callable[..., int]) -> Callable[..., int]:
         return command(wanted=wanted, **given)
 
     call: Callable[..., int] = gathered
-    for option in (talking, settings, baseline, fail_on, scheduler, jobs, also, output, form):
+    for option in (talking, settings, baseline, require_judged, fail_on, scheduler, jobs, also, output, form):
         call = option(call)
     return call
 

@@ -1,4 +1,4 @@
-"""The lookout: what the Hub tells of files, and their verdict before they are fetched.
+"""The preview: what the Hub tells of files, and their verdict before they are fetched.
 
 All of it is a forecast. A server can send other bytes to a range request than to a download, so what arrives is
 judged again; a forecast that cannot be made costs nothing but itself.
@@ -60,7 +60,7 @@ class Entry:
         return self.tag if len(self.tag) == 64 and not self.tag.strip("0123456789abcdef") else ""
 
 
-class Lookout:
+class Preview:
     """One repository of the Hub; ``requests`` and ``bytes`` count what judging its files has cost."""
 
     def __init__(
@@ -164,8 +164,8 @@ class Lookout:
         name = self.address(entry.path, entry.commit)
         if entry.leaves:
             return hostile(name, size=entry.size)
-        known = self._store.report(entry.sha256, name=name, policy=self._policy) if entry.sha256 else None
-        return known or self._store.claimed(self._endpoint, entry.tag, name=name, policy=self._policy)
+        known = self._store.get_by_digest(entry.sha256, name=name, policy=self._policy) if entry.sha256 else None
+        return known or self._store.get_by_claim(self._endpoint, entry.tag, name=name, policy=self._policy)
 
     def file(self, entry: Entry, *, most: int | None = None) -> RemoteFile:
         """The file, of which at most so many bytes are read, by range requests."""
@@ -198,7 +198,7 @@ class Lookout:
                 self.requests += file.requests
                 self.bytes += file.bytes
         report = report if whole else replace(report, sha256=entry.sha256)
-        self._store.keep_claimed(self._endpoint, entry.tag, report, policy=self._policy)
+        self._store.put_by_claim(self._endpoint, entry.tag, report, policy=self._policy)
         return report
 
 

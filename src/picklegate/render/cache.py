@@ -34,14 +34,20 @@ def render(
     lines = [f"Cache {escape(audit.cache.folder, 200)}", "", *_repositories(audit), ""]
     named = [replace(report, name=inside(audit, report)) for report in audit.reports]
     lines += text.blocked(named, colour=colour, width=width, allowed=allowed, policy=policy)
-    problems = audit.cache.problems
-    lines += [f"PROBLEM     {_within(audit, one.path)}: {escape(one.message, 200)}" for one in problems[:MAX_PROBLEMS]]
+    problems = sorted(audit.cache.problems, key=lambda one: not one.unread)
+    for one in problems[:MAX_PROBLEMS]:
+        word = "UNREAD" if one.unread else "PROBLEM"
+        lines.append(f"{word:<11} {_within(audit, one.path)}: {escape(one.message, 200)}")
     if len(problems) > MAX_PROBLEMS:
         lines.append(f"... and {len(problems) - MAX_PROBLEMS:,} more problems")
     lines += [""] if problems else []
     size = sum(content.entry.st_size for content, _ in audit.pairs)
+    lines += text.notes(policy or Policy())
     lines += [] if audit.complete else [text.INTERRUPTED]
     lines.append(sentence(audit.reports, allowed))
+    unread = sum(one.unread for one in problems)
+    if unread:
+        lines.append(f"{plural(unread, 'place')} {'was' if unread == 1 else 'were'} not looked at")
     where = plural(len(audit.cache.repositories), "repository")
     lines.append(f"{text.size(size)} in {where}, {audit.seconds:.1f} s")
     return "\n".join(lines) + "\n"
@@ -53,17 +59,21 @@ def to_json(audit: Audit, *, settings: Settings | None = None) -> str:
     return json.dumps({**document, "cache": audit.to_dict()}, indent=2) + "\n"
 
 
-def to_html(audit: Audit, *, allowed: Allowances | None = None) -> str:
+def to_html(audit: Audit, *, allowed: Allowances | None = None, policy: Policy | None = None) -> str:
     """The page, with names as they stand in the cache and a line of the chart for each repository."""
     from picklegate.render import html
 
     named = {id(report): replace(report, name=inside(audit, report)) for report in audit.reports}
-    problems = [f"{os.path.relpath(one.path, audit.cache.folder)}: {one.message}" for one in audit.cache.problems]
+    problems = [
+        f"{os.path.relpath(one.path, audit.cache.folder)}: {one.message}{', not looked at' if one.unread else ''}"
+        for one in audit.cache.problems
+    ]
     words = "1 thing is wrong" if len(problems) == 1 else f"{len(problems):,} things are wrong"
     return html.render(
         list(named.values()),
         complete=audit.complete,
         allowed=allowed,
+        policy=policy,
         subject=f"Hugging Face cache {audit.cache.folder}, {len(audit.cache.repositories):,} repositories",
         groups={name: [named[id(report)] for report in held] for name, held in groups(audit).items()},
         notices=[(f"{words} with the cache itself; none of it was scanned.", problems)] if problems else [],

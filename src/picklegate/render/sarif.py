@@ -13,6 +13,8 @@ from picklegate import __version__
 from picklegate.escape import escape
 from picklegate.findings import FAULT, KINDS, Kind
 from picklegate.judging.classifier import version
+from picklegate.policy import PolicyOption, chosen
+from picklegate.provenance import made_by
 from picklegate.render.summary import Allowances
 from picklegate.report import FileReport, Finding, StreamReport, Verdict
 
@@ -26,7 +28,13 @@ _PLAIN = frozenset(("raw", "joblib", "torch_legacy"))
 _MESSAGE_WIDTH = 1_000
 
 
-def render(reports: Sequence[FileReport], *, complete: bool = True, allowed: Allowances | None = None) -> str:
+def render(
+    reports: Sequence[FileReport],
+    *,
+    complete: bool = True,
+    allowed: Allowances | None = None,
+    policy: PolicyOption = None,
+) -> str:
     """One SARIF log with one run: a result for each finding above CLEAN; ASCII, as the JSON form.
 
     What is ``allowed`` is suppressed, with its reason.
@@ -49,7 +57,7 @@ def render(reports: Sequence[FileReport], *, complete: bool = True, allowed: All
             for index, report in enumerate(blocked)
             for finding, stream in _reasons(report)
         ],
-        "properties": {"files": len(reports)},
+        "properties": {"files": len(reports), "made_by": made_by(chosen(policy))},
     }
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 

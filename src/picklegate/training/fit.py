@@ -16,6 +16,7 @@ import xgboost
 
 from picklegate.judging import features
 from picklegate.judging.classifier import KINDS, SCHEMA, kind
+from picklegate.judging.model_files import CARD, digest_of
 from picklegate.judging.novelty import Shape
 from picklegate.pickles import canonical
 from picklegate.training import outliers
@@ -245,7 +246,7 @@ def write(material: Material, folder: Path, seed: int) -> dict[str, Any]:
         "vocabulary.json": json.dumps(names.vocabulary().to_dict(), separators=(",", ":")).encode(),
         "novelty.json": json.dumps(outliers.fit(material.shapes, seed), separators=(",", ":")).encode(),
     }
-    card = {
+    card: dict[str, Any] = {
         "schema": SCHEMA,
         "version": digest(b"".join(files.values()) + json.dumps(levels).encode())[:12],
         "features": list(features.FEATURES),
@@ -264,9 +265,10 @@ def write(material: Material, folder: Path, seed: int) -> dict[str, Any]:
             "xgboost": xgboost.__version__,
         },
     }
+    card["sha256"][CARD] = digest_of(card)
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", "utf-8")
+    (folder / CARD).write_text(json.dumps(card, indent=1) + "\n", "utf-8")
     return card
 
 
