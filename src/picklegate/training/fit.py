@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import xgboost
+try:
+    import numpy as np
+    import xgboost
+except ModuleNotFoundError as error:
+    message = f"training needs {error.name}: install it with `pip install 'picklegate[train]'`"
+    raise ModuleNotFoundError(message, name=error.name) from error
 
 from picklegate.judging import features
 from picklegate.judging.classifier import KINDS, SCHEMA, kind
