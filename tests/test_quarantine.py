@@ -118,7 +118,20 @@ def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(leaf for key, item in inner for leaf in leaves(item, (*path, key)))]
 
 
-ODD = (None, True, -1, 10**400, 1e999, "", "0001-01-01T00:00:00", "9999-12-31T23:59:59-23:59", [], [[]], {}, {"a": 1})
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    10**400,
+    1e999,
+    "",
+    "0001-01-01T00:00:00",
+    "9999-12-31T23:59:59-23:59",
+    [],
+    [[]],
+    {},
+    {"a": 1},
+)
 
 
 def test_no_record_breaks_the_list(entry: quarantine.Entry, home: Path) -> None:

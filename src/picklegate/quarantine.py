@@ -216,7 +216,7 @@ def _conforms(value: object, kind: Any) -> bool:
     """Whether a value, and all that it holds, is of the type that is written down for it."""
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = _hints(kind)
-        return isinstance(value, kind) and all(_conforms(getattr(value, name), hints[name]) for name in hints)  # type: ignore[arg-type]
+        return isinstance(value, kind) and all(_conforms(getattr(value, name), hints[name]) for name in hints)
     parts = get_args(kind)
     if get_origin(kind) is tuple:
         if not isinstance(value, tuple):

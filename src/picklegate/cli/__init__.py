@@ -6,6 +6,7 @@ Each command has a module of its own, imported when it is called for.
 from __future__ import annotations
 
 import io
+import logging
 import sys
 import traceback
 from importlib import import_module
@@ -66,18 +67,32 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    decisions = logging.getLogger("picklegate")
+    # The commands say themselves what they decide; the log of decisions in a file is written all the same.
+    decisions.addFilter(_nothing)
     try:
-        status = cli.main(prog_name="picklegate", standalone_mode=False)
+        status = _status()
+    finally:
+        decisions.removeFilter(_nothing)
+    sys.exit(status)
+
+
+def _nothing(_: logging.LogRecord) -> bool:
+    return False
+
+
+def _status() -> int:
+    """The exit code of the command."""
+    try:
+        return int(cli.main(prog_name="picklegate", standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
-        status = error.exit_code
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say("interrupted")
-        status = EXIT_INTERRUPTED
+        return EXIT_INTERRUPTED
     except (GateError, OSError) as error:
         say(in_words(error))
-        status = EXIT_UNSCANNABLE
     except Exception:  # noqa: BLE001 - whatever it is, Python's own exit code 1 would read as a finding
         traceback.print_exc()
-        status = EXIT_UNSCANNABLE
-    sys.exit(status)
+    return EXIT_UNSCANNABLE

@@ -7,9 +7,11 @@ import time
 import click
 
 from picklegate import store
+from picklegate.audit_log import note
 from picklegate.batch import scan_found
 from picklegate.cli import options
 from picklegate.cli.output import EXIT_INTERRUPTED, rendered, say, wants_colour, write
+from picklegate.escape import escape
 from picklegate.hub import audit as cache_audit
 from picklegate.policy import Policy
 from picklegate.render import cache as as_cache
@@ -83,6 +85,7 @@ def _remove(audit: cache_audit.Audit, policy: Policy) -> None:
     blocked = [(content, report) for content, report in audit.pairs if policy.blocks(report)]
     for content, report in blocked:
         kept = cache_audit.remove(audit.cache, content, report)
+        note("quarantine", report, policy=policy, message=f"{escape(report.name)} is in quarantine as {kept.id[:12]}")
         say(f"{as_cache.inside(audit, report)} is in quarantine as {kept.id[:12]}")
     if blocked:
         say("`picklegate quarantine list` shows what is there, `release` gives it back")
