@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -49,12 +50,19 @@ class Found:
     report: FileReport | None = None
 
 
-def find(paths: Iterable[str], *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Iterator[Found]:
+def find(
+    paths: Iterable[str],
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    left_out: Callable[[str], bool] = lambda _: False,
+) -> Iterator[Found]:
     """The files at and below ``paths``, the entries of a folder in the order of their names.
 
     Links are followed, and a folder is entered once, so that a loop of links ends. Patterns are those of fnmatch, held
     against a name and against the path below the folder given: in folders, a file is found that matches a pattern of
     ``include``, if there is one; what matches one of ``exclude`` is not entered. A path that is a file is always found.
+    A folder below ``paths`` of which ``left_out`` says so is not entered either.
     """
     entered: set[tuple[int, int]] = set()
     pending = [(path, "") for path in paths][::-1]
@@ -65,7 +73,7 @@ def find(paths: Iterable[str], *, include: Sequence[str] = (), exclude: Sequence
             if not os.path.isdir(path):
                 if _included(below, include):
                     yield Found(path=path, entry=entry)
-            elif (entry.st_dev, entry.st_ino) not in entered:
+            elif (entry.st_dev, entry.st_ino) not in entered and not (below and left_out(path)):
                 entered.add((entry.st_dev, entry.st_ino))
                 inner = [f"{below}/{name}" if below else name for name in sorted(os.listdir(path), reverse=True)]
                 pending += [
@@ -262,6 +270,7 @@ def _start_method(known: Sequence[str]) -> str:
 
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    gc.disable()  # as the command line does: scanning leaves no cycles behind
     classifier()
 
 

@@ -125,9 +125,11 @@ def explain_file(path: str | os.PathLike[str], *, policy: PolicyOption = None, l
         return explain_stream(file, name=os.fspath(path), policy=policy, listing=listing)
 
 
-def explain_stream(file: BinaryIO, *, name: str, policy: PolicyOption = None, listing: bool = False) -> Explanation:
-    """Explain a seekable binary file."""
-    report, traces = scan_traces(file, name=name, policy=policy)
+def explain_stream(
+    file: BinaryIO, *, name: str, policy: PolicyOption = None, listing: bool = False, digest: bool = True
+) -> Explanation:
+    """Explain a seekable binary file; without ``digest`` its content is not hashed."""
+    report, traces = scan_traces(file, name=name, policy=policy, digest=digest)
     told = [_told(one, trace, listing=listing) for one, trace in zip(report.streams, traces, strict=True)]
     return Explanation(report=report, streams=tuple(told))
 

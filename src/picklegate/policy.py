@@ -24,8 +24,10 @@ class Policy:
     blocked raises BlockedError, keeps nothing of it, and leaves what stood in place before; ``"quarantine"`` raises and
     moves either out of reach; ``"skip"`` leaves the blocked files of a snapshot out of it, with a warning. A score from
     ``suspicious_score`` on is SUSPICIOUS, from ``malicious_score`` on MALICIOUS; None leaves that to the model. With
-    ``prefer_safetensors``, a snapshot leaves out pickled weights that have a safetensors sibling. ``log`` is a file
-    that decisions are appended to as JSON lines, if PICKLEGATE_LOG names none. Raises PolicyError for a wrong option.
+    ``prefer_safetensors``, a snapshot leaves out pickled weights that have a safetensors sibling; with
+    ``block_unjudged``, a file in a format which picklegate does not analyse (``FileReport.unjudged``) is blocked too.
+    ``log`` is a file that decisions are appended to as JSON lines, if PICKLEGATE_LOG names none. Raises PolicyError for
+    an option that is wrong.
     """
 
     block_from: Verdict = Verdict.SUSPICIOUS
@@ -36,6 +38,7 @@ class Policy:
     malicious_score: float | None = None
     prefer_safetensors: bool = False
     log: str = ""
+    block_unjudged: bool = False
     limits: Limits = field(default=DEFAULT)
 
     def __post_init__(self) -> None:
@@ -64,7 +67,12 @@ class Policy:
 
     def blocks(self, report: FileReport) -> bool:
         """Whether a front door refuses the file."""
-        return report.verdict >= self.block_from and report.sha256 not in self.allow_digests
+        blocked = report.verdict >= self.block_from or (self.block_unjudged and bool(report.unjudged))
+        return blocked and report.sha256 not in self.allow_digests
+
+    def blocking(self, verdict: Verdict) -> Policy:
+        """The policy that blocks from another verdict on."""
+        return replace(self, block_from=verdict)
 
     def within(self, repository: str) -> Policy:
         """The policy for one repository of the Hub, ``org/name``: entries for others do not count."""

@@ -54,6 +54,11 @@ class Entry:
     report: FileReport | None = None
     content: Path | None = None
 
+    @property
+    def short(self) -> str:
+        """The beginning of the id, as commands show and take it."""
+        return self.id[:8]
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
         return {
@@ -138,12 +143,12 @@ def release(entry: Entry, output: Path) -> None:
     is there already.
     """
     if entry.content is None:
-        raise GateError(f"{entry.id[:12]} has no content: the file was refused before any of it was kept")
+        raise GateError(f"{entry.short} has no content: the file was refused before any of it was kept")
     if output.exists():
         raise FileExistsError(f"{output} exists: name a file that does not")
     if _copy(entry.content, output) != entry.id:
         output.unlink()
-        raise GateError(f"{entry.id[:12]} has been changed since it was refused: it is not released")
+        raise GateError(f"{entry.short} has been changed since it was refused: it is not released")
 
 
 def purge(doomed: Iterable[Entry]) -> None:

@@ -80,6 +80,7 @@ def scan_traces(
         sha256=sha256,
         streams=tuple(_judged(label, trace, policy, clock) for label, trace in streams),
         findings=contents.findings,
+        unjudged=contents.unjudged,
     )
     return report, [trace for _, trace in streams]
 

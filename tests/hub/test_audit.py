@@ -195,7 +195,7 @@ def test_what_was_not_looked_at_is_listed_and_fails(
     assert run("audit", "--cache-dir", cache) == 2
     shown = capsys.readouterr().out
     assert "UNREAD      models--org--good/closed: Permission denied" in shown
-    assert "1 place was not looked at" in shown
+    assert "1 place not looked at" in shown
     assert run("audit", "--cache-dir", cache, "--fail-on", "malicious") == 0
     assert run("audit", "--cache-dir", cache, "--format", "html") == 2
 
@@ -281,7 +281,7 @@ def test_quarantine_leaves_nothing_behind(run: Run, cache: Path, capsys: pytest.
     (entry,) = quarantine.entries()
     assert entry.content is not None
     assert entry.content.read_bytes() == HOSTILE
-    assert f"is in quarantine as {entry.id[:12]}" in capsys.readouterr().err
+    assert f"is in quarantine as {entry.short}" in capsys.readouterr().err
     assert not [path for path in cache.rglob("*") if path.is_file() and path.read_bytes() == HOSTILE]
     assert not [path for path in cache.rglob("*") if path.is_symlink() and not path.exists()]
     assert run("audit", "--cache-dir", cache) == 0

@@ -20,9 +20,9 @@ from samples.hostile import HOSTILE
 HOSTILE_NAME = "models/\x1b[2J\u202e #%?\udcff.pkl"
 
 
-def log(reports: list[FileReport], *, complete: bool = True) -> dict[str, Any]:
+def log(reports: list[FileReport], **options: Any) -> dict[str, Any]:
     """The one run of the log on these reports."""
-    document = json.loads(sarif.render(reports, complete=complete))
+    document = json.loads(sarif.render(reports, **options))
     (run,) = document["runs"]
     assert isinstance(run, dict)
     return run

@@ -25,6 +25,7 @@ from picklegate.errors import BlockedError
 from picklegate.escape import escape
 from picklegate.hub.path_safety import checked_names, climbs
 from picklegate.hub.preview import Preview, address
+from picklegate.hub.signatures import HfHubDownload, SnapshotDownload
 from picklegate.hub.staging import HOME, StagedCache, StagedFolder, StandIn, staging
 from picklegate.locks import file_lock
 from picklegate.policy import Policy, PolicyOption, chosen
@@ -89,8 +90,9 @@ class GatedDownload:
         return getattr(client, PLAIN, client)
 
 
-safe_hf_hub_download = hf_hub_download = GatedDownload("hf_hub_download")
-safe_snapshot_download = snapshot_download = GatedDownload("snapshot_download")
+safe_hf_hub_download: HfHubDownload = GatedDownload("hf_hub_download")
+safe_snapshot_download: SnapshotDownload = GatedDownload("snapshot_download")
+hf_hub_download, snapshot_download = safe_hf_hub_download, safe_snapshot_download
 
 
 def scan_repo(
@@ -323,7 +325,7 @@ def _held(path: Path | None, report: FileReport, policy: Policy) -> tuple[bool, 
     if policy.on_block != "quarantine":
         return False, ""
     try:
-        kept = keep(path, report).id[:12]
+        kept = keep(path, report).short
         note("quarantine", report, policy=policy, message=f"{escape(report.name)} is in quarantine as {kept}")
         return True, f"`picklegate quarantine show {kept}` tells more."
     except OSError as error:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from picklegate import paths
 from picklegate.containers.detect import claims
@@ -22,6 +22,9 @@ from picklegate.policy import Policy
 from picklegate.report import FileReport, Finding, Verdict
 from picklegate.scan import scan_stream
 from picklegate.store import Store, default
+
+if TYPE_CHECKING:
+    from picklegate.hub.remote_file import RemoteFile
 
 _WORKERS = 16
 """Files read side by side: reading parts is mostly waiting."""
@@ -163,13 +166,14 @@ class Preview:
         known = self._store.get_by_digest(entry.sha256, name=name, policy=self._policy) if entry.sha256 else None
         return known or self._store.get_by_claim(self._endpoint, entry.tag, name=name, policy=self._policy)
 
-    def _read(self, entry: Entry, most: int | None) -> FileReport | None:
+    def file(self, entry: Entry, *, most: int | None = None) -> RemoteFile:
+        """The file, of which at most so many bytes are read, by range requests."""
         from huggingface_hub import hf_hub_url
         from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
-        from picklegate.hub.remote_file import AT_ONCE, RemoteFile
+        from picklegate.hub.remote_file import RemoteFile
 
-        file = RemoteFile(
+        return RemoteFile(
             hf_hub_url(filename=entry.path, revision=entry.commit, endpoint=self._endpoint, **self._repo),
             size=entry.size,
             headers=build_hf_headers(token=self._token, **self._identity),
@@ -177,6 +181,11 @@ class Preview:
             most=most,
             get=getter(self._proxies),
         )
+
+    def _read(self, entry: Entry, most: int | None) -> FileReport | None:
+        from picklegate.hub.remote_file import AT_ONCE
+
+        file = self.file(entry, most=most)
         name = self.address(entry.path, entry.commit)
         try:
             whole = entry.size <= AT_ONCE

@@ -91,12 +91,19 @@ def _scored(
     """The finding of an event that the model holds for hostile, with what moved its score most."""
     parts = tuple((feature, round(weight, 4)) for feature, weight in model.contributions(vector)[:4] if weight > 0.05)
     values = dict(zip(features.FEATURES, vector, strict=True))
-    moved = ", ".join(f"{words(feature, values[feature])} +{weight:.1f}" for feature, weight in parts)
+    said = tuple(words(feature, values[feature]) for feature, _ in parts)
+    moved = ", ".join(f"{one} +{weight:.1f}" for one, (_, weight) in zip(said, parts, strict=True))
     verdict = Verdict.MALICIOUS if score >= block else Verdict.SUSPICIOUS
     action = "writes state into" if event.kind == "state" else "calls"
     message = f"loading {action} {spell_call(event)}: score {math.floor(score * 1000) / 1000:.3f} ({moved})"
     return Finding(
-        code="call.score", verdict=verdict, message=message, stream=name, offset=event.offset, contributions=parts
+        code="call.score",
+        verdict=verdict,
+        message=message,
+        stream=name,
+        offset=event.offset,
+        contributions=parts,
+        words=said,
     )
 
 

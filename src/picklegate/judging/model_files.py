@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import pkgutil
 from collections.abc import Mapping
@@ -19,7 +18,6 @@ from picklegate.errors import ModelDataError
 
 VARIABLE = "PICKLEGATE_MODEL"
 CARD = "card.json"
-_log = logging.getLogger(__name__)
 
 
 def folder() -> str:
@@ -29,6 +27,12 @@ def folder() -> str:
 
 def _read(name: str) -> bytes:
     return Path(folder(), name).read_bytes() if folder() else pkgutil.get_data("picklegate", f"data/{name}") or b""
+
+
+def _tell(message: str) -> None:
+    import logging
+
+    logging.getLogger(__name__).warning(message)
 
 
 def _fault(name: str, what: str) -> ModelDataError:
@@ -48,7 +52,7 @@ def card() -> dict[str, Any]:
         if digests.get(CARD) != digest_of(card):
             raise _fault(CARD, "is not what training wrote")
         if folder():
-            _log.warning("%s replaces the model by the one in %s (%s)", VARIABLE, folder(), digests[CARD][:12])
+            _tell(f"{VARIABLE} replaces the model by the one in {folder()} ({digests[CARD][:12]})")
         return {**card, "sha256": digests, "version": str(card["version"])}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _fault(CARD, "cannot be read") from error

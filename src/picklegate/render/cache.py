@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from picklegate.escape import escape
-from picklegate.hub.audit import Audit, Problem
-from picklegate.policy import PolicyOption, chosen
+from picklegate.hub.audit import Audit
+from picklegate.policy import Policy
+from picklegate.policy_file import Settings
 from picklegate.render import as_json, text
-from picklegate.render.summary import sentence
+from picklegate.render.summary import Allowances, plural, sentence
 from picklegate.report import FileReport, Verdict
 
 MAX_REPOSITORIES = 40
@@ -20,37 +21,45 @@ MAX_PROBLEMS = 20
 _NAME_WIDTH = 60
 
 
-def render(audit: Audit, *, policy: PolicyOption = None, colour: bool = False) -> str:
+def render(
+    audit: Audit,
+    *,
+    colour: bool = False,
+    width: int | None = None,
+    allowed: Allowances | None = None,
+    most_clean: int = 0,  # noqa: ARG001 (repositories are counted, not files)
+    policy: Policy | None = None,
+) -> str:
     """The repositories, the worst first, then what blocks, what is wrong with the cache, and a summary."""
     lines = [f"Cache {escape(audit.cache.folder, 200)}", "", *_repositories(audit), ""]
-    lines += text.blocked([replace(report, name=inside(audit, report)) for report in audit.reports], colour=colour)
-    problems: Sequence[Problem] = audit.cache.problems
-    problems = sorted(problems, key=lambda one: not one.unread)
+    named = [replace(report, name=inside(audit, report)) for report in audit.reports]
+    lines += text.blocked(named, colour=colour, width=width, allowed=allowed, policy=policy)
+    problems = sorted(audit.cache.problems, key=lambda one: not one.unread)
     for one in problems[:MAX_PROBLEMS]:
-        lines.append(
-            f"{'UNREAD' if one.unread else 'PROBLEM':<11} {_within(audit, one.path)}: {escape(one.message, 200)}"
-        )
+        word = "UNREAD" if one.unread else "PROBLEM"
+        lines.append(f"{word:<11} {_within(audit, one.path)}: {escape(one.message, 200)}")
     if len(problems) > MAX_PROBLEMS:
         lines.append(f"... and {len(problems) - MAX_PROBLEMS:,} more problems")
     lines += [""] if problems else []
-    lines += text.notes(chosen(policy))
     size = sum(content.entry.st_size for content, _ in audit.pairs)
-    where = f"{len(audit.cache.repositories):,} repositories" if len(audit.cache.repositories) != 1 else "1 repository"
-    lines.append(sentence(audit.reports))
+    lines += text.notes()
+    lines += [] if audit.complete else [text.INTERRUPTED]
+    lines.append(sentence(audit.reports, allowed))
     unread = sum(one.unread for one in problems)
     if unread:
-        lines.append(f"{unread:,} place{' was' if unread == 1 else 's were'} not looked at")
+        lines.append(f"{plural(unread, 'place')} not looked at")
+    where = plural(len(audit.cache.repositories), "repository")
     lines.append(f"{text.size(size)} in {where}, {audit.seconds:.1f} s")
     return "\n".join(lines) + "\n"
 
 
-def to_json(audit: Audit, *, policy: PolicyOption = None) -> str:
+def to_json(audit: Audit, *, settings: Settings | None = None) -> str:
     """The JSON report, with the cache beside the files."""
-    document = as_json.document(audit.reports, policy=policy, complete=audit.complete)
+    document = as_json.document(audit.reports, complete=audit.complete, settings=settings)
     return json.dumps({**document, "cache": audit.to_dict()}, indent=2) + "\n"
 
 
-def to_html(audit: Audit, *, policy: PolicyOption = None) -> str:
+def to_html(audit: Audit, *, allowed: Allowances | None = None) -> str:
     """The page, with names as they stand in the cache and a line of the chart for each repository."""
     from picklegate.render import html
 
@@ -62,8 +71,8 @@ def to_html(audit: Audit, *, policy: PolicyOption = None) -> str:
     words = "1 thing is wrong" if len(problems) == 1 else f"{len(problems):,} things are wrong"
     return html.render(
         list(named.values()),
-        policy=policy,
         complete=audit.complete,
+        allowed=allowed,
         subject=f"Hugging Face cache {audit.cache.folder}, {len(audit.cache.repositories):,} repositories",
         groups={name: [named[id(report)] for report in held] for name, held in groups(audit).items()},
         notices=[(f"{words} with the cache itself; none of it was scanned.", problems)] if problems else [],
@@ -103,7 +112,7 @@ def _repositories(audit: Audit) -> Iterator[str]:
         held = found[name]
         size = text.size(sum(report.size for report in held))
         number = revisions.get(name, 0)
-        about = f"{number} revision{'' if number == 1 else 's'}"
+        about = plural(number, "revision")
         yield f"{escape(name, _NAME_WIDTH):<{width}}  {size:>8}  {about:>12}  {sentence(held)}"
     if len(order) > len(shown):
         yield f"... and {len(order) - len(shown):,} repositories with clean files only"
