@@ -28,6 +28,7 @@ LAYERS = """
     -> cache_files
     -> quarantine
     -> hub guard explain
+    -> transfers
     -> protection
     -> bootstrap
     -> render

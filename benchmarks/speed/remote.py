@@ -34,7 +34,7 @@ from picklegate import paths
 from picklegate.demo import faults, models
 from picklegate.demo.hub_server import Hub
 from picklegate.demo.repositories import Content
-from picklegate.hub.download import _MOST_READ, safe_snapshot_download
+from picklegate.hub.download import MOST_READ, safe_snapshot_download
 from picklegate.hub.preview import Preview
 from picklegate.policy import Policy
 
@@ -151,7 +151,7 @@ def kinds(folder: Path) -> list[str]:
             hub.requests.clear()
             start = time.perf_counter()
             preview = Preview(REPO, repo_type=None, policy=Policy(), options={"endpoint": hub.endpoint, "token": False})
-            report = preview.report(preview.entry(name, "main"), most=_MOST_READ)
+            report = preview.report(preview.entry(name, "main"), most=MOST_READ)
             took = time.perf_counter() - start
             verdict = "judged on arrival" if report is None else str(report.verdict)
             share = preview.bytes / len(content)

@@ -100,7 +100,9 @@ def note(
     except OSError as error:
         if str(path) not in _failed:
             _failed.add(str(path))
-            _log.warning("the log %s cannot be written (%s): decisions are made without it", path, error)
+            logging.getLogger(__name__).warning(
+                "the log %s cannot be written (%s): decisions are made without it", path, error
+            )
 
 
 @lru_cache(maxsize=1)

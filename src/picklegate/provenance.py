@@ -35,9 +35,7 @@ def made_by(policy: Policy) -> dict[str, Any]:
 
 def laxer(policy: Policy) -> tuple[str, ...]:
     """What lets more pass than the defaults of the release, in words."""
-    words = []
-    if model_files.folder():
-        words.append(f"{model_files.VARIABLE} replaces the model by the one in {model_files.folder()}")
+    words = replaced_model()
     if policy.block_from > _DEFAULT.block_from:
         words.append(f"the policy blocks only {policy.block_from} and above")
     for option, noun in (("allow_imports", "import"), ("allow_digests", "digest")):
@@ -49,6 +47,12 @@ def laxer(policy: Policy) -> tuple[str, ...]:
     if policy.on_block == "skip":
         words.append("the policy leaves blocked files out of a snapshot instead of failing")
     return tuple(words)
+
+
+def replaced_model() -> list[str]:
+    """What is to be said of a model that replaces the one that ships: one sentence, or none."""
+    folder = model_files.folder()
+    return [f"{model_files.VARIABLE} replaces the model by the one in {folder}"] if folder else []
 
 
 @lru_cache(maxsize=64)

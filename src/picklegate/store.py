@@ -125,12 +125,12 @@ class Store:
 
     def _get(self, content: str, name: str, policy: Policy) -> FileReport | None:
         question = "SELECT report FROM reports WHERE content = ? AND judge = ?"
-        values = (content, _judge(policy, claims(name)))
+        values = (content, judging_key(policy, name))
         row = self._do(lambda tables: tables.execute(question, values).fetchone())
         return None if row is None else _report(row[0], name)
 
     def _put(self, content: str, report: FileReport, policy: Policy) -> None:
-        row = (content, _judge(policy, claims(report.name)), json.dumps(report.to_dict()), _today())
+        row = (content, judging_key(policy, report.name), json.dumps(report.to_dict()), _today())
         self._do(lambda tables: tables.execute("INSERT OR REPLACE INTO reports VALUES (?, ?, ?, ?)", row))
 
     def _do(self, work: Callable[[sqlite3.Connection], _Answer]) -> _Answer | None:
@@ -182,6 +182,11 @@ def default() -> Store:
 @lru_cache(maxsize=4)
 def _shared(path: Path) -> Store:
     return Store(path)
+
+
+def judging_key(policy: Policy, name: str) -> str:
+    """What besides the bytes a report on a file of this name depends on, as one short text."""
+    return _judge(policy, claims(name))
 
 
 @lru_cache(maxsize=64)

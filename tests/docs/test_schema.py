@@ -41,7 +41,7 @@ def test_each_key_of_a_report_is_described() -> None:
             assert set(stream) <= set(parts["stream"]["properties"])
             for key, name in (("calls", "call"), ("findings", "finding"), ("disassembly", "instruction")):
                 assert all(set(part) <= set(parts[name]["properties"]) for part in stream[key])
-    assert set(document["made_by"]) == set(SCHEMA["properties"]["made_by"]["properties"])
+    assert set(document["context"]) == set(parts["context"]["properties"])
     assert set(document["summary"]) <= set(parts["summary"]["properties"])
 
 

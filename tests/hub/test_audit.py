@@ -195,7 +195,7 @@ def test_what_was_not_looked_at_is_listed_and_fails(
     assert run("audit", "--cache-dir", cache) == 2
     shown = capsys.readouterr().out
     assert "UNREAD      models--org--good/closed: Permission denied" in shown
-    assert "1 place was not looked at" in shown
+    assert "1 place not looked at" in shown
     assert run("audit", "--cache-dir", cache, "--fail-on", "malicious") == 0
     assert run("audit", "--cache-dir", cache, "--format", "html") == 2
 

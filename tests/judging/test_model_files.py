@@ -48,7 +48,7 @@ def test_a_folder_is_used(tmp_path: Path, file: Path) -> None:
     done = _scan(own, file)
     assert done.returncode == 0
     assert done.stderr.count("PICKLEGATE_MODEL replaces the model by the one in") == 1
-    made_by = json.loads(done.stdout)["made_by"]
+    made_by = json.loads(done.stdout)["context"]["made_by"]
     assert made_by["model"] == {
         "version": card["version"],
         "digest": card["sha256"]["card.json"],

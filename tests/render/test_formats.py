@@ -70,7 +70,7 @@ def test_an_allowed_file_is_told_as_allowed() -> None:
     settings = Settings(digests=(Allowed(what=DIGEST, reason="ours"),), policy=Policy(allow_digests=[DIGEST]))
     document = json.loads(as_json.render(reports, settings=settings))
     assert [file["allowed"] for file in document["files"]] == ["ours", None]
-    assert document["made_by"]["laxer"] == ["the policy allows 1 digest"]
+    assert document["context"]["made_by"]["laxer"] == ["the policy allows 1 digest"]
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

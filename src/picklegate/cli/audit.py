@@ -7,10 +7,12 @@ import time
 import click
 
 from picklegate import store
+from picklegate.audit_log import note as log
 from picklegate.batch import scan_found
 from picklegate.cli import options
 from picklegate.cli.output import EXIT_INTERRUPTED, QUIET, note, say, verbosity, write
 from picklegate.cli.progress import Progress
+from picklegate.escape import escape
 from picklegate.hub import audit as cache_audit
 from picklegate.policy import Policy
 from picklegate.render import cache as as_cache
@@ -76,7 +78,7 @@ def _rendered(audit: cache_audit.Audit, wanted: options.Reporting) -> str:
     if wanted.form == "json":
         return as_cache.to_json(audit, settings=wanted.settings)
     if wanted.form == "html":
-        return as_cache.to_html(audit, allowed=wanted.allowed, policy=wanted.policy)
+        return as_cache.to_html(audit, allowed=wanted.allowed)
     return wanted.render(audit.reports, complete=audit.complete)
 
 
@@ -84,6 +86,7 @@ def _remove(audit: cache_audit.Audit, policy: Policy) -> None:
     blocked = [(content, report) for content, report in audit.pairs if policy.blocks(report)]
     for content, report in blocked:
         kept = cache_audit.remove(audit.cache, content, report)
+        log("quarantine", report, policy=policy, message=f"{escape(report.name)} is in quarantine as {kept.short}")
         say(f"{as_cache.inside(audit, report)} is in quarantine as {kept.short}")
     if blocked:
         say("`picklegate quarantine list` shows what is there, `release` gives it back")

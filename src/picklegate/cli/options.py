@@ -185,8 +185,6 @@ class Reporting:
             shown = render_as("text")(reports, **self.for_terminal(), **told)
             annotated = self.form is None and self.output is None and os.environ.get("GITHUB_ACTIONS") == "true"
             return shown + render_as("github")(reports, **told) if annotated else shown
-        if self.form in ("sarif", "html"):
-            told["policy"] = self.policy
         return render_as(str(self.form))(reports, **told)
 
     def write_also(self, reports: Sequence[FileReport], *, complete: bool) -> None:

@@ -24,7 +24,7 @@ from picklegate.audit_log import allowed, loosened, note, refused
 from picklegate.containers.detect import claims
 from picklegate.errors import BlockedError
 from picklegate.escape import escape
-from picklegate.hub.path_safety import climbs, vetted
+from picklegate.hub.path_safety import checked_names, climbs
 from picklegate.hub.preview import Preview, address
 from picklegate.hub.siblings import code_beside, pickled_twins
 from picklegate.hub.signatures import HfHubDownload, SnapshotDownload
@@ -37,7 +37,7 @@ from picklegate.report import FileReport, Finding, RepoReport, Verdict
 from picklegate.scan import open_regular, scan_stream, with_digest
 from picklegate.store import default
 
-_MOST_READ = 1 << 26
+MOST_READ = 1 << 26
 """Bytes of a file that are read to judge it before it is fetched; where more would be needed it is fetched once."""
 _NO_OBJECTION = frozenset(("", "safe", "unscanned", "queued"))
 """What the Hub's own scanners say where they have found nothing, or have not looked."""
@@ -175,7 +175,7 @@ def _download(client: Callable[..., Any], arguments: dict[str, Any], policy: Pol
             # The client copies from its cache *through* a link that stands in the way; from an empty one it cannot.
             staged["cache_dir"] = str(stage / "empty")
         try:
-            with vetted(address(arguments["repo_id"], arguments.get("repo_type"), None, filename or "")):
+            with checked_names(address(arguments["repo_id"], arguments.get("repo_type"), None, filename or ""), policy):
                 result = Path(client(**_without(skipped, {**arguments, **staged})))
         except Exception:
             # What arrived before the fault is worth keeping, as the client itself would keep it.
@@ -188,7 +188,7 @@ def _download(client: Callable[..., Any], arguments: dict[str, Any], policy: Pol
         fates = _withhold(view, blocked, policy)
         # A folder that is to be returned cannot leave out what stood in it before and is not ours to remove.
         stays = any(view.place(path) in view.standing(path) for path in blocked)
-        _refuse(fates, policy, skip=filename is None and policy.on_block == "skip" and not stays)
+        refuse(fates, policy, skip=filename is None and policy.on_block == "skip" and not stays)
         skipped += [view.name(path) for path in blocked]
         commit = view.commit(result)
         view.promote(path for path in reports if path not in blocked)
@@ -228,10 +228,10 @@ def _foresee(
     except Exception:  # noqa: BLE001 (whatever the client raises here, it raises again when it is asked to download)
         return [], None
     wanted = [entry for entry in entries if entry.leaves or not view.holds(entry.path, entry.commit, entry.tag)]
-    reports = preview.reports(wanted, most=_MOST_READ)
+    reports = preview.reports(wanted, most=MOST_READ)
     blocked = {entry.path: report for entry, report in reports.items() if report and policy.blocks(report)}
     hint = _safetensors_hint(preview, filename, str(revision)) if blocked and filename else ""
-    _refuse(
+    refuse(
         [
             (report, " ".join(filter(None, ("Nothing of it was fetched.", hint, _held(None, report, policy)[1]))))
             for report in blocked.values()
@@ -297,7 +297,7 @@ def _judge(path: Path, name: str, policy: Policy) -> FileReport:
     return report
 
 
-def _refuse(blocked: list[tuple[FileReport, str]], policy: Policy, *, skip: bool) -> None:
+def refuse(blocked: list[tuple[FileReport, str]], policy: Policy, *, skip: bool) -> None:
     """Raise BlockedError that tells of every blocked file what it would do and what became of it; or only warn."""
     if not blocked:
         return

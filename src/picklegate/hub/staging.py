@@ -78,13 +78,25 @@ def staging(target: Path, *, inside: str) -> Iterator[Path]:
         with file_lock(lock):
             try:
                 place.mkdir(mode=0o700)
+                _active.add(str(place))
                 yield place
             finally:
+                _active.discard(str(place))
                 shutil.rmtree(place, ignore_errors=True)
     finally:
         with contextlib.suppress(OSError):
             lock.unlink(missing_ok=True)
             place.parent.rmdir()
+
+
+_active: set[str] = set()
+"""The stagings of this process."""
+
+
+def is_staged(path: str | os.PathLike[str]) -> bool:
+    """Whether a path lies in a staging of this process: what the client writes there is judged before it leaves."""
+    real = os.path.realpath(path)
+    return any(real.startswith(place + os.sep) for place in list(_active))
 
 
 class StagedCache:

@@ -29,6 +29,12 @@ def _read(name: str) -> bytes:
     return Path(folder(), name).read_bytes() if folder() else pkgutil.get_data("picklegate", f"data/{name}") or b""
 
 
+def _tell(message: str) -> None:
+    import logging
+
+    logging.getLogger(__name__).warning(message)
+
+
 def _fault(name: str, what: str) -> ModelDataError:
     advice = f"set {VARIABLE} to a folder that training wrote" if folder() else "install picklegate again"
     return ModelDataError(f"{folder() or 'data'}/{name} {what}: {advice}")
@@ -46,10 +52,7 @@ def card() -> dict[str, Any]:
         if digests.get(CARD) != digest_of(card):
             raise _fault(CARD, "is not what training wrote")
         if folder():
-            import logging
-
-            log = logging.getLogger(__name__)
-            log.warning("%s replaces the model by the one in %s (%s)", VARIABLE, folder(), digests[CARD][:12])
+            _tell(f"{VARIABLE} replaces the model by the one in {folder()} ({digests[CARD][:12]})")
         return {**card, "sha256": digests, "version": str(card["version"])}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _fault(CARD, "cannot be read") from error

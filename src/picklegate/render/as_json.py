@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from picklegate import __version__
+from picklegate.judging.classifier import version
 from picklegate.policy_file import Settings
 from picklegate.provenance import made_by
 from picklegate.render.summary import counts, split
@@ -20,7 +22,7 @@ def render(
     complete: bool = True,
     settings: Settings | None = None,
 ) -> str:
-    """Returns one JSON object: ``schema``, ``made_by``, ``files`` in the order given, ``summary``.
+    """Returns one JSON object: ``schema``, ``context``, ``files`` in the order given, ``summary``.
 
     The text is ASCII, so that any name survives, also one that is no valid Unicode. ``complete`` is false where the
     scan was interrupted.
@@ -39,7 +41,7 @@ def document(
     trusted = {id(report): why for report, why in split(reports, settings.allowances)[1]}
     return {
         "schema": SCHEMA,
-        "made_by": _made_by(settings),
+        "context": context(settings),
         "files": [{**report.to_dict(), "allowed": trusted.get(id(report))} for report in reports],
         "summary": {
             **counts(reports),
@@ -52,16 +54,26 @@ def document(
     }
 
 
-def _made_by(settings: Settings) -> dict[str, Any]:
+def context(settings: Settings) -> dict[str, Any]:
     """What a verdict rests on besides the file: versions, policy, time and machine."""
+    policy = settings.policy
     return {
-        **made_by(settings.policy),
-        "policy_files": [str(path) for path in settings.files],
+        "engine": __version__,
+        "model": version(),
+        "made_by": made_by(policy),
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "environment": {
             "python": platform.python_version(),
             "implementation": platform.python_implementation(),
             "system": platform.system(),
             "machine": platform.machine(),
+        },
+        "policy": {
+            "files": [str(path) for path in settings.files],
+            "block_from": policy.block_from.name,
+            "suspicious_score": policy.suspicious_score,
+            "malicious_score": policy.malicious_score,
+            "allow_imports": sorted(policy.allow_imports),
+            "allow_digests": sorted(policy.allow_digests),
         },
     }

@@ -43,12 +43,12 @@ def render(
         lines.append(f"... and {len(problems) - MAX_PROBLEMS:,} more problems")
     lines += [""] if problems else []
     size = sum(content.entry.st_size for content, _ in audit.pairs)
-    lines += text.notes(policy or Policy())
+    lines += text.notes()
     lines += [] if audit.complete else [text.INTERRUPTED]
     lines.append(sentence(audit.reports, allowed))
     unread = sum(one.unread for one in problems)
     if unread:
-        lines.append(f"{plural(unread, 'place')} {'was' if unread == 1 else 'were'} not looked at")
+        lines.append(f"{plural(unread, 'place')} not looked at")
     where = plural(len(audit.cache.repositories), "repository")
     lines.append(f"{text.size(size)} in {where}, {audit.seconds:.1f} s")
     return "\n".join(lines) + "\n"
@@ -60,7 +60,7 @@ def to_json(audit: Audit, *, settings: Settings | None = None) -> str:
     return json.dumps({**document, "cache": audit.to_dict()}, indent=2) + "\n"
 
 
-def to_html(audit: Audit, *, allowed: Allowances | None = None, policy: Policy | None = None) -> str:
+def to_html(audit: Audit, *, allowed: Allowances | None = None) -> str:
     """The page, with names as they stand in the cache and a line of the chart for each repository."""
     from picklegate.render import html
 
@@ -74,7 +74,6 @@ def to_html(audit: Audit, *, allowed: Allowances | None = None, policy: Policy |
         list(named.values()),
         complete=audit.complete,
         allowed=allowed,
-        policy=policy,
         subject=f"Hugging Face cache {audit.cache.folder}, {len(audit.cache.repositories):,} repositories",
         groups={name: [named[id(report)] for report in held] for name, held in groups(audit).items()},
         notices=[(f"{words} with the cache itself; none of it was scanned.", problems)] if problems else [],

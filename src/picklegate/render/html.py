@@ -18,8 +18,7 @@ from picklegate import __version__
 from picklegate.escape import escape
 from picklegate.findings import KINDS
 from picklegate.judging.classifier import version
-from picklegate.policy import PolicyOption, chosen
-from picklegate.provenance import laxer
+from picklegate.provenance import replaced_model
 from picklegate.render import text
 from picklegate.render.chart import bar, chart
 from picklegate.render.summary import Allowances, counts, sentence, split
@@ -43,7 +42,6 @@ def render(
     *,
     complete: bool = True,
     allowed: Allowances | None = None,
-    policy: PolicyOption = None,
     subject: str = "",
     groups: Mapping[str, Sequence[FileReport]] | None = None,
     notices: Sequence[Notice] = (),
@@ -55,10 +53,10 @@ def render(
     style, script, page = (
         resources.files(__package__).joinpath(f"report.{end}").read_text("utf-8") for end in ("css", "js", "html")
     )
-    notices = (*((f"{words[0].upper()}{words[1:]}.", ()) for words in laxer(chosen(policy))), *notices)
     if trusted:
         items = [f"{report.name}: {report.verdict}, {why}" for report, why in trusted]
         notices = (("The policy allows these files.", items), *notices)
+    notices = (*((f"{words}.", ()) for words in replaced_model()), *notices)
     if not complete:
         notices = (("The scan was interrupted: files are missing from this report.", ()), *notices)
     return Template(page).substitute(

@@ -13,8 +13,8 @@ from picklegate import __version__
 from picklegate.escape import escape
 from picklegate.findings import FAULT, KINDS, Kind
 from picklegate.judging.classifier import version
-from picklegate.policy import PolicyOption, chosen
-from picklegate.provenance import made_by
+from picklegate.judging.model_files import digest
+from picklegate.provenance import replaced_model
 from picklegate.render.summary import Allowances
 from picklegate.report import FileReport, Finding, StreamReport, Verdict
 
@@ -28,13 +28,7 @@ _PLAIN = frozenset(("raw", "joblib", "torch_legacy"))
 _MESSAGE_WIDTH = 1_000
 
 
-def render(
-    reports: Sequence[FileReport],
-    *,
-    complete: bool = True,
-    allowed: Allowances | None = None,
-    policy: PolicyOption = None,
-) -> str:
+def render(reports: Sequence[FileReport], *, complete: bool = True, allowed: Allowances | None = None) -> str:
     """One SARIF log with one run: a result for each finding above CLEAN; ASCII, as the JSON form.
 
     What is ``allowed`` is suppressed, with its reason.
@@ -48,7 +42,13 @@ def render(
                 "semanticVersion": __version__,
                 "rules": [_rule(code) for code in codes],
             },
-            "extensions": [{"name": "picklegate model", "version": version()}],
+            "extensions": [
+                {
+                    "name": "picklegate model",
+                    "version": version(),
+                    "properties": {"digest": digest(), "replaced": replaced_model()},
+                }
+            ],
         },
         "invocations": [{"executionSuccessful": complete}],
         "artifacts": [_artifact(report) for report in blocked],
@@ -57,7 +57,7 @@ def render(
             for index, report in enumerate(blocked)
             for finding, stream in _reasons(report)
         ],
-        "properties": {"files": len(reports), "made_by": made_by(chosen(policy))},
+        "properties": {"files": len(reports)},
     }
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 

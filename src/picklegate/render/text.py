@@ -9,7 +9,7 @@ from picklegate.escape import escape
 from picklegate.findings import MODEL
 from picklegate.judging.classifier import classifier
 from picklegate.policy import Policy
-from picklegate.provenance import laxer
+from picklegate.provenance import replaced_model
 from picklegate.refusal import allowing
 from picklegate.render.summary import Allowances, sentence, split
 from picklegate.report import Call, FileReport, Finding, StreamReport, Verdict
@@ -50,7 +50,7 @@ def render(
     lines += [f"{word} {_name(report)}  ({escape(why)})" for report, why in trusted]
     if len(clean) <= most_clean:
         lines += [title(report, colour=colour) for report in clean]
-    lines += wrapped(notes(policy or Policy()), width)
+    lines += notes()
     unjudged = [report for report in clean if policy and policy.blocks(report)]
     lines += [f"UNJUDGED    {_name(report)}  (blocked: {report.nothing_judged})" for report in unjudged]
     lines += [] if complete else [INTERRUPTED]
@@ -58,9 +58,9 @@ def render(
     return "\n".join(lines) + "\n"
 
 
-def notes(policy: Policy) -> list[str]:
-    """The lines on what lets more pass than the defaults of the release."""
-    return [f"NOTE        {escape(words, _NAME_WIDTH)}" for words in laxer(policy)]
+def notes() -> list[str]:
+    """The lines on what makes all verdicts other ones than those of the release."""
+    return [f"NOTE        {escape(words, _NAME_WIDTH)}" for words in replaced_model()]
 
 
 def blocked(
