@@ -36,6 +36,8 @@ class Policy:
     """The score from which on a call is SUSPICIOUS; None leaves that to the model."""
     malicious_score: float | None = None
     """The score from which on a call is MALICIOUS; None leaves that to the model."""
+    strict: bool = False
+    """Whether every call of a function that nothing is known of is SUSPICIOUS, whatever it is handed."""
     prefer_safetensors: bool = False
     """Whether a snapshot leaves out pickled weights that have a safetensors sibling."""
     block_unjudged: bool = False
@@ -49,6 +51,8 @@ class Policy:
         """Check each option."""
         if not isinstance(self.block_from, Verdict) or self.block_from == Verdict.CLEAN:
             raise PolicyError("block_from: must be Verdict.SUSPICIOUS, UNSCANNABLE or MALICIOUS")
+        if not isinstance(self.strict, bool):
+            raise PolicyError("strict: must be true or false")
         if self.on_block not in get_args(OnBlock):
             raise PolicyError("on_block: must be 'raise', 'quarantine' or 'skip'")
         if not isinstance(self.log, str):

@@ -28,7 +28,7 @@ _SHARED = "pyproject.toml"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LEVELS = {verdict.name.lower(): verdict for verdict in Verdict if verdict > Verdict.CLEAN}
 _ACTIONS = ("raise", "quarantine", "skip")
-_SWITCHES = ("prefer_safetensors", "block_unjudged")
+_SWITCHES = ("prefer_safetensors", "block_unjudged", "strict")
 _KEYS = ("block_from", "on_block", *_SWITCHES, "quarantine", "log", "scores", "allow", "limits")
 _SCORES = {"suspicious": "suspicious_score", "malicious": "malicious_score"}
 """Keys of the table of scores -> the policy's options."""

@@ -69,6 +69,7 @@ def verdict_options(policy: Policy) -> Mapping[str, Any]:
         "limits": asdict(policy.limits),
         "allow_imports": sorted(policy.allow_imports),
         "scores": [policy.suspicious_score, policy.malicious_score],
+        "strict": policy.strict,
     }
 
 

@@ -52,6 +52,8 @@ def _told(found: Settings) -> Iterator[str]:
         yield "prefers safetensors"
     if found.policy.block_unjudged:
         yield "blocks formats that picklegate does not analyse"
+    if found.policy.strict:
+        yield "calls functions suspicious that nothing is known of"
     if found.quarantine:
         yield f"quarantine in {escape(str(found.quarantine))}"
     for items, noun in ((found.imports, "import"), (found.digests, "digest")):
