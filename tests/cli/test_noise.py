@@ -211,3 +211,11 @@ def test_what_nobody_judged_is_told_apart(run: Run, tree: Path, capsys: pytest.C
     (tree / "picklegate.toml").write_text("block_unjudged = true\n")
     assert run("scan", *files, "--format", "json") == 2
     assert json.loads(capsys.readouterr().out)["summary"]["nothing_judged"] == 2
+
+
+def test_one_scan_writes_several_reports(run: Run, tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--also, beside the report that is asked for."""
+    assert run("scan", "evil.pkl", "--also", "sarif", "a.sarif", "--also", "json", "a.json") == 1
+    assert capsys.readouterr().out.startswith("MALICIOUS")
+    assert json.loads((tree / "a.sarif").read_text())["runs"][0]["results"]
+    assert json.loads((tree / "a.json").read_text())["files"][0]["sha256"]
