@@ -245,6 +245,7 @@ GROUPS: tuple[tuple[str, str, tuple[Kind, ...]], ...] = (
              "If you know the file, raise `Limits.max_literal_bytes`."),
         Kind("limit.streams", UNSCANNABLE, FAULT, "There are too many streams.", _BOUND),
         Kind("limit.members", UNSCANNABLE, FAULT, "The archive has too many members.", _BOUND),
+        Kind("limit.report", UNSCANNABLE, FAULT, "The streams of the file import and call more than a report tells of a file of its size.", _BOUND),
         Kind("limit.held", UNSCANNABLE, FAULT, "The pickles of the file are longer than a scan holds in memory.", _BOUND),
         Kind("limit.inflated", UNSCANNABLE, FAULT, "Decompressing would pass a limit on size, on ratio or on memory.", _BOUND),
     )),
