@@ -35,8 +35,14 @@ ITEMS: tuple[Maker, ...] = (
 )
 
 
-class _Pickler(pickle._Pickler):  # type: ignore[name-defined,misc]
+_BASE: Any = pickle._Pickler
+
+
+class _Pickler(_BASE):  # type: ignore[misc]
     _BATCHSIZE = BATCH
+
+
+_PIECES = (b"N", b"0", b"h\x01", b"q\x05", b"\x94", b"(", b"e", b"u", b"cos\nsystem\n", b"2")
 
 
 class _Object:
@@ -77,9 +83,7 @@ def mutated(draw: random.Random, data: bytes) -> bytes:
         if edit == 0:
             body[at : at + 1] = bytes([draw.randrange(256)])
         elif edit == 1:
-            body[at:at] = draw.choice(
-                (b"N", b"0", b"h\x01", b"q\x05", b"\x94", b"(", b"e", b"u", b"cos\nsystem\n", b"2")
-            )
+            body[at:at] = draw.choice(_PIECES)
         elif edit == 2:
             del body[at : at + draw.randint(1, 4)]
         elif edit == 3:
@@ -108,16 +112,8 @@ def told(found: Trace) -> tuple[Any, ...]:
     held = [(one.texts.keys(), set(one.blobs), {item.dotted for item in one.globals}, one.unresolved) for one in given]
     fault = found.fault and (found.fault.code, found.fault.offset)
     notes = {(note.code, note.offset) for note in found.notes}
-    return (
-        calls,
-        held,
-        found.imports,
-        found.opcodes,
-        found.end,
-        fault,
-        notes,
-        [told(inner) for _, inner in found.nested],
-    )
+    nested = [told(inner) for _, inner in found.nested]
+    return calls, held, found.imports, found.opcodes, found.end, fault, notes, nested
 
 
 @contextmanager
@@ -134,7 +130,7 @@ def skipping() -> Iterator[list[int]]:
 
     kept = tracer._SMALL, tracer._KEEP, runs._BATCH
     tracer._SMALL, tracer._KEEP, runs._BATCH = 0, 8, BATCH
-    runs.Runs.batch = counted  # type: ignore[method-assign]
+    runs.Runs.batch = counted  # type: ignore[assignment]
     runs._compiled.cache_clear()
     try:
         yield passed

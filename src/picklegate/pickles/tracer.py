@@ -110,8 +110,10 @@ class _Machine:
             fault = Fault(code="stream.bad-argument", offset=self.pos, message=str(error)[:200])
         except (Exhausted, RecursionError) as error:
             fault = Fault(code=getattr(error, "code", Exhausted.code), offset=self.pos, message=str(error))
-        effects = self.effects
-        self.rare.frames.leave(self.pos)
+        effects, frames = self.effects, self.rare.frames
+        frames.leave(self.pos)
+        if fault is None:
+            frames.stop(self.pos)
         effects.close()
         self.budget.held -= self.held
         return Trace(
@@ -363,8 +365,7 @@ class _Machine:
 
     def wanted(self) -> Container[int]:
         """The memo indexes that some GET may name."""
-        if self.kept is None:
-            self.kept = wanted(self.data, self.start)
+        self.kept = wanted(self.data, self.start) if self.kept is None else self.kept
         return self.kept
 
     def spend(self, steps: int, pos: int) -> None:

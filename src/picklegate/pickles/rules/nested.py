@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from picklegate.pickles.opcodes import Cut
@@ -55,17 +56,23 @@ def peek(effects: Effects, event: Event) -> None:
         effects.blobs.append((owner, event.args[0]))
     elif owner.startswith(_NUMBERS):
         return
-    for data in _bytes_in((*event.args, *event.kwargs), 0):
+    for data in _bytes_in((*event.args, *event.kwargs)):
         _peek(effects, event.name, data)
 
 
-def _bytes_in(values: Iterable[Any], deep: int) -> Iterator[bytes]:
-    for value in values:
-        if type(value) is bytes:
-            if len(value) >= _LEAST:
-                yield value
-        elif type(value) in CONTAINERS and deep < _DEEP and not _TELLING.isdisjoint(map(type, value)):
-            yield from _bytes_in(value, deep + 1)
+def _bytes_in(values: Iterable[Any]) -> Iterator[bytes]:
+    """The bytes in these values, and in containers among them; each container is looked through once."""
+    level, seen = [values], set[int]()
+    for _ in range(_DEEP + 1):
+        below: list[Any] = []
+        for value in chain.from_iterable(level):
+            if type(value) is bytes:
+                if len(value) >= _LEAST:
+                    yield value
+            elif type(value) in CONTAINERS and id(value) not in seen and not _TELLING.isdisjoint(map(type, value)):
+                seen.add(id(value))
+                below.append(value)
+        level = below
 
 
 _TELLING = CONTAINERS | {bytes}
