@@ -10,7 +10,7 @@ from picklegate.pickles import implicit_calls, opcodes, rules, values
 from picklegate.pickles.budget import Exhausted, Shared
 from picklegate.pickles.call_keys import Keys
 from picklegate.pickles.mutation import CHANGING, Changes
-from picklegate.pickles.names import canonical
+from picklegate.pickles.names import resolve
 from picklegate.pickles.opcodes import Buffer
 from picklegate.pickles.records import Fault, Import, Trace
 from picklegate.pickles.resolver import Resolver
@@ -90,7 +90,9 @@ class Recorder:
         found = self.globals.get(key)
         if found is None:
             found = self.globals[key] = Global(module, name, pos, via)
-            found.known = canonical(module, name)
+            found.known, doubt = resolve(module, name)
+            if doubt:
+                self.note("import.unresolved", pos, doubt)
             found.rule = rules.rule_of(found)
             self.imports[key] = Import(module=module, name=name, offset=pos, via=via)
             if len(self.imports) > self.limits.max_events:

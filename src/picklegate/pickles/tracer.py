@@ -89,7 +89,6 @@ class _Machine:
         self.opcodes = self.made = self.held = 0
         self.waypoints: list[int] = []
         self.long = long
-        self.kept: Container[int] | None = None
         self.runs: Runs | None = None
 
     def run(self) -> Trace:
@@ -142,6 +141,8 @@ class _Machine:
         held = self.made + self.effects.made
         budget.held += held - self.held
         self.held = held
+        if self.opcodes > limits.max_opcodes:
+            raise Exhausted(f"more than {limits.max_opcodes:,} opcodes")
         if budget.held > limits.max_values + (len(self.data) >> _VALUES_SHIFT):
             raise Exhausted("more containers and results of calls than the limits allow")
         if max(len(stack), len(self.memo)) > limits.max_stack or len(self.meta) > limits.max_marks:
@@ -163,7 +164,7 @@ class _Machine:
                 self.made = made
                 self.check(stack, pos)
                 if kept is None and len(memo) > _LARGE_MEMO:
-                    kept = self.wanted()
+                    kept = wanted(data, self.start)
                     for slot in [slot for slot in memo if slot not in kept]:
                         del memo[slot]
                 self.opcodes += _CHUNK
@@ -363,11 +364,6 @@ class _Machine:
             self.opcodes -= budget.__length_hint__()
             self.budget.opcodes += budget.__length_hint__()
 
-    def wanted(self) -> Container[int]:
-        """The memo indexes that some GET may name."""
-        self.kept = wanted(self.data, self.start) if self.kept is None else self.kept
-        return self.kept
-
     def spend(self, steps: int, pos: int) -> None:
         """Count opcodes that were passed over, up to ``pos``."""
         self.opcodes += steps
@@ -381,7 +377,7 @@ class _Machine:
         if self.sparse or (kind is not Dict and kind is not list):
             return pos, dense
         if self.runs is None:
-            self.runs = Runs(self.data, self.wanted())
+            self.runs = Runs(self.data, wanted(self.data, self.start))
         template = self.runs.template(pos, kind, self.memo)
         if template is None:
             return pos, dense
