@@ -13,7 +13,7 @@ class Limits:
     All but ``max_seconds`` depend on the bytes alone; honest files meet none of them.
     """
 
-    max_opcodes: int = 60_000_000
+    max_opcodes: int = 50_000_000
     """Opcodes executed in one artifact; runs of plain data that are passed over count a sixteenth."""
     max_stack: int = 5_000_000
     """Values between two marks of one stream's stack."""

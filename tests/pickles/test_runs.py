@@ -7,8 +7,8 @@ import pickletools
 
 import pytest
 
+from benchmarks.robustness import runs
 from picklegate.pickles import trace
-from support import runs
 
 
 def test_a_mutated_stream_is_read_as_by_the_plain_loop() -> None:
