@@ -120,7 +120,7 @@ GROUPS: tuple[tuple[str, str, tuple[Kind, ...]], ...] = (
              "An opcode is unknown, or no loader accepts its argument.",
              _REFETCH),
         Kind("stream.frame", SUSPICIOUS, FAULT,
-             "A frame overlaps another one or reaches past the end of the data. Versions of Python differ in what they run then; both readings were judged.",
+             "A frame overlaps another one, or reaches past the end of the data or past `STOP`. Versions of Python differ in what they run then; both readings were judged.",
              _HOSTILE),
         Kind("stream.frame-cut", UNSCANNABLE, FAULT,
              "An argument lies across the end of a frame. Unpicklers differ in where they read on; both readings were followed as far as possible.",
