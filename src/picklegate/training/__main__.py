@@ -53,7 +53,7 @@ def fit_command(
 
 @main.command("index")
 @click.option("--wheels", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
-              help="Folder with a wheel of each package in data/packages.tsv (pip download --no-deps --only-binary=:all:).")  # fmt: skip
+              help="Folder with the wheels of data/packages.tsv.")  # fmt: skip
 @click.option("--python", "pythons", multiple=True, help="Interpreter whose standard library counts; repeat.")
 @click.option("--installed", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Folder of installed packages to take torch from.")  # fmt: skip
