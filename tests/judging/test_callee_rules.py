@@ -16,7 +16,9 @@ def _codes(tree: Any, **policy: Any) -> dict[str, Verdict]:
     return {finding.code: finding.verdict for finding in reversed(report.reasons)}
 
 
-@pytest.mark.parametrize("handed", ["word", b"bytes", Name("package.other", "function"), call("package.other", "make"), {"a": "b c"}])
+@pytest.mark.parametrize(
+    "handed", ["word", b"bytes", Name("package.other", "function"), call("package.other", "make"), {"a": "b c"}]
+)
 def test_an_unknown_function_that_is_handed_something_is_suspicious(handed: Any) -> None:
     """A text, bytes, a callable or the result of a function could decide what it does."""
     found = _codes(call("own.module", "rebuild", handed))
@@ -113,4 +115,7 @@ def test_source_that_torch_fx_writes_is_clean() -> None:
 def test_rules_on_names_ask_for_arguments() -> None:
     """A class without arguments is no download, whatever it is called."""
     assert scan_bytes(written(New(Name("sphinx.addnodes", "download_reference")))).verdict == Verdict.CLEAN
-    assert scan_bytes(written(Call(Name("own.module", "download_model"), ("http://example.invalid",)))).verdict > Verdict.CLEAN
+    assert (
+        scan_bytes(written(Call(Name("own.module", "download_model"), ("http://example.invalid",)))).verdict
+        > Verdict.CLEAN
+    )

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from picklegate.training import honest, carriers, corpus, hostile, hub_files, mining
+from picklegate.training import carriers, corpus, honest, hostile, hub_files, mining
 from picklegate.training.arguments import Arguments
 from picklegate.training.assembler import assemble, assemble_value
 from picklegate.training.families import FAMILIES

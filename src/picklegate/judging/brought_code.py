@@ -86,7 +86,11 @@ class BroughtCode:
                     continue
                 if item.known in MAKERS or item.known == "marshal.loads":
                     codes.append(item)
-                parts = (item.args, item.kwargs, *((event.args, event.kwargs) for event in self._written.get(id(item), ())))
+                parts = (
+                    item.args,
+                    item.kwargs,
+                    *((event.args, event.kwargs) for event in self._written.get(id(item), ())),
+                )
                 pending.extend(parts)
         return codes, globals_
 
@@ -96,10 +100,10 @@ def _methods_in(value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
         for key, item in zip(value[::2], value[1::2], strict=False):
             if isinstance(key, str) and key in RUN_ON_LOAD and type(item) in (Event, Global, Unresolved):
                 yield key, item
-    if type(value) in CONTAINERS and depth < 4:  # noqa: PLR2004  a class body is a dict in a tuple or two
+    if type(value) in CONTAINERS and depth < 4:
         for item in value:
             yield from _methods_in(item, depth + 1)
-    elif type(value) is Event and value.known in ("types.PartialType", "functools.partial") and depth < 4:  # noqa: PLR2004
+    elif type(value) is Event and value.known in ("types.PartialType", "functools.partial") and depth < 4:
         yield from _methods_in((value.args, value.kwargs), depth + 1)
 
 

@@ -15,7 +15,9 @@ from picklegate.judging import callables, graph_modules
 from picklegate.pickles import Dict, Event, Global, Set
 
 _WORD = re.compile(r"[\w.:+<>=|\[\]/?-]{0,64}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?\s*(\d[\d_]*)?(\.\d*)?([eE][+-]?\d+)?(/\d+)?j?|[+-]?s?(NaN|Inf(inity)?)\d*", re.ASCII | re.IGNORECASE)
+_NUMBER = re.compile(
+    r"[+-]?\s*(\d[\d_]*)?(\.\d*)?([eE][+-]?\d+)?(/\d+)?j?|[+-]?s?(NaN|Inf(inity)?)\d*", re.ASCII | re.IGNORECASE
+)
 _SHORT = 10
 _NUMBERS_ONLY = frozenset("n#")
 """Of positions that take a number, or a list or tuple of numbers (``#``), also the items are looked at."""

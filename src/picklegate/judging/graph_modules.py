@@ -16,14 +16,42 @@ from picklegate.pickles import Dict
 
 _BUILTINS = frozenset(
     (
-        *("getattr", "slice", "len", "int", "float", "bool", "isinstance", "tuple", "list", "dict", "type", "range", "device"),
+        *(
+            "getattr",
+            "slice",
+            "len",
+            "int",
+            "float",
+            "bool",
+            "isinstance",
+            "tuple",
+            "list",
+            "dict",
+            "type",
+            "range",
+            "device",
+        ),
         *("min", "max", "sum", "abs", "round", "inf", "nan", "NoneType", "wrap", "str", "set", "zip", "enumerate"),
-        *("Ellipsis", "NotImplemented", "complex", "bytes", "object", "all", "any", "divmod", "pow", "reversed", "sorted"),
+        *(
+            "Ellipsis",
+            "NotImplemented",
+            "complex",
+            "bytes",
+            "object",
+            "all",
+            "any",
+            "divmod",
+            "pow",
+            "reversed",
+            "sorted",
+        ),
         *("print", "hasattr", "callable", "iter", "next", "frozenset", "ValueError", "TypeError", "RuntimeError"),
     )
 )
 _STATEMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return, ast.Expr, ast.Pass, ast.Delete, ast.Assert)
-_ROOTS = frozenset(("torch", "math", "operator", "_operator", "typing", "numpy", "torchvision", "builtins", "__future__"))
+_ROOTS = frozenset(
+    ("torch", "math", "operator", "_operator", "typing", "numpy", "torchvision", "builtins", "__future__")
+)
 """Packages whose functions a traced module calls."""
 _LONGEST = 1 << 20
 
@@ -68,7 +96,9 @@ def _imported(tree: ast.Module) -> dict[str, str]:
     for node in tree.body:
         if isinstance(node, ast.Import):
             for item in node.names:
-                names[item.asname or item.name.partition(".")[0]] = item.name if item.asname else item.name.partition(".")[0]
+                names[item.asname or item.name.partition(".")[0]] = (
+                    item.name if item.asname else item.name.partition(".")[0]
+                )
         elif isinstance(node, ast.ImportFrom):
             names.update({item.asname or item.name: f"{node.module}.{item.name}" for item in node.names})
     return names

@@ -43,7 +43,9 @@ def fit_command(
     if root is None and honest_folder is None and hostile_folder is None:
         root = corpus.DEFAULT_ROOT
     try:
-        material = dataset_of(root, seed, generated_hostile, generated_honest, own=honest_folder, own_hostile=hostile_folder)
+        material = dataset_of(
+            root, seed, generated_hostile, generated_honest, own=honest_folder, own_hostile=hostile_folder
+        )
     except OSError as error:
         raise click.ClickException(str(error)) from error
     output.mkdir(parents=True, exist_ok=True)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from picklegate.training import indexed as indexed_gadgets
 from picklegate.training.arguments import Arguments
 from picklegate.training.assembler import assemble, assemble_value
-from picklegate.training.honest import Honest
 from picklegate.training.carriers import CONTAINERS, PLACES, Carrier, Sample, contain
 from picklegate.training.families import FAMILIES, Payload
+from picklegate.training.honest import Honest
 from picklegate.training.lists import rows
 from picklegate.training.style import Style, random_style
 from picklegate.training.tree import Marked, Name, Then, Tree
