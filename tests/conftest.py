@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from picklegate import places
+from picklegate import paths
 from picklegate.cli import main
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The store and the quarantine of the whole run lie in its temporary directory."""
-    before = os.environ.get(places.HOME)
-    os.environ[places.HOME] = str(tmp_path_factory.mktemp("home"))
+    before = os.environ.get(paths.HOME)
+    os.environ[paths.HOME] = str(tmp_path_factory.mktemp("home"))
     yield
     if before is None:
-        del os.environ[places.HOME]
+        del os.environ[paths.HOME]
     else:
-        os.environ[places.HOME] = before
+        os.environ[paths.HOME] = before
 
 
 @pytest.fixture

@@ -11,14 +11,12 @@ import pytest
 SRC = Path(__file__).parent.parent / "src"
 MODULES = sorted(SRC.rglob("*.py"))
 LAYERS = """
-    report limits errors places render.escape -> pickles -> containers -> trained callees literals -> given -> features
-    -> novelty classifier reasons -> policy -> scan -> training -> store -> workers -> batch -> staging -> quarantine
-    -> naming -> lookout
-    -> hub guard audit explain settings -> protection -> bootstrap -> render -> demo -> cli
-    -> __main__
+    report limits errors escape paths locks policy findings -> capabilities -> pickles -> containers -> judging -> scan
+    -> training -> store -> workers -> batch -> cache_files -> quarantine -> hub guard explain policy_file -> protection
+    -> bootstrap -> render -> serve demo -> cli -> __main__
 """
 RANKS = {f"picklegate.{unit}": rank for rank, layer in enumerate(LAYERS.split("->")) for unit in layer.split()}
-LOADING = {f"picklegate.guard.{name}" for name in ("arrays", "entries", "pickles", "process", "torch")}
+LOADING = {f"picklegate.guard.{name}" for name in ("arrays", "pickle_patches", "pickles", "process", "torch")}
 LOADERS = {"pickle", "_pickle", "marshal", "dill", "cloudpickle", "joblib", "shelve"}
 
 

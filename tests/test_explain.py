@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from hostile import HOSTILE
-from hostile_parts import Hostile
-from picklegate.classifier import classifier, sigmoid
 from picklegate.explain import TORCHS_OWN, Explanation, explain_stream
-from picklegate.features import FEATURES
+from picklegate.judging.classifier import classifier, sigmoid
+from picklegate.judging.features import FEATURES
 from picklegate.render import explanation as form
+from samples.hostile import HOSTILE
+from support.builders import Hostile
 
 SYSTEM = b"cos\nsystem\n(S'echo inert'\ntR."
 Run = Callable[..., int]

@@ -7,18 +7,15 @@ import importlib.metadata
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import picklegate
-from picklegate.classifier import classifier
+from picklegate.judging.classifier import classifier
 
 ROOT = Path(__file__).parent.parent
 SRC = Path(picklegate.__file__).parent
-MAKERS = {"Fault", "Finding", "_unscannable", "bound", "finding", "note", "odd"}
-CODE = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+")
 HEAVY = ["click", "huggingface_hub", "joblib", "numpy", "pickle", "requests", "sklearn", "torch", "tqdm", "xgboost"]
 
 
@@ -71,22 +68,6 @@ def test_runs_as_a_module() -> None:
     command = [sys.executable, "-m", "picklegate", "--version"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     assert shown == f"picklegate {picklegate.__version__} (model {classifier().version})\n"
-
-
-def test_findings_are_documented() -> None:
-    """The codes that the source gives to findings are the headings of docs/findings.md."""
-    page = ROOT / "docs" / "findings.md"
-    headings = re.findall(r"^### (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(headings) == sorted({code for path in SRC.rglob("*.py") for code in codes(path)})
-
-
-def codes(path: Path) -> Iterator[str]:
-    """The literal codes in calls that make findings."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in MAKERS:
-            for value in (*node.args[:2], *(keyword.value for keyword in node.keywords if keyword.arg == "code")):
-                if isinstance(value, ast.Constant) and isinstance(value.value, str) and CODE.fullmatch(value.value):
-                    yield value.value
 
 
 def test_readme_uses_public_names() -> None:

@@ -130,6 +130,38 @@ def test_an_empty_quarantine_is_said_to_be_so() -> None:
     assert "nothing is in quarantine" in answer.stderr
 
 
+def test_add_moves_a_file_and_release_gives_it_back(tmp_path: Path) -> None:
+    """It is gone from its place and kept byte for byte; nothing is gone where it cannot be kept."""
+    for name in ("weights.bin", "-f", "--all"):
+        path = tmp_path / name
+        path.write_bytes(HOSTILE)
+        answer = run("add", "--", path) if name == "weights.bin" else run("add", path)
+        assert answer.return_value == 0, answer.exception
+        assert not path.exists()
+        (entry,) = quarantine.entries()
+        assert answer.stdout.startswith(f"added {entry.id[:12]}")
+        assert entry.content is not None
+        assert entry.content.read_bytes() == HOSTILE
+        run("purge", "--all")
+    (tmp_path / "home").rename(tmp_path / "away")
+    (tmp_path / "home").touch()
+    path = tmp_path / "weights.bin"
+    path.write_bytes(HOSTILE)
+    assert isinstance(run("add", path).exception, OSError)
+    assert path.read_bytes() == HOSTILE
+
+
+def test_add_leaves_what_a_link_of_the_users_leads_to(tmp_path: Path) -> None:
+    """The link is what was named."""
+    path, link = tmp_path / "weights.bin", tmp_path / "link.bin"
+    path.write_bytes(HOSTILE)
+    link.symlink_to(path)
+    assert run("add", link).return_value == 0
+    assert not os.path.lexists(link)
+    assert path.read_bytes() == HOSTILE
+    assert isinstance(run("add", tmp_path).exception, IsADirectoryError)
+
+
 def test_release_gives_a_checked_copy(entry: quarantine.Entry, tmp_path: Path) -> None:
     """The copy is its owner's alone, a warning is said, the entry stays, and nothing is overwritten."""
     output = tmp_path / "copy"

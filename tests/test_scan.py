@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from picklegate import BlockedError, FileReport, Policy, PolicyError, Verdict, scan_bytes, scan_file
-from picklegate.features import FEATURES
-from picklegate.reasons import words
+from picklegate.judging.features import FEATURES
+from picklegate.judging.reasons import words
 from picklegate.scan import scan_stream
 
 HOSTILE = b"cos\nsystem\n(S'true'\ntR."

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-import hostile
-from hostile_parts import Hostile
 from picklegate import store as stores
 from picklegate.limits import Limits
 from picklegate.policy import Policy
 from picklegate.report import FileReport, Verdict
 from picklegate.scan import scan_bytes
 from picklegate.store import Store
+from samples import hostile
+from support.builders import Hostile
 
 HOSTILE = scan_bytes(b"cos\nsystem\n(S'echo'\ntR.", name="model.pkl")
 PLAIN = Policy()

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hostile import HOSTILE
-from hostile_parts import OPCODES as SYSTEM
 from picklegate import Verdict, scan_bytes
 from picklegate.limits import Limits
 from picklegate.pickles import trace
 from picklegate.policy import Policy
+from samples.hostile import HOSTILE
+from support.builders import OPCODES as SYSTEM
 
 LIMITS = Limits(max_opcodes=200_000, max_stack=50_000, max_inflated_bytes=1 << 20, max_streams=50, max_members=50)
 KNOWN = b"(.012FIJKLMNPQRSTUVXabcdeghijlopqrstu]})\x80\x81\x85\x86\x8c\x93\x94\x95"

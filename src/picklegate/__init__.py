@@ -11,7 +11,6 @@ TYPE_CHECKING = False
 """True to type checkers; importing it from ``typing`` would take longer than all the rest of this module."""
 
 if TYPE_CHECKING:
-    from picklegate.audit import audit_cache
     from picklegate.batch import scan_paths
     from picklegate.errors import BlockedError, GateError, ModelDataError, PolicyError
     from picklegate.guard import (
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
         safe_torch_load,
         torch_safe_globals,
     )
-    from picklegate.hub import safe_hf_hub_download, safe_snapshot_download, scan_repo
+    from picklegate.hub.audit import audit_cache
+    from picklegate.hub.download import safe_hf_hub_download, safe_snapshot_download, scan_repo
     from picklegate.policy import Policy
     from picklegate.protection import protect
     from picklegate.report import Call, FileReport, Finding, RepoReport, StreamReport, Verdict
@@ -75,7 +75,7 @@ _HOMES = {
     "RepoReport": "report",
     "StreamReport": "report",
     "Verdict": "report",
-    "audit_cache": "audit",
+    "audit_cache": "hub.audit",
     "guarded": "guard",
     "install_guard": "guard",
     "protect": "protection",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
-from picklegate.classifier import classifier
+from picklegate.judging.classifier import classifier
 from picklegate.policy import Policy
 from picklegate.report import FileReport
 from picklegate.workers import scan_all, unreadable

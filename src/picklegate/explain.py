@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
 
-from picklegate import containers, features
-from picklegate.classifier import classifier
-from picklegate.given import arguments_of
+from picklegate import containers
+from picklegate.judging import features
+from picklegate.judging.arguments import arguments_of
+from picklegate.judging.classifier import classifier
 from picklegate.pickles import Event, Import, Trace
-from picklegate.pickles.listing import disassemble
+from picklegate.pickles.disassembly import disassemble
 from picklegate.policy import Policy
 from picklegate.report import Call, FileReport, Instruction, StreamReport, Verdict
 from picklegate.scan import flat, open_regular, scan_stream

@@ -20,8 +20,8 @@ from types import ModuleType
 from typing import Any
 
 from picklegate.guard import install_guard
-from picklegate.guard.late import Waiting
-from picklegate.hub import PLAIN, safe_hf_hub_download, safe_snapshot_download
+from picklegate.guard.import_hook import Waiting
+from picklegate.hub.download import PLAIN, safe_hf_hub_download, safe_snapshot_download
 from picklegate.limits import Limits
 from picklegate.policy import Policy
 from picklegate.report import Verdict

@@ -18,16 +18,19 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from picklegate import places
+from picklegate import paths
+from picklegate.cache_files import delete_from_cache
 from picklegate.errors import GateError
-from picklegate.render.escape import escape
+from picklegate.escape import escape
+from picklegate.locks import file_lock
 from picklegate.report import FileReport, Verdict
-from picklegate.staging import turn
 
 SCHEMA = "picklegate.quarantine/1"
 _FRAGMENT = ".part"
 _SHORTEST_ID = 4
 _CHUNK = 1 << 20
+_REPOSITORIES = ("models--", "datasets--", "spaces--")
+"""How the names of a Hugging Face cache's repositories begin."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +63,7 @@ class Entry:
 
 def home() -> Path:
     """The directory of the quarantine."""
-    return places.quarantine()
+    return paths.quarantine()
 
 
 def keep(path: Path | None, report: FileReport) -> Entry:
@@ -89,6 +92,21 @@ def keep(path: Path | None, report: FileReport) -> Entry:
         if fragment and entry.content:
             fragment.replace(entry.content)
     return entry
+
+
+def move(path: Path, report: FileReport) -> Entry:
+    """Keep a file as ``keep`` does, and then remove it; raises OSError.
+
+    In a Hugging Face cache it goes under all its names there. Elsewhere a link goes, and what it leads to stays.
+    """
+    kept = keep(path, report)
+    place = path.parent.resolve() / path.name
+    cache = next((home.parent for home in place.parents if home.name.startswith(_REPOSITORIES)), None)
+    if cache is None:
+        place.unlink()
+    else:
+        delete_from_cache(place, cache=cache)
+    return kept
 
 
 def entries() -> tuple[Entry, ...]:
@@ -159,7 +177,7 @@ def _writing() -> Iterator[Path]:
     folder = home()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)
-    with turn(folder / ".lock"):
+    with file_lock(folder / ".lock"):
         for fragment in folder.glob(f"*{_FRAGMENT}"):
             fragment.unlink(missing_ok=True)
         yield folder

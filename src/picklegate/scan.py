@@ -12,10 +12,11 @@ from typing import BinaryIO
 
 from picklegate import containers
 from picklegate.containers import Stream
+from picklegate.judging.judge import judge
 from picklegate.limits import Clock
 from picklegate.pickles import Trace
-from picklegate.pickles.listing import around
-from picklegate.policy import Policy, judge
+from picklegate.pickles.disassembly import around
+from picklegate.policy import Policy
 from picklegate.report import FileReport, StreamReport, Verdict
 
 _DEFAULT = Policy()

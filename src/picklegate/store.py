@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import picklegate
-from picklegate import places
-from picklegate.classifier import version
-from picklegate.containers.sniff import claims
+from picklegate import paths
+from picklegate.containers.detect import claims
+from picklegate.judging.classifier import version
 from picklegate.policy import Policy
 from picklegate.report import SCHEMA, FileReport
 
@@ -57,7 +57,7 @@ class Store:
 
     def __init__(self, path: Path | None = None) -> None:
         """Keep it at ``path``, by default in the user's cache directory; nothing is opened yet."""
-        self._path = path or places.cache() / NAME
+        self._path = path or paths.cache() / NAME
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._process = 0
@@ -170,7 +170,7 @@ def _form(connection: sqlite3.Connection) -> int:
 
 def default() -> Store:
     """The store that the front doors share."""
-    return _shared(places.cache() / NAME)
+    return _shared(paths.cache() / NAME)
 
 
 @lru_cache(maxsize=4)
@@ -198,8 +198,12 @@ def _judge(policy: Policy, claimed: bool) -> str:  # noqa: FBT001 (one of the ke
 def _engine() -> str:
     """The version of the code, and what the file system says of its files: edited, it is another engine."""
     home = Path(picklegate.__file__).parent
-    files = [path for part in ("*.py", "pickles/*.py", "containers/*.py", "data/*.json") for path in home.glob(part)]
-    stamps = [(path.name, entry.st_size, entry.st_mtime_ns) for path in sorted(files) for entry in (path.stat(),)]
+    files = [path for path in home.rglob("*") if path.suffix in {".py", ".json", ".tsv"}]
+    stamps = [
+        (str(path.relative_to(home)), entry.st_size, entry.st_mtime_ns)
+        for path in sorted(files)
+        for entry in (path.stat(),)
+    ]
     return f"{picklegate.__version__} {stamps}"
 
 

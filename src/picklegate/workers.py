@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeAlias
 
-from picklegate.classifier import classifier
 from picklegate.errors import GateError
+from picklegate.judging.classifier import classifier
 from picklegate.policy import Policy
 from picklegate.report import FileReport, Finding, Verdict
 

@@ -11,7 +11,11 @@ import zlib
 from typing import Any
 
 import pytest
-from container_samples import (
+
+from picklegate.containers import read
+from picklegate.limits import Limits
+from picklegate.report import Verdict
+from samples.containers import (
     BENIGN,
     PAYLOAD,
     Member,
@@ -24,10 +28,6 @@ from container_samples import (
     torch_zip,
     zipped,
 )
-
-from picklegate.containers import read
-from picklegate.limits import Limits
-from picklegate.report import Verdict
 
 
 def codes(data: bytes, limits: Limits) -> set[str]:

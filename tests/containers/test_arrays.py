@@ -7,11 +7,11 @@ import io
 import joblib
 import numpy as np
 import pytest
-from container_samples import BENIGN, CALL, PAYLOAD, dtype, imports, joblib_array, joblib_file, npy, number, scan, text
 
 import picklegate
 from picklegate.pickles import tracer
 from picklegate.report import Verdict
+from samples.containers import BENIGN, CALL, PAYLOAD, dtype, imports, joblib_array, joblib_file, npy, number, scan, text
 
 
 def blocking(data: bytes) -> set[str]:

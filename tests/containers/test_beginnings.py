@@ -10,7 +10,10 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 import pytest
-from container_samples import (
+
+from picklegate.containers import Contents, decompress, raw, read
+from picklegate.pickles.opcodes import NAMES
+from samples.containers import (
     CALL,
     KEYS,
     MAGIC,
@@ -25,9 +28,6 @@ from container_samples import (
     torch_legacy,
     zipped,
 )
-
-from picklegate.containers import Contents, inflate, raw, read
-from picklegate.pickles.opcodes import NAMES
 
 NEAR, FAR = 1 << 12, 1 << 16
 """Where the first look ends: in memory, and where bytes must be fetched or decompressed."""
@@ -110,7 +110,7 @@ SNIPPETS: dict[str, bytes] = {
 def _small_beginnings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files need not be large to be read in two looks."""
     monkeypatch.setattr(raw, "_AT_ONCE", NEAR)
-    monkeypatch.setattr(inflate, "_PIECE", FAR)
+    monkeypatch.setattr(decompress, "_PIECE", FAR)
 
 
 class Remote(io.RawIOBase):

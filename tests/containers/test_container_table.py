@@ -6,7 +6,9 @@ import base64
 import struct
 
 import pytest
-from container_samples import (
+
+from picklegate.report import Verdict
+from samples.containers import (
     BENIGN,
     CALL,
     CONTAINERS,
@@ -25,8 +27,6 @@ from container_samples import (
     torch_tar,
     zipped,
 )
-
-from picklegate.report import Verdict
 
 
 @pytest.mark.parametrize("container", CONTAINERS)

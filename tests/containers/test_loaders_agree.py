@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from container_samples import imports, scan
 
 from picklegate.containers import Contents, read
 from picklegate.report import Verdict
+from samples.containers import imports, scan
 
 
 class Call:

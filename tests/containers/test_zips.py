@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from container_samples import BENIGN, PAYLOAD, Member, imports, scan, torch_zip, zipped
 
 from picklegate.containers import read
 from picklegate.limits import Limits
 from picklegate.report import Verdict
+from samples.containers import BENIGN, PAYLOAD, Member, imports, scan, torch_zip, zipped
 
 OBJECT = b"archive/data.pkl"
 GOOD = Member(OBJECT, BENIGN)
@@ -32,6 +32,23 @@ def with_end_in_comment() -> bytes:
     """Two end records: the outer one's comment is a second archive's directory and end."""
     inner = archive(BAD)
     return archive(GOOD, comment=inner)
+
+
+def counted_back_over_zip64() -> bytes:
+    """Zipfile before 3.13 counts back from the narrow end record where data stands between zip64 record and locator.
+
+    That leads to a directory whose last entry has the zip64 records as its comment; their own locator, to another.
+    """
+    data = archive(GOOD, BAD)
+    start, end = data.index(b"PK\x01\x02"), data.index(b"PK\x05\x06")
+    length = (end - start - len(VERSION.name) - 46) // 2
+    good, bad, version = data[start : start + length], data[start + length : start + 2 * length], data[end - 61 : end]
+    first, second = good + version, bytearray(bad + version)
+    wide = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 52, 45, 45, 0, 0, 2, 2, len(first), start) + bytes(8)
+    wide += struct.pack("<4sLQL", b"PK\x06\x07", 0, start + len(first + second), 1)
+    struct.pack_into("<H", second, length + 32, len(wide))
+    narrow = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 2, 2, len(second + wide), start + len(first), 0)
+    return data[:start] + first + second + wide + narrow
 
 
 def overlapping() -> bytes:
@@ -77,6 +94,7 @@ TRICKS: dict[str, tuple[bytes, str | None]] = {
     "an-archive-before-it": (archive(BAD) + archive(GOOD), "zip.several-directories"),
     "an-archive-in-its-comment": (with_end_in_comment(), "zip.several-directories"),
     "two-starts": (with_two_starts(), "zip.ambiguous-offset"),
+    "counted-back-over-zip64": (counted_back_over_zip64(), "zip.several-directories"),
     "overlapping-members": (overlapping(), "zip.overlap"),
     "cut-off": (archive(BAD)[:-30], "zip.no-directory"),
     "size-past-the-end": (

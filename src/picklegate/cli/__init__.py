@@ -23,6 +23,7 @@ _COMMANDS = {
     "explain": "explain",
     "policy": "policy",
     "quarantine": "quarantine",
+    "rule": "rule",
     "run": "run",
     "scan": "scan",
 }
@@ -47,7 +48,7 @@ class _Commands(click.Group):
 def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 (click's signature)
     """The versions of the program, which is also that of its reading, and of the model."""
     if asked:
-        from picklegate.classifier import version
+        from picklegate.judging.classifier import version
 
         click.echo(f"picklegate {__version__} (model {version()})")
         context.exit()

@@ -70,7 +70,7 @@ def scan_address(
     text: str, *, include: Sequence[str], exclude: Sequence[str], policy: Policy
 ) -> tuple[FileReport, ...]:
     """The reports on what is at an address, by reading parts of it; says what that took."""
-    from picklegate.hub import scan_repo
+    from picklegate.hub.download import scan_repo
 
     address = parse(text)
     within = [glob.escape(address.path), f"{glob.escape(address.path)}/*"] if address.path else None

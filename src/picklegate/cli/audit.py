@@ -6,11 +6,11 @@ import time
 
 import click
 
-from picklegate import audit as cache_audit
 from picklegate import store
 from picklegate.batch import scan_found
 from picklegate.cli import options
 from picklegate.cli.output import EXIT_INTERRUPTED, rendered, say, wants_colour, write
+from picklegate.hub import audit as cache_audit
 from picklegate.policy import Policy
 from picklegate.render import cache as as_cache
 from picklegate.render.summary import sentence

@@ -55,7 +55,7 @@ def download(
       1  a file is suspicious or malicious, and nothing was fetched
       2  otherwise: one cannot be scanned, the download failed, or misuse
     """  # noqa: D301 - click wants the backspace itself: it marks a paragraph whose lines are kept
-    from picklegate import hub
+    from picklegate.hub import download as hub_download
 
     address = parse(repository)
     names = (*filter(None, [address.path]), *filenames)
@@ -70,11 +70,11 @@ def download(
     try:
         with spoken(repository):
             if len(names) == 1:
-                path = hub.safe_hf_hub_download(address.repo_id, names[0], policy=policy, **options)
+                path = hub_download.safe_hf_hub_download(address.repo_id, names[0], policy=policy, **options)
             else:
                 wanted = [*map(glob.escape, names), *include]
                 chosen = {"allow_patterns": wanted or None, "ignore_patterns": list(exclude) or None}
-                path = hub.safe_snapshot_download(
+                path = hub_download.safe_snapshot_download(
                     address.repo_id, policy=policy, max_workers=workers, **chosen, **options
                 )
     except BlockedError as error:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TextIO
 
 import click
 
-from picklegate import places, settings
+from picklegate import paths, policy_file
 from picklegate.cli.baseline import Known, new, read
 from picklegate.cli.output import say, status
 from picklegate.policy import Policy
@@ -39,15 +39,15 @@ fail_on = click.option(
 
 def _policy(context: click.Context, _: click.Parameter, path: str | None) -> Policy:
     """The policy of the files that apply, once it is said on stderr what they make laxer."""
-    found = settings.load(path)
+    found = policy_file.load(path)
     if path is None:
         for file, words in found.laxer:
             say(f"{file} makes the policy laxer: {words}")
     for item in found.expired:
         say(f"{item.what} is no longer allowed: that ended with {item.expires} ({item.reason})")
-    if found.quarantine and not os.environ.get(places.QUARANTINE):
-        os.environ[places.QUARANTINE] = str(found.quarantine)
-        context.call_on_close(lambda: os.environ.pop(places.QUARANTINE, None))
+    if found.quarantine and not os.environ.get(paths.QUARANTINE):
+        os.environ[paths.QUARANTINE] = str(found.quarantine)
+        context.call_on_close(lambda: os.environ.pop(paths.QUARANTINE, None))
     return found.policy
 
 

@@ -10,8 +10,8 @@ from typing import TextIO
 
 import click
 
+from picklegate.escape import escape
 from picklegate.policy import Policy
-from picklegate.render.escape import escape
 from picklegate.report import FileReport, Verdict
 
 EXIT_CLEAN = 0

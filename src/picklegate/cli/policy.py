@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import click
 
-from picklegate import settings
+from picklegate import policy_file
 from picklegate.cli.output import write
-from picklegate.render.escape import escape
-from picklegate.settings import Allowed, Settings
+from picklegate.escape import escape
+from picklegate.policy_file import Allowed, Settings
 
 
 @click.group()
@@ -24,7 +24,7 @@ def check(file: str | None) -> int:
 
     It tells what they come to. An error names the file and the key, with exit code 2.
     """
-    write("\n".join(_told(settings.load(file))) + "\n", None)
+    write("\n".join(_told(policy_file.load(file))) + "\n", None)
     return 0
 
 

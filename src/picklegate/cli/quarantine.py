@@ -11,9 +11,10 @@ import click
 
 from picklegate import quarantine as store
 from picklegate.cli.output import say, write
+from picklegate.escape import escape
 from picklegate.quarantine import Entry
 from picklegate.render import text as render
-from picklegate.render.escape import escape
+from picklegate.scan import scan_file
 
 _NAME_WIDTH = 100
 
@@ -26,8 +27,9 @@ _form = click.option(
 def quarantine() -> None:
     """Look at what was refused and kept.
 
-    Files come here where the policy says so (on_block="quarantine"). They are
-    stored under their digest, where no loader looks, each with its report.
+    Files come here where the policy says so (on_block="quarantine"), or with
+    `add`. They are stored under their digest, where no loader looks, each with
+    its report.
     """
 
 
@@ -43,6 +45,20 @@ def list_(form: str) -> int:
         write(f"{_line(entry)}\n", None)
     if not entries:
         say(f"nothing is in quarantine ({store.home()})")
+    return 0
+
+
+@quarantine.command()
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+def add(paths: tuple[Path, ...]) -> int:
+    """Move files here, whatever their verdict.
+
+    A file of the Hugging Face cache goes under all its names there. `release`
+    gives a copy back.
+    """
+    for path in paths:
+        entry = store.move(path, scan_file(path))
+        write(f"added {_line(entry)}\n", None)
     return 0
 
 

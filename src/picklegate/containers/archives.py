@@ -8,10 +8,10 @@ import struct
 import tarfile
 from typing import Any
 
-from picklegate.containers import peek, torch
-from picklegate.containers.sniff import is_candidate
+from picklegate.containers import probe, torch
+from picklegate.containers.context import EXTRA, Walk
+from picklegate.containers.detect import is_candidate
 from picklegate.containers.source import Source
-from picklegate.containers.walk import EXTRA, Walk
 from picklegate.pickles import Global
 
 _TORCH_MEMBERS = frozenset(("sys_info", "pickle", "storages", "tensors"))
@@ -26,7 +26,7 @@ def read_compressed(walk: Walk, source: Source, name: str, depth: int, codec: st
         # joblib before 0.10: the length in hexadecimal, padded, then zlib; joblib 0.8 padded by one space more.
         source = source.window(_ZFILE_HEADER + (source.read(_ZFILE_HEADER, 1) == b" "))
     before = len(walk.streams)
-    inflated = peek.inflate(walk, "zlib" if codec == "zfile" else codec, source, name)
+    inflated = probe.inflate(walk, "zlib" if codec == "zfile" else codec, source, name)
     if inflated is None:
         return codec
     if inflated.error and not inflated.data:

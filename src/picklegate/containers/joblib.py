@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from picklegate.containers.context import Walk
+from picklegate.containers.detect import is_importable
 from picklegate.containers.dtypes import item_size, items
-from picklegate.containers.sniff import is_importable
 from picklegate.containers.source import Buffer
 from picklegate.containers.sparse import AT_ONCE, Sparse
-from picklegate.containers.walk import Walk
 from picklegate.pickles import Event, Trace
-from picklegate.pickles.effects import Inline
+from picklegate.pickles.recorder import Inline
 
 _MODULES = ("numpy_pickle", "numpy_pickle_compat")
 _STACK_GLOBAL = 0x93

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from picklegate.containers import joblib, torch
-from picklegate.containers.sniff import HEAD, claims, is_candidate
+from picklegate.containers.context import Walk
+from picklegate.containers.detect import HEAD, claims, is_candidate
 from picklegate.containers.source import Buffer, Source
 from picklegate.containers.sparse import Sparse
-from picklegate.containers.walk import Walk
 from picklegate.pickles import Trace
 from picklegate.pickles.opcodes import COUNTED, NAMES
 

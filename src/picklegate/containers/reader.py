@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import BinaryIO
 
-from picklegate.containers import archives, numpy, peek, raw, zips
+from picklegate.containers import archives, npy, probe, raw, zips
 from picklegate.containers.contents import Contents
-from picklegate.containers.sniff import COMPRESSED, HEAD, claims, is_lzma, is_tar, sniff
+from picklegate.containers.context import Walk
+from picklegate.containers.detect import COMPRESSED, HEAD, claims, is_lzma, is_tar, sniff
 from picklegate.containers.source import Source
-from picklegate.containers.walk import Walk
 from picklegate.limits import DEFAULT, Clock, Limits
 from picklegate.pickles import Trace
 
@@ -65,10 +65,10 @@ class _Reader(Walk):
         found = []
         if kind in COMPRESSED:
             found.append(archives.read_compressed(self, source, name, depth, kind))
-        elif is_lzma(head) and peek.is_lzma_of_pickles(self, source):
+        elif is_lzma(head) and probe.is_lzma_of_pickles(self, source):
             found.append(archives.read_compressed(self, source, name, depth, "lzma"))
         elif kind == "npy":
-            found.append(numpy.read(self, source, name, depth))
+            found.append(npy.read(self, source, name, depth))
         elif kind == "7z":
             found.append(archives.read_7z(self, source, name, depth))
         elif kind == "rar":

@@ -7,8 +7,8 @@ import binascii
 import json
 from typing import Any
 
+from picklegate.containers.context import Walk
 from picklegate.containers.source import Source
-from picklegate.containers.walk import Walk
 
 MEMBER = "data"
 _KEY = ":serialized:"

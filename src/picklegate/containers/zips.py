@@ -12,9 +12,9 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 
-from picklegate.containers import peek, stable_baselines, torch
+from picklegate.containers import probe, stable_baselines, torch
+from picklegate.containers.context import Walk
 from picklegate.containers.source import Source
-from picklegate.containers.walk import Walk
 
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -89,7 +89,7 @@ def directories(source: Source, tail: bytes, limit: int) -> list[Directory]:
     """Every central directory that an end record in ``tail`` leads to; the one readers prefer comes first.
 
     Where the record says that the directory is not where it says that it begins, zipfile counts back
-    from the record and miniz believes the offset: both are followed.
+    from the record, or from the zip64 records before it, and miniz believes the offset: all are followed.
     """
     base = source.size - len(tail)
     found: dict[int, Directory] = {}
@@ -99,9 +99,14 @@ def directories(source: Source, tail: bytes, limit: int) -> list[Directory]:
         if len(record) == _END.size:
             _, _, _, _, count, length, offset, _ = _END.unpack(record)
             end = base + place
-            for claim in (*_wide_claims(source, end), (count, length, offset, end)):
+            wide = list(_wide_claims(source, end))
+            # The directory ends before the zip64 records, where there are some, and not at the narrow record.
+            closes = [close for *_, close in wide] or [end]
+            for claim in (*wide, *((count, length, offset, close) for close in closes)):
                 for directory in _followed(source, claim, end, limit, found):
                     found[directory.start] = directory
+            if wide and length and (whole := _whole(source, end, length, limit, found)):
+                found[whole.start] = whole
         place = tail.rfind(b"PK\x05\x06", 0, place)
     every = list(found.values())
     return every[:1] + [other for other in every[1:] if not every[0].holds(source, other)]
@@ -119,6 +124,20 @@ def _wide_claims(source: Source, end: int) -> Iterator[tuple[int, int, int, int]
             yield count, length, offset, place
 
 
+def _whole(source: Source, end: int, length: int, limit: int, known: Container[int]) -> Directory | None:
+    """The directory that a reader finds which overlooks zip64 records and counts back from the narrow one.
+
+    zipfile does so where it finds a locator and no record right before it, and refuses what ends too early: counted
+    back over the zip64 records, an honest directory does.
+    """
+    start = end - length
+    data = b"" if start < 0 or start in known else source.read(start, length)
+    entries, used = _entries(data, limit)
+    if not entries or used < length:
+        return None
+    return Directory(start=start, end=end, shift=0, entries=tuple(entries), fits=False)
+
+
 def _followed(
     source: Source, claim: tuple[int, int, int, int], end: int, limit: int, known: Container[int]
 ) -> Iterator[Directory]:
@@ -129,9 +148,10 @@ def _followed(
     for start in dict.fromkeys((close - length, offset)):
         if start < 0 or start in known:
             continue
-        data = source.read(start, min(close - start, _DIRECTORY))
+        room = (close if start < close else end) - start
+        data = source.read(start, min(room, _DIRECTORY))
         if data.startswith(b"PK\x01\x02"):
-            entries, used = _entries(data if len(data) < _DIRECTORY else source.read(start, close - start), limit)
+            entries, used = _entries(data if len(data) < _DIRECTORY else source.read(start, room), limit)
             fits = used == length and len(entries) & 0xFFFF == count & 0xFFFF
             shift = close - length - offset if start == close - length else 0
             yield Directory(start=start, end=end, shift=shift, entries=tuple(entries), fits=fits)
@@ -286,7 +306,7 @@ def _open_content(walk: Walk, packed: Source, entry: Entry, method: int, path: s
         if may_be_json:
             inflated = walk.inflate(codec, packed, path)
         else:
-            inflated = peek.inflate(walk, codec, packed, path, entry.size)
+            inflated = probe.inflate(walk, codec, packed, path, entry.size)
         if inflated is None:
             return ""
         if inflated.error and len(inflated.data) != entry.size:

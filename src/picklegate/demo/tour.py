@@ -14,7 +14,7 @@ import click
 from picklegate.demo import models
 from picklegate.demo.hub_server import Hub
 from picklegate.errors import BlockedError
-from picklegate.hub import safe_hf_hub_download
+from picklegate.hub.download import safe_hf_hub_download
 from picklegate.quarantine import explain
 from picklegate.report import FileReport
 from picklegate.scan import scan_file

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from picklegate.errors import BlockedError
-from picklegate.guard import origin
-from picklegate.guard.gate import File, name_of, opened, path_of, scanned
+from picklegate.escape import escape
+from picklegate.guard import module_origin
+from picklegate.guard.scan_before_load import File, name_of, opened, path_of, scanned
 from picklegate.policy import Policy
-from picklegate.render.escape import escape
 
 
 def torch_safe_globals(path: File, *, policy: Policy | None = None) -> list[Any]:
@@ -23,13 +23,13 @@ def torch_safe_globals(path: File, *, policy: Policy | None = None) -> list[Any]
     policy = policy or Policy()
     with opened(path) as file:
         report = scanned(file, name_of(path), policy)
-    homes = origin.homes(path_of(path))
+    homes = module_origin.homes(path_of(path))
     known = _get_allowed_globals()
     found: dict[str, Any] = {}
     for module, name in dict.fromkeys(pair for stream in report.streams for pair in stream.imports):
         if f"{module}.{name}" in known:
             continue
-        fault = escape(origin.fault(module, name, homes), 400)
+        fault = escape(module_origin.fault(module, name, homes), 400)
         if fault:
             raise BlockedError(
                 report,
@@ -37,9 +37,9 @@ def torch_safe_globals(path: File, *, policy: Policy | None = None) -> list[Any]
                 "Code that was put there under a trusted name would run.\n"
                 "If that module is yours, import it first.",
             )
-        value = origin.resolve(*origin.today(module, name))
+        value = module_origin.resolve(*module_origin.today(module, name))
         # torch compares with the name as written, and in protocol 2 with that of today.
-        for dotted in {f"{module}.{name}", ".".join(origin.today(module, name))} - known.keys():
+        for dotted in {f"{module}.{name}", ".".join(module_origin.today(module, name))} - known.keys():
             own = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"
             found[dotted] = value if own == dotted else (value, dotted)
     return list(found.values())

@@ -6,8 +6,8 @@ import contextlib
 import os
 from typing import Any
 
-from picklegate.guard.gate import File, held, name_of, opened, path_of, scanned
-from picklegate.guard.vetted import Load, unchanged
+from picklegate.guard.load_context import Load, unchanged
+from picklegate.guard.scan_before_load import File, held, name_of, opened, path_of, scanned
 from picklegate.policy import Policy
 
 

@@ -9,8 +9,8 @@ import pickle
 import pickletools
 from typing import Any
 
-from picklegate.guard.gate import File, held, name_of, opened, path_of, scanned
-from picklegate.guard.vetted import Load
+from picklegate.guard.load_context import Load
+from picklegate.guard.scan_before_load import File, held, name_of, opened, path_of, scanned
 from picklegate.pickles import Trace, trace
 from picklegate.policy import Policy
 from picklegate.report import FileReport

@@ -12,17 +12,17 @@ from types import ModuleType
 from typing import Any, Final
 
 from picklegate.errors import BlockedError
-from picklegate.guard import arrays, entries, late, torch, vetted
+from picklegate.escape import escape
+from picklegate.guard import arrays, import_hook, load_context, pickle_patches, torch
 from picklegate.policy import Policy
-from picklegate.render.escape import escape
 from picklegate.report import FileReport, Finding, Verdict
 
-_ENTRIES: Final[dict[str, Callable[[Any, entries.Current], Any]]] = {
-    "load": entries.load,
-    "loads": entries.loads,
-    "_load": entries.load,
-    "_loads": entries.loads,
-    "Unpickler": entries.unpickler,
+_ENTRIES: Final[dict[str, Callable[[Any, pickle_patches.Current], Any]]] = {
+    "load": pickle_patches.load,
+    "loads": pickle_patches.loads,
+    "_load": pickle_patches.load,
+    "_loads": pickle_patches.loads,
+    "Unpickler": pickle_patches.unpickler,
 }
 """The loaders of pickle -> what makes their stand-ins."""
 
@@ -78,13 +78,13 @@ class _Process:
 
     def _begin(self) -> None:
         undo = self._undo
-        vetted.hook()
-        vetted.backstops.append(self._refuse)
-        undo.callback(vetted.backstops.remove, self._refuse)
+        load_context.hook()
+        load_context.backstops.append(self._refuse)
+        undo.callback(load_context.backstops.remove, self._refuse)
         for cls in _direct_subclasses(pickle.Unpickler):
             with contextlib.suppress(TypeError):  # one that is written in C is left to the audit hook
-                undo.enter_context(_methods(cls, entries.derived(cls, self.policy)))
-        python = entries.python_load(pickle._Unpickler.load, self.policy)
+                undo.enter_context(_methods(cls, pickle_patches.derived(cls, self.policy)))
+        python = pickle_patches.python_load(pickle._Unpickler.load, self.policy)
         undo.enter_context(_methods(pickle._Unpickler, {"load": python}))
         self._swapped = [
             (original, make(original, self.policy))
@@ -95,7 +95,7 @@ class _Process:
             if name in sys.modules:
                 self._add(sys.modules[name])
         _replace(self._swapped)
-        waiting = late.Waiting([name for name in _LATE if name not in sys.modules], self._arrived)
+        waiting = import_hook.Waiting([name for name in _LATE if name not in sys.modules], self._arrived)
         sys.meta_path.insert(0, waiting)
         undo.callback(sys.meta_path.remove, waiting)
         undo.callback(self._restore)
@@ -120,7 +120,7 @@ class _Process:
         @wraps(original)
         def stand_in(*args: Any, **options: Any) -> Any:
             policy = self.policy()
-            if policy is None or vetted.under_way():
+            if policy is None or load_context.under_way():
                 return original(*args, **options)
             return loader(policy, original, *args, **options)
 
@@ -130,7 +130,7 @@ class _Process:
         """The backstop: an unpickler imports something, and nothing that it reads was scanned."""
         policy = self.policy()
         # The frames of this method and of the audit hook are not of those who load.
-        if policy is None or f"{module}.{name}" in policy.allow_imports or entries.is_own(sys._getframe(2)):
+        if policy is None or f"{module}.{name}" in policy.allow_imports or pickle_patches.is_own(sys._getframe(2)):
             return
         shown = escape(f"{module}.{name}", 200)
         finding = Finding(

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
 from picklegate.errors import GateError
-from picklegate.guard.gate import File, View, name_of, opened, path_of, scanned
-from picklegate.guard.vetted import Load, unchanged
+from picklegate.escape import escape
+from picklegate.guard.load_context import Load, unchanged
+from picklegate.guard.scan_before_load import File, View, name_of, opened, path_of, scanned
 from picklegate.policy import Policy
-from picklegate.render.escape import escape
 from picklegate.report import FileReport
 
 

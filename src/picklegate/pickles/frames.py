@@ -17,7 +17,7 @@ from picklegate.pickles import opcodes
 from picklegate.pickles.opcodes import Buffer
 
 if TYPE_CHECKING:
-    from picklegate.pickles.effects import Effects
+    from picklegate.pickles.rules.protocol import Effects
 
 _WIDTHS = {**opcodes.FIXED_NUMBERS, 0x68: 2, 0x6A: 5, 0x71: 2, 0x72: 5, 0x80: 2, 0x82: 2, 0x83: 3, 0x84: 5, 0x95: 9}
 _ONE_LINE = opcodes.LINES | frozenset(b"gp")

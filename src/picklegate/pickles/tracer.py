@@ -14,12 +14,12 @@ from typing import Any
 
 from picklegate.limits import DEFAULT, Clock, Limits
 from picklegate.pickles import opcodes
-from picklegate.pickles.effects import Effects, Exhausted, Inline, Retrace
 from picklegate.pickles.memo import wanted
-from picklegate.pickles.nesting import Shared
+from picklegate.pickles.opcode_handlers import Rare
 from picklegate.pickles.opcodes import Buffer
-from picklegate.pickles.rare import Rare
+from picklegate.pickles.recorder import Exhausted, Inline, Recorder, Retrace
 from picklegate.pickles.records import Fault, Trace
+from picklegate.pickles.shared import Shared
 from picklegate.pickles.values import Dict
 
 _CHUNK = 1 << 16
@@ -74,7 +74,7 @@ class _Machine:
         self.start = self.pos = start
         self.limits = limits
         self.keep = keep
-        self.effects = Effects(data, limits, inline, depth, shared, keep, trace)
+        self.effects = Recorder(data, limits, inline, depth, shared, keep, trace)
         self.meta: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.rare = Rare(data, start, self.memo, self.effects)

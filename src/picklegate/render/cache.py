@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 
-from picklegate.audit import Audit
+from picklegate.escape import escape
+from picklegate.hub.audit import Audit
 from picklegate.render import as_json, text
-from picklegate.render.escape import escape
 from picklegate.render.summary import sentence
 from picklegate.report import FileReport, Verdict
 

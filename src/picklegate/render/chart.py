@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape as markup
 
+from picklegate.escape import escape
 from picklegate.render import text
-from picklegate.render.escape import escape
 from picklegate.render.summary import counts, sentence
 from picklegate.report import FileReport, Verdict
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from picklegate.escape import escape
 from picklegate.explain import Explanation, Step, Told
-from picklegate.reasons import words
+from picklegate.findings import KINDS
+from picklegate.judging.reasons import words
 from picklegate.render import text
-from picklegate.render.escape import escape
-from picklegate.render.rules import rules
 from picklegate.report import Instruction, Verdict
 
 MAX_STEPS = 60
@@ -105,8 +105,8 @@ def _instruction(step: Instruction, marked: set[int | None]) -> str:
 def _advice(explanation: Explanation) -> list[str]:
     report = explanation.report
     if report.verdict > Verdict.CLEAN:
-        rule = rules().get(report.reasons[0].code)
-        return [f"What to do: {rule.advice}"] if rule else []
+        kind = KINDS.get(report.reasons[0].code)
+        return [f"What to do: {kind.advice}"] if kind else []
     names = explanation.safe_globals
     if not report.container.startswith("torch"):
         return []

@@ -15,11 +15,11 @@ from importlib import resources
 from string import Template
 
 from picklegate import __version__
-from picklegate.classifier import version
+from picklegate.escape import escape
+from picklegate.findings import KINDS
+from picklegate.judging.classifier import version
 from picklegate.render import text
 from picklegate.render.chart import bar, chart
-from picklegate.render.escape import escape
-from picklegate.render.rules import rules
 from picklegate.render.summary import counts, sentence
 from picklegate.report import FileReport, Finding, StreamReport, Verdict
 
@@ -136,8 +136,8 @@ def _card(report: FileReport, *, opened: bool) -> str:
     streams = sorted((s for s in report.streams if s.verdict > Verdict.CLEAN), key=lambda s: (-s.verdict, -s.score))
     facts = [report.container, text.size(report.size), *([text.score(report.score)] if report.streams else [])]
     place = ", ".join(filter(None, (worst.stream, "" if worst.offset is None else f"byte {worst.offset:,}")))
-    rule = rules().get(worst.code)
-    advice = f"<p>{_text(rule.advice, 1000)}</p>" if rule else ""
+    kind = KINDS.get(worst.code)
+    advice = f"<p>{_text(kind.advice, 1000)}</p>" if kind else ""
     digest = f' &middot; <span class="mono">sha256 {_text(report.sha256)}</span>' if report.sha256 else ""
     body = "".join(map(_stream, streams[:MAX_ITEMS])) or _reasons(report.findings)
     return (

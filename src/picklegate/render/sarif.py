@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 from picklegate import __version__
-from picklegate.classifier import version
-from picklegate.render.escape import escape
-from picklegate.render.rules import Rule, rules
+from picklegate.escape import escape
+from picklegate.findings import FAULT, KINDS, Kind
+from picklegate.judging.classifier import version
 from picklegate.report import FileReport, Finding, StreamReport, Verdict
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -57,17 +57,17 @@ def _reasons(report: FileReport) -> Iterator[tuple[Finding, StreamReport | None]
 
 
 def _rule(code: str) -> dict[str, Any]:
-    rule = rules().get(code) or Rule(code=code, verdict=Verdict.UNSCANNABLE, meaning=code, advice="")
+    kind = KINDS.get(code) or Kind(code, Verdict.UNSCANNABLE, FAULT, code, "")
     return {
         "id": code,
-        "shortDescription": {"text": rule.summary},
-        "fullDescription": {"text": rule.meaning},
-        "help": {"text": f"{rule.meaning} {rule.advice}".strip()},
+        "shortDescription": {"text": kind.summary},
+        "fullDescription": {"text": kind.meaning},
+        "help": {"text": f"{kind.meaning} {kind.advice}".strip()},
         "helpUri": _HELP,
-        "defaultConfiguration": {"level": _LEVELS.get(rule.verdict, "note")},
+        "defaultConfiguration": {"level": _LEVELS.get(kind.verdict, "note")},
         "properties": {
             "tags": ["security", "external/cwe/cwe-502"],
-            "security-severity": _SEVERITIES[rule.verdict],
+            "security-severity": _SEVERITIES[kind.verdict],
         },
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from picklegate.render.escape import escape
+from picklegate.escape import escape
 from picklegate.render.summary import sentence
 from picklegate.report import Call, FileReport, Finding, StreamReport, Verdict
 

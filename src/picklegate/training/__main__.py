@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from picklegate.trained import VARIABLE
+from picklegate.judging.model_files import VARIABLE
 from picklegate.training import corpus, dataset, distributions, fit, hostile, index, lists
 
 DATA = Path(__file__).parents[1] / "data"

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from picklegate import callees, containers, features, novelty
-from picklegate.given import arguments_of
+from picklegate import containers
+from picklegate.judging import callables, features, novelty
+from picklegate.judging.arguments import arguments_of
 from picklegate.pickles import Event, Global, Trace, canonical, trace
 from picklegate.training import benign, corpus, hostile, hub_files
 from picklegate.training.carriers import Sample
@@ -110,7 +111,7 @@ def shapes(files: Iterable[tuple[str, bytes]]) -> Iterator[novelty.Shape]:
 
 
 def written() -> Iterator[tuple[str, bytes]]:
-    """(library and name, content) of the files that real libraries wrote (benchmarks/make_benign.py)."""
+    """(library and name, content) of the files that real libraries wrote (tools/corpus/make_honest.py)."""
     packed = resources.files("picklegate.training").joinpath("data", "written.tar.xz").read_bytes()
     with tarfile.open(fileobj=io.BytesIO(packed), mode="r:xz") as archive:
         for member in archive.getmembers():
@@ -127,8 +128,8 @@ def of_written() -> Iterator[Row]:
 
 def harmful(events: list[Event]) -> list[Event]:
     """The events of a hostile file that may be what does the harm."""
-    proven = [e for e in events if callees.executes(features.callee(e)) or e.name == "unresolved"]
-    return proven or [e for e in events if e.kind == "call" and not callees.serialises(e.known)] or events
+    proven = [e for e in events if callables.executes(features.callee(e)) or e.name == "unresolved"]
+    return proven or [e for e in events if e.kind == "call" and not callables.serialises(e.known)] or events
 
 
 def of_hostile(count: int, seed: int, streams: list[bytes]) -> Iterator[Row]:
@@ -166,7 +167,7 @@ def payload(sample: Sample) -> list[Event]:
         for e in events
         if features.callee(e) == target or e.name == "unresolved" or any(g.known == target for g in _globals(e))
     ]
-    chosen = direct or [e for e in events if e.kind == "state" or not callees.serialises(e.known)] or events
+    chosen = direct or [e for e in events if e.kind == "state" or not callables.serialises(e.known)] or events
     return [event for event in chosen if telling(event)]
 
 
@@ -176,7 +177,7 @@ def telling(event: Event) -> bool:
     found = arguments_of(event)
     if not found.blobs or found.texts or found.globals or found.results or found.unresolved:
         return True
-    if event.name == "unresolved" or known.partition(".")[0] in callees.STANDARD:
+    if event.name == "unresolved" or known.partition(".")[0] in callables.STANDARD:
         return True
     shown = dict(zip(features.DESCRIPTION, features.description(event, found), strict=True))
     return any(shown[name] for name in ("nested_imports", "machine_code", "code_object", "code", "shell", "url"))

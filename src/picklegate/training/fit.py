@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import xgboost
 
-from picklegate import features
-from picklegate.classifier import KINDS, SCHEMA, kind
-from picklegate.novelty import Shape
+from picklegate.judging import features
+from picklegate.judging.classifier import KINDS, SCHEMA, kind
+from picklegate.judging.novelty import Shape
 from picklegate.pickles import canonical
 from picklegate.training import outliers
 from picklegate.training.corpus import HubRow

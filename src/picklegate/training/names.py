@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 
-from picklegate.features import Vocabulary, tokens
+from picklegate.judging.features import Vocabulary, tokens
 
 _CLIP = 4.0
 _LEAST = 3

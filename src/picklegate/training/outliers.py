@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import IsolationForest
 
-from picklegate.novelty import SCHEMA, SHAPE, Shape, from_json
+from picklegate.judging.novelty import SCHEMA, SHAPE, Shape, from_json
 
 TREES = 100
 SAMPLES = 128

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from picklegate import callees
+from picklegate.judging import callables
 from picklegate.training.lists import templates, vocabulary, words
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ class Texts:
         if draw < 0.12:
             return "__main__"
         if draw < 0.25:
-            return self.rng.choice([name for name in vocabulary("layer") if name not in callees.STANDARD])
+            return self.rng.choice([name for name in vocabulary("layer") if name not in callables.STANDARD])
         middle = self.rng.choice(("", "", "_", "ml", "lib", "torch", "py", "net"))
         name = "".join((self.word(), middle, self.rng.choice((self.word(), "")))).strip("_")
-        return f"{name}kit" if name in callees.STANDARD else name
+        return f"{name}kit" if name in callables.STANDARD else name
 
     def module(self, package: str) -> str:
         """A module of the package."""

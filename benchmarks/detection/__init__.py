@@ -1,0 +1,1 @@
+"""How well the gate tells hostile files from honest ones."""

@@ -1,0 +1,246 @@
+"""Files under test, and what the gate, the model alone and the two-line rule say of each."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickletools
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from benchmarks.detection.folds import Fold, Judge
+from picklegate import containers
+from picklegate.containers import context
+from picklegate.judging import features
+from picklegate.judging.arguments import arguments_of
+from picklegate.pickles import Buffer, Event, Trace, trace
+from picklegate.policy import Policy
+from picklegate.report import FileReport, Verdict
+from picklegate.scan import scan_bytes
+from picklegate.training import benign, corpus, dataset, fit, hostile
+from picklegate.training.carriers import Sample
+
+FRAMEWORKS = (
+    *("sklearn", "xgboost", "lightgbm", "catboost", "fastai", "spacy", "nltk", "gensim", "stable_baselines3"),
+    *("transformers", "ultralytics", "keras", "tensorflow", "torch", "statsmodels", "dill", "cloudpickle"),
+    *("pandas", "scipy", "joblib", "numpy"),
+)
+"""What a benign file is counted under: the first of these that it imports from."""
+
+_SUFFIX = {"torch_zip": ".pt", "torch_legacy": ".pt", "npy": ".npy", "joblib_zlib": ".joblib"}
+_DANGEROUS = tuple(features.DESCRIPTION.index(name) for name in ("code", "shell", "url"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """One file under test; ``unit`` is what counts once beside it: a project, a family of twins, a gadget.
+
+    Its bytes are ``data``, or those at ``path``; ``kinds`` are the kinds of a generated payload's arguments.
+    """
+
+    name: str
+    label: str
+    unit: str
+    fold: int
+    container: str
+    family: str = ""
+    package: str = ""
+    kinds: str = ""
+    data: bytes = b""
+    path: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What was said of one file.
+
+    ``model`` holds where any score reaches its threshold, ``gate`` where the gate blocks; ``unread`` says that
+    something could not be read, ``unjudged`` that the gate blocks for that alone. ``rule`` is the two-line rule.
+    ``shape`` stands for the distinct calls, ``reason`` is the worst finding, ``opcodes`` are counts.
+    """
+
+    item: Item
+    verdict: str
+    score: float
+    model: bool
+    gate: bool
+    unread: bool
+    unjudged: bool
+    rule: bool
+    shape: str
+    framework: str
+    reason: str
+    opcodes: dict[str, int]
+
+
+def of_corpus(root: Path) -> Iterator[Item]:
+    """The real files, in the folds that training puts their groups in."""
+    manifest = corpus.read_manifest(root)
+    for entry, group in zip(manifest, corpus.groups(manifest), strict=True):
+        honest = entry.label == "benign"
+        yield Item(
+            name=str(entry.path.relative_to(root)),
+            label=entry.label,
+            unit=entry.project if honest else entry.near_dup or entry.sha256,
+            fold=fit.fold_of(f"{0 if honest else 1} {group}"),
+            container=entry.container,
+            path=str(entry.path),
+        )
+
+
+def of_written() -> Iterator[Item]:
+    """The files that real libraries wrote, in the folds that training puts each library in."""
+    for name, data in dataset.written():
+        library = name.partition("/")[0]
+        yield Item(
+            name=name,
+            label="benign",
+            unit=library,
+            fold=fit.fold_of(f"0 written {library}"),
+            container=Path(name).suffix,
+            data=data,
+        )
+
+
+def of_generated(samples: Iterable[Sample], name: str) -> Iterator[Item]:
+    """Generated samples, each in the fold of its package."""
+    for number, sample in enumerate(samples):
+        yield Item(
+            name=f"{name}-{number}{_SUFFIX.get(sample.container, '.pkl')}",
+            label=sample.label,
+            unit=f"{sample.module}.{sample.name}",
+            fold=fit.fold_of(sample.package),
+            container=sample.container,
+            family=sample.family,
+            package=sample.package,
+            kinds=sample.arguments,
+            data=sample.data,
+        )
+
+
+def hostile_items(count: int, seed: int, carriers: Sequence[bytes], families: Sequence[str] = ()) -> list[Item]:
+    """Generated hostile files that training has not drawn."""
+    draws = hostile.samples(
+        random.Random(seed), count=count, gadgets=hostile.read_gadgets(), carriers=carriers, families=families
+    )
+    return list(of_generated(draws, "-".join(("hostile", *families))))
+
+
+def benign_items(count: int, seed: int) -> list[Item]:
+    """Generated honest files that training has not drawn."""
+    return list(of_generated(benign.samples(random.Random(seed), count=count), "honest"))
+
+
+def outcomes(items: Sequence[Item], folds: Sequence[Fold], processes: int) -> list[Outcome]:
+    """Judge each file by its own fold."""
+    with ProcessPoolExecutor(processes, initializer=_prepare, initargs=(tuple(folds),)) as pool:
+        return list(pool.map(_judge, items, chunksize=8))
+
+
+_judges: list[Judge] = []
+
+
+def _prepare(folds: Sequence[Fold]) -> None:
+    os.nice(10)
+    _judges[:] = [Judge.of(fold) for fold in folds]
+
+
+def _judge(item: Item) -> Outcome:
+    return judged(item, _judges[item.fold])
+
+
+def judged(item: Item, judge: Judge) -> Outcome:
+    """Scan one file under the fold's model, and look at what the gate itself has traced."""
+    data = item.data or Path(item.path).read_bytes()
+    traced: list[tuple[Buffer, Trace]] = []
+    streams: set[int] = set()
+    read = containers.read
+
+    def tracing(stream: Buffer, start: int = 0, **options: Any) -> Trace:
+        found = trace(stream, start, **options)
+        traced.append((stream, found))
+        return found
+
+    def reading(*where: Any, **options: Any) -> containers.Contents:
+        contents = read(*where, **options)
+        streams.update(id(stream.trace) for stream in contents.streams)
+        return contents
+
+    with (
+        judge.presiding(),
+        mock.patch.object(context, "trace", tracing),
+        mock.patch.object(containers, "read", reading),
+    ):
+        report = scan_bytes(data, name=item.name, policy=_POLICY)
+    # The reader tries more beginnings than it takes for streams.
+    kept = [(stream, found) for stream, found in traced if id(found) in streams]
+    events = [event for _, found in kept for event in _events(found)]
+    worst = report.reasons[0] if report.reasons else None
+    verdicts = {finding.verdict for finding in report.reasons}
+    return Outcome(
+        item=item if item.path else _without_data(item),
+        verdict=report.verdict.name,
+        score=report.score,
+        model=report.score >= judge.classifier.review,
+        gate=_POLICY.blocks(report),
+        unread=Verdict.UNSCANNABLE in verdicts,
+        unjudged=report.verdict == Verdict.UNSCANNABLE and Verdict.SUSPICIOUS not in verdicts,
+        rule=any(breaks_rule(event, judge.vocabulary) for event in events),
+        shape=shape(events),
+        framework=framework(report),
+        reason=f"{worst.code}: {worst.message}"[:300] if worst else "",
+        opcodes=dict(sum((opcode_counts(stream, found) for stream, found in kept), Counter())),
+    )
+
+
+_POLICY = Policy()
+
+
+def _without_data(item: Item) -> Item:
+    return Item(**{name: getattr(item, name) for name in Item.__slots__ if name != "data"})
+
+
+def _events(found: Trace) -> Iterator[Event]:
+    yield from (event for event in found.events if not event.reached)
+    for _, inner in found.nested:
+        yield from _events(inner)
+
+
+def breaks_rule(event: Event, names: features.Vocabulary) -> bool:
+    """The two-line rule: a dangerous-looking string goes to a callee that takes none in any benign project."""
+    if names.text_callees.get(features.callee(event)):
+        return False
+    described = features.description(event, arguments_of(event))
+    return any(described[index] for index in _DANGEROUS)
+
+
+def shape(events: Iterable[Event]) -> str:
+    """A digest of the distinct calls of a file: opcode, callee, and kinds of arguments."""
+    calls = {
+        (event.opcode, features.callee(event), *(type(value).__name__ for value in (*event.args, *event.kwargs[1::2])))
+        for event in events
+    }
+    return hashlib.sha256(repr(sorted(calls)).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+
+
+def framework(report: FileReport) -> str:
+    """The framework that a file belongs to, by what it imports."""
+    roots = {module.partition(".")[0] for stream in report.streams for module, _ in stream.imports}
+    return next((name for name in FRAMEWORKS if name in roots), "other imports" if roots else "no imports")
+
+
+def opcode_counts(stream: Buffer, found: Trace) -> Counter[str]:
+    """How often each opcode occurs in a stream, as far as pickletools reads it."""
+    counts: Counter[str] = Counter()
+    try:
+        for opcode, _, _ in pickletools.genops(bytes(stream[found.start : found.end])):
+            counts[opcode.name] += 1
+    except Exception:  # noqa: BLE001  it raises many kinds for what it cannot read
+        return counts
+    return counts

@@ -1,0 +1,1 @@
+"""What happens under faults, load and other releases of the client."""

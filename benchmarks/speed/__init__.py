@@ -1,0 +1,1 @@
+"""What scanning and guarding cost."""

@@ -1,0 +1,105 @@
+"""Trace -> verdict: the only place where a stream's verdict is made."""
+
+from __future__ import annotations
+
+import math
+
+from picklegate.findings import KINDS, decided_by
+from picklegate.judging import features, novelty
+from picklegate.judging.arguments import arguments_of
+from picklegate.judging.classifier import Classifier, classifier
+from picklegate.judging.proofs import executing_imports, made_methods, proofs_of
+from picklegate.judging.reasons import words
+from picklegate.judging.spelling import spell_arguments, spell_call
+from picklegate.limits import Clock
+from picklegate.pickles import Event, Fault, Trace
+from picklegate.policy import Policy
+from picklegate.report import Call, Finding, StreamReport, Verdict
+
+_MOST_CALLS = 500
+_MOST_FINDINGS = 50
+
+
+def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None) -> StreamReport:
+    """The report of one traced stream; UNSCANNABLE where the time of ``clock`` is over on the way."""
+    allowed = frozenset(policy.allow_imports)
+    findings = _faults(name, found)
+    scored: list[tuple[float, Event, tuple[float, ...]]] = []
+    for event in found.events:
+        if clock is not None and clock.over:
+            message = "judging it takes longer than the limits allow"
+            findings.append(
+                Finding(
+                    code="limit.time", verdict=Verdict.UNSCANNABLE, message=message, stream=name, offset=event.offset
+                )
+            )
+            break
+        given = arguments_of(event)
+        if event.name in allowed or event.known in allowed:
+            scored.append((0.0, event, ()))
+            continue
+        findings.extend(proofs_of(name, event, given))
+        # An event whose result is known is judged by what is done with that.
+        vector = () if event.reached else features.vector(event, given, features.vocabulary())
+        scored.append((classifier().score(vector) if vector else 0.0, event, vector))
+    findings.extend(executing_imports(name, found, allowed))
+    findings.extend(made_methods(name, found))
+    inert = not found.imports and not features.foreign_persistent(found)
+    scored.sort(key=lambda item: -item[0])
+    if not inert:
+        review = classifier().review if policy.suspicious_score is None else policy.suspicious_score
+        block = classifier().block if policy.malicious_score is None else policy.malicious_score
+        flagged = [item for item in scored[:_MOST_FINDINGS] if item[0] >= min(review, block)]
+        findings.extend(_scored(name, *item, classifier(), block) for item in flagged)
+    verdict = max((finding.verdict for finding in findings), default=Verdict.CLEAN)
+    shown = sorted(scored[:_MOST_CALLS], key=lambda item: item[1].offset)
+    return StreamReport(
+        name=name,
+        verdict=verdict,
+        score=scored[0][0] if scored else 0.0,
+        decided_by=_decided_by(findings, verdict, inert=inert),
+        novelty=None if inert else _novelty(found),
+        imports=tuple((item.module, item.name) for item in found.imports),
+        calls=tuple(_call(event, score) for score, event, _ in shown),
+        findings=tuple(sorted(findings, key=lambda finding: -finding.verdict)[:_MOST_FINDINGS]),
+    )
+
+
+def _novelty(found: Trace) -> float | None:
+    described = novelty.shape(found)
+    return novelty.forest().novelty(described) if described else None
+
+
+def _decided_by(findings: list[Finding], verdict: Verdict, *, inert: bool) -> str:
+    if verdict == Verdict.CLEAN:
+        return "inert" if inert else "model"
+    return decided_by(finding.code for finding in findings if finding.verdict == verdict)
+
+
+def _faults(name: str, found: Trace) -> list[Finding]:
+    """The findings about the reading itself."""
+    faults: tuple[Fault, ...] = (*found.notes, *filter(None, [found.fault]))
+    return [
+        Finding(code=one.code, verdict=KINDS[one.code].verdict, message=one.message, stream=name, offset=one.offset)
+        for one in faults
+    ]
+
+
+def _scored(
+    name: str, score: float, event: Event, vector: tuple[float, ...], model: Classifier, block: float
+) -> Finding:
+    """The finding of an event that the model holds for hostile, with what moved its score most."""
+    parts = tuple((feature, round(weight, 4)) for feature, weight in model.contributions(vector)[:4] if weight > 0.05)
+    values = dict(zip(features.FEATURES, vector, strict=True))
+    moved = ", ".join(f"{words(feature, values[feature])} +{weight:.1f}" for feature, weight in parts)
+    verdict = Verdict.MALICIOUS if score >= block else Verdict.SUSPICIOUS
+    action = "writes state into" if event.kind == "state" else "calls"
+    message = f"loading {action} {spell_call(event)}: score {math.floor(score * 1000) / 1000:.3f} ({moved})"
+    return Finding(
+        code="call.score", verdict=verdict, message=message, stream=name, offset=event.offset, contributions=parts
+    )
+
+
+def _call(event: Event, score: float) -> Call:
+    name = event.name if event.name != "unresolved" or not event.via else f"unresolved ({event.via})"
+    return Call(callee=name, arguments=spell_arguments(event), opcode=event.opcode, offset=event.offset, score=score)

@@ -1,0 +1,233 @@
+"""The policy file: ``picklegate.toml``, or ``[tool.picklegate]`` in a ``pyproject.toml``.
+
+The user's own file holds first; the nearest one at or above the working directory is laid over it. What either of
+them makes laxer is told, because a working directory may belong to somebody else.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from picklegate import paths
+from picklegate.errors import PolicyError
+from picklegate.limits import DEFAULT, Limits
+from picklegate.policy import Policy
+from picklegate.report import Verdict
+
+NAME = "picklegate.toml"
+_SHARED = "pyproject.toml"
+_LEVELS = {verdict.name.lower(): verdict for verdict in Verdict if verdict > Verdict.CLEAN}
+_ACTIONS = ("raise", "quarantine", "skip")
+_KEYS = ("block_from", "on_block", "quarantine", "scores", "allow", "limits")
+_SCORES = {"suspicious": "suspicious_score", "malicious": "malicious_score"}
+"""Keys of the table of scores -> the policy's options."""
+_KEY_OF = {option: f"scores.{key}" for key, option in _SCORES.items()} | {"allow_digests": "allow.digests"}
+"""The policy's options -> the keys that a file has for them, where they differ."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Allowed:
+    """An import name or a digest that is trusted, why, and until when."""
+
+    what: str
+    reason: str
+    expires: dt.date | None = None
+
+    @property
+    def expired(self) -> bool:
+        """Whether its last day is over."""
+        return self.expires is not None and self.expires < dt.datetime.now(dt.timezone.utc).date()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What the files said; ``policy`` has what has not expired. ``files`` are those that were read."""
+
+    policy: Policy = field(default_factory=Policy)
+    imports: tuple[Allowed, ...] = ()
+    digests: tuple[Allowed, ...] = ()
+    quarantine: Path | None = None
+    files: tuple[Path, ...] = ()
+    laxer: tuple[tuple[Path, str], ...] = ()
+    """Files that allow what is blocked without them, and how, in words."""
+
+    @property
+    def expired(self) -> tuple[Allowed, ...]:
+        """What is no longer trusted."""
+        return tuple(item for item in (*self.imports, *self.digests) if item.expired)
+
+
+def load(path: str | os.PathLike[str] | None = None) -> Settings:
+    """The settings of the file at ``path`` and no other, or of the user's and the project's.
+
+    Raises PolicyError, which names the file and the key, and OSError for a ``path`` that cannot be read.
+    """
+    if path is not None:
+        return _laid_over(Settings(), Path(path), _table(Path(path)))
+    settings = Settings()
+    for found in (paths.config() / NAME, project()):
+        if found is not None and os.path.isfile(found):
+            settings = _laid_over(settings, found, _table(found))
+    return settings
+
+
+def project(start: Path | None = None) -> Path | None:
+    """The nearest policy file at or above a directory, by default the working directory."""
+    start = start or Path.cwd()
+    for folder in (start, *start.parents):
+        if os.path.isfile(folder / NAME):
+            return folder / NAME
+        shared = folder / _SHARED
+        if os.path.isfile(shared) and "picklegate" in _parsed(shared, lenient=True).get("tool", {}):
+            return shared
+    return None
+
+
+def _parsed(path: Path, *, lenient: bool = False) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        # Somebody else's pyproject.toml on the way up is not ours to complain about.
+        if lenient:
+            return {}
+        raise PolicyError(f"{path}: no valid TOML: {error}") from error
+
+
+def _table(path: Path) -> Mapping[str, Any]:
+    table = _parsed(path)
+    if path.name != _SHARED:
+        return table
+    own = table.get("tool", {}).get("picklegate", {})
+    if not isinstance(own, dict):
+        raise PolicyError(f"{path}: tool.picklegate: must be a table")
+    return own
+
+
+def _laid_over(before: Settings, path: Path, table: Mapping[str, Any]) -> Settings:
+    """The settings with those of one more file."""
+    file = _File(path)
+    file.known(table, _KEYS, "")
+    level = _LEVELS[file.choice(table, "block_from", tuple(_LEVELS))] if "block_from" in table else None
+    action = file.choice(table, "on_block", _ACTIONS) if "on_block" in table else before.policy.on_block
+    allow = file.table(table, "allow", ("imports", "digests"))
+    imports = tuple(file.allowed(allow, "imports", "name"))
+    digests = tuple(file.allowed(allow, "digests", "sha256"))
+    limits = file.limits(table, before.policy.limits)
+    scores = {_SCORES[key]: value for key, value in file.table(table, "scores", tuple(_SCORES)).items()}
+    place = file.path(table, "quarantine") if "quarantine" in table else None
+    after = replace(
+        before,
+        imports=(*before.imports, *imports),
+        digests=(*before.digests, *digests),
+        quarantine=place or before.quarantine,
+        files=(*before.files, path),
+    )
+    try:
+        policy = replace(
+            before.policy,
+            block_from=before.policy.block_from if level is None else level,
+            on_block=action,
+            allow_imports=tuple(item.what for item in after.imports if not item.expired),
+            allow_digests=tuple(item.what for item in after.digests if not item.expired),
+            limits=limits,
+            **scores,
+        )
+    except PolicyError as error:
+        option, _, fault = str(error).partition(": ")
+        raise PolicyError(f"{path}: {_KEY_OF.get(option, option)}: {fault}") from error
+    words = list(_laxer(before, policy, imports, digests, place))
+    return replace(after, policy=policy, laxer=(*before.laxer, *([(path, ", ".join(words))] if words else [])))
+
+
+def _laxer(
+    before: Settings, policy: Policy, imports: tuple[Allowed, ...], digests: tuple[Allowed, ...], place: Path | None
+) -> Iterator[str]:
+    if policy.block_from > before.policy.block_from:
+        yield f"it blocks only from {policy.block_from} on"
+    for items, noun in ((imports, "import"), (digests, "digest")):
+        names = [item.what for item in items if not item.expired]
+        if names:
+            shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            yield f"it allows {len(names)} {noun}{'' if len(names) == 1 else 's'} ({shown})"
+    for word, option in _SCORES.items():
+        score = getattr(policy, option)
+        if score is not None and score > (getattr(before.policy, option) or 0.0):
+            yield f"it calls {word} only what scores {score:g} or more"
+    if policy.on_block == "skip" != before.policy.on_block:
+        yield "it leaves blocked files out instead of failing"
+    if place is not None:
+        yield f"it keeps blocked files in {place}"
+
+
+class _File:
+    """Reads keys; every error names the file and the key."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def error(self, key: str, message: str) -> PolicyError:
+        return PolicyError(f"{self._path}: {key}: {message}")
+
+    def known(self, table: Mapping[str, Any], keys: tuple[str, ...], prefix: str) -> None:
+        for key in table:
+            if key not in keys:
+                near = difflib.get_close_matches(key, keys, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(keys)}"
+                raise self.error(prefix + key, f"no such key: {hint}")
+
+    def choice(self, table: Mapping[str, Any], key: str, choices: tuple[str, ...]) -> Any:
+        value = table[key]
+        if value not in choices:
+            raise self.error(key, f"must be one of {', '.join(choices)}, and is {value!r}")
+        return value
+
+    def table(self, table: Mapping[str, Any], key: str, keys: tuple[str, ...]) -> Mapping[str, Any]:
+        value = table.get(key, {})
+        if not isinstance(value, dict):
+            raise self.error(key, "must be a table")
+        self.known(value, keys, f"{key}.")
+        return value
+
+    def path(self, table: Mapping[str, Any], key: str) -> Path:
+        value = table[key]
+        if not isinstance(value, str) or not value:
+            raise self.error(key, "must be the path of a directory")
+        return self._path.parent.absolute() / Path(value).expanduser()
+
+    def allowed(self, table: Mapping[str, Any], key: str, name: str) -> Iterator[Allowed]:
+        value = table.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise self.error(f"allow.{key}", f"must be an array of tables, each with {name} and reason")
+        for place, item in enumerate(value):
+            where = f"allow.{key}[{place}]"
+            self.known(item, (name, "reason", "expires"), f"{where}.")
+            for needed in (name, "reason"):
+                if not isinstance(item.get(needed), str) or not item[needed].strip():
+                    raise self.error(f"{where}.{needed}", "is missing, or no text")
+            if name == "name" and ("." not in item[name] or not all(item[name].split("."))):
+                raise self.error(f"{where}.{name}", f"{item[name]!r} must be a module and a name in it, as in os.path")
+            expires = item.get("expires")
+            if expires is not None and type(expires) is not dt.date:
+                raise self.error(f"{where}.expires", "must be a date, as in 2027-01-31, without quotes")
+            yield Allowed(what=item[name], reason=item["reason"], expires=expires)
+
+    def limits(self, table: Mapping[str, Any], before: Limits) -> Limits:
+        names = tuple(one.name for one in fields(Limits))
+        given = self.table(table, "limits", names)
+        for key, value in given.items():
+            wanted = type(getattr(DEFAULT, key))
+            if isinstance(value, bool) or not isinstance(value, (int, wanted)) or value <= 0:
+                raise self.error(f"limits.{key}", "must be a number above 0")
+        return replace(before, **given)

@@ -1,0 +1,130 @@
+"""Every hostile sample through every way to load it, in a process that notes what runs.
+
+Run as a program with ``scan`` or ``blind``, and the entry points if not all; ``blind`` has the scan find nothing in any
+file, so that only what is enforced at load time is left. Prints one JSON object: the outcome by sample and entry point.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import pickle
+import sys
+import warnings
+from collections.abc import Callable
+from pickle import loads as bound_before
+from typing import Any
+
+RUNS = (
+    "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.startfile", "subprocess.Popen",
+    "pty.spawn", "webbrowser.open", "socket.connect", "socket.getaddrinfo", "urllib.Request", "smtplib.connect",
+    "ftplib.connect", "imaplib.open", "telnetlib.Telnet.open", "ctypes.dlopen", "shutil.rmtree", "sqlite3.connect",
+)  # fmt: skip
+"""Audit events of which a payload brings one about."""
+
+ran: list[str] = []
+
+
+class Derived(pickle.Unpickler):
+    """A class of a program that was there before the guard."""
+
+    def __init__(self, file: Any) -> None:
+        """Calls the base by its name, as old code does."""
+        pickle.Unpickler.__init__(self, file)
+
+
+def entries() -> dict[str, Callable[[bytes], Any]]:
+    """The ways to load, by name; those of optional libraries where they are installed."""
+    import joblib
+    import numpy as np
+    import torch
+
+    import picklegate
+
+    held: dict[str, Any] = {"loads": pickle.loads, "Unpickler": pickle.Unpickler}
+
+    def arrays(found: Any) -> Any:
+        return [found[name] for name in found.files] if isinstance(found, np.lib.npyio.NpzFile) else found
+
+    ways: dict[str, Callable[[bytes], Any]] = {
+        "pickle.loads": lambda data: pickle.loads(data),
+        "pickle.load": lambda data: pickle.load(io.BytesIO(data)),
+        "pickle._loads": lambda data: pickle._loads(data),  # type: ignore[attr-defined]
+        "pickle._load": lambda data: pickle._load(io.BytesIO(data)),  # type: ignore[attr-defined]
+        "pickle.Unpickler": lambda data: pickle.Unpickler(io.BytesIO(data)).load(),
+        "pickle._Unpickler": lambda data: pickle._Unpickler(io.BytesIO(data)).load(),
+        "a name bound before": lambda data: bound_before(data),
+        "a class made before": lambda data: Derived(io.BytesIO(data)).load(),
+        "a function kept in a dict": lambda data: held["loads"](data),
+        "a class kept in a dict": lambda data: held["Unpickler"](io.BytesIO(data)).load(),
+        "torch.load": lambda data: torch.load(io.BytesIO(data), weights_only=False),
+        "torch.load by default": lambda data: torch.load(io.BytesIO(data)),
+        "joblib.load": lambda data: joblib.load(io.BytesIO(data)),
+        "numpy.load": lambda data: arrays(np.load(io.BytesIO(data), allow_pickle=True)),
+        "safe_torch_load": lambda data: picklegate.safe_torch_load(io.BytesIO(data)),
+        "safe_joblib_load": lambda data: picklegate.safe_joblib_load(io.BytesIO(data)),
+        "safe_pickle_load": lambda data: picklegate.safe_pickle_load(io.BytesIO(data)),
+        "safe_pickle_loads": lambda data: picklegate.safe_pickle_loads(data),
+        "safe_numpy_load": lambda data: arrays(picklegate.safe_numpy_load(io.BytesIO(data))),
+    }
+    with contextlib.suppress(ImportError):
+        import pandas as pd
+
+        ways["pandas.read_pickle"] = lambda data: pd.read_pickle(io.BytesIO(data), compression=None)
+    for name in ("dill", "cloudpickle"):
+        with contextlib.suppress(ImportError):
+            module = __import__(name)
+            ways |= {f"{name}.{attribute}": way for attribute, way in named(module).items()}
+    return ways
+
+
+def named(module: Any) -> dict[str, Callable[[bytes], Any]]:
+    """The loaders that a module has at the time of the call."""
+    return {"loads": lambda data: module.loads(data), "load": lambda data: module.load(io.BytesIO(data))}
+
+
+def outcome(load: Callable[[bytes], Any], data: bytes) -> str:
+    """What ran, or else the error's name, or ``loaded``."""
+    from picklegate import BlockedError
+
+    ran.clear()
+    try:
+        load(data)
+        result = "loaded"
+    except BlockedError as error:
+        result = "blocked" if len(str(error).splitlines()) == 3 else f"not in three lines: {error}"
+    except BaseException as error:  # noqa: BLE001  payloads may raise anything, SystemExit too
+        result = type(error).__name__
+    return f"RAN {ran}" if ran else result
+
+
+def main(mode: str, *names: str) -> None:
+    """Run the gauntlet, guarded, with the safe loaders outside the guard."""
+    from picklegate import FileReport, guarded
+    from picklegate.guard import scan_before_load
+    from samples.hostile import HOSTILE
+
+    warnings.simplefilter("ignore")
+    ways = entries()
+    if mode == "blind":
+        vars(scan_before_load)["scan_stream"] = lambda file, *, name, **_: FileReport(
+            name=name, container="raw", size=file.seek(0)
+        )
+    sys.addaudithook(lambda event, args: ran.append(f"{event}{args!r}"[:200]) if event in RUNS else None)
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    found: dict[str, dict[str, str]] = {sample.id: {} for sample in HOSTILE}
+    for guard, safe in ((contextlib.nullcontext(), True), (guarded(), False)):
+        with guard:
+            for sample in HOSTILE:
+                for name in names or ways:
+                    if name.startswith("safe_") is safe:
+                        found[sample.id][name] = outcome(ways[name], sample.data)
+    json.dump(found, out)
+    out.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Programs that write honest files with real libraries, for training."""
