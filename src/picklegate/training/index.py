@@ -106,7 +106,7 @@ class Builder:
     def __init__(self, world: Held) -> None:
         """``world`` is complete."""
         self.world = world
-        self.analysis = Analysis(world)
+        self.analysis = Analysis(world, brief=True)
         self.sinks = Names()
         self.callables = 0
         self.decided = 0
