@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from picklegate.training import benign, carriers, corpus, hostile, hub_files, mining
+from picklegate.capabilities import Index
+from picklegate.training import benign, carriers, corpus, distributions, gadgets, hostile, hub_files, index
 from picklegate.training.arguments import Arguments
 from picklegate.training.assembler import assemble, assemble_value
 from picklegate.training.families import FAMILIES
@@ -210,21 +211,26 @@ def test_mined_gadgets_are_many() -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ("import os\ndef f(a, command):\n    os.system(command)\n", {1: ("exec", "command", "os.system")}),
-        ("from os import system as s\ndef f(x):\n    y = 'a' + x\n    s(y)\n", {0: ("exec", "command", "os.system")}),
-        ("def f(x):\n    eval(f'{x}()')\n", {0: ("exec", "expr", "builtins.eval")}),
-        ("import os\ndef g(p):\n    os.remove(p)\ndef f(q):\n    g(q)\n", {0: ("file", "path", "os.remove")}),
-        ("def f(p):\n    open(p, 'w').write('x')\n", {0: ("file", "path", "builtins.open")}),
-        ("def f(p):\n    return open(p).read()\n", {}),
-        ("import os\ndef f(x):\n    os.system('true')\n    return len(x)\n", {}),
-        ("def eval(x):\n    return x\ndef f(x):\n    return eval(x)\n", {}),
+        ("import os\ndef f(a, command):\n    os.system(command)\n", ("exec", "none command", "1:os.system")),
+        ("from os import system as s\ndef f(x):\n    y = 'a' + x\n    s(y)\n", ("exec", "command", "0:os.system")),
+        ("def f(x):\n    eval(f'{x}()')\n", ("exec", "expr", "0:builtins.eval")),
+        ("import os\ndef g(p):\n    os.remove(p)\ndef f(q):\n    g(q)\n", ("file", "path", "0:os.remove")),
+        ("def f(p):\n    open(p, 'w').write('x')\n", ("file", "path", "0:builtins.open")),
+        ("class f:\n    def __init__(self, p):\n        open(p, 'w')\n", ("file", "path", "0:builtins.open")),
+        ("def f(p):\n    return open(p).read()\n", None),
+        ("import os\ndef f(x):\n    os.system('true')\n    return len(x)\n", None),
+        ("def eval(x):\n    return x\ndef f(x):\n    return eval(x)\n", None),
     ],
-    ids=["direct", "alias", "format", "through-a-call", "writes", "reads", "constant", "shadowed"],
+    ids=["direct", "alias", "format", "through-a-call", "writes", "class", "reads", "constant", "shadowed"],
 )
-def test_mining_follows_arguments(body: str, expected: dict[int, tuple[str, str, str]]) -> None:
-    """A parameter reaches a primitive directly, through names, and through calls in the package."""
-    found = mining.mine(iter([mining.Source(package="p", module="p.m", text=body)]))
-    assert {function.name: function.reaches for function in found}.get("f", {}) == expected
+def test_gadgets_come_out_of_the_index(tmp_path: Path, body: str, expected: tuple[str, str, str] | None) -> None:
+    """A parameter that decides a harm makes a gadget, with the kind of argument that it takes."""
+    with zipfile.ZipFile(tmp_path / "p-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("p/__init__.py", "")
+        wheel.writestr("p/m.py", body)
+    index.build([distributions.read_wheel(tmp_path / "p-1-py3-none-any.whl")], tmp_path)
+    found = gadgets.of_package("p", "p", index=Index((tmp_path / "index.bin").read_bytes()))
+    assert {row[1]: row[3:] for row in found}.get("f") == expected
 
 
 def test_groups_keep_projects_and_twins_together(tmp_path: Path) -> None:

@@ -175,6 +175,11 @@ class Index:
                 block = self._open.setdefault(top, self._read(top))
         return block.get(name)
 
+    def modules(self, top: str) -> tuple[Listed, ...]:
+        """Every module of a top-level package."""
+        self.module(top)
+        return tuple(self._open.get(top, {}).values())
+
     def _read(self, top: str) -> dict[str, Listed]:
         at, size, sha256 = self._blocks[top]
         data = self._data[self._start + at : self._start + at + size]
