@@ -26,7 +26,7 @@ from picklegate.pickles import Event, Global, Unresolved
 from picklegate.pickles.values import CONTAINERS, attributes
 from picklegate.scan import flat
 
-SHARED = Path(__file__).parents[1] / ".." / "shared"
+SHARED = Path(__file__).parents[3] / "shared"
 LIMITS = Limits(max_seconds=20)
 HOLDING = frozenset(("functools.partial", "types.MethodType", "types.PartialType"))
 """Callables whose result, called, calls what they were given."""

@@ -38,6 +38,9 @@ class Policy:
     """The score from which on a call is MALICIOUS; None leaves that to the model."""
     strict: bool = False
     """Whether every call of a function that nothing is known of is SUSPICIOUS, whatever it is handed."""
+    environment: tuple[str, ...] = ()
+    """Folders of an import path (``sys.path``): what is installed there adds findings about callables that the index does
+    not know."""
     prefer_safetensors: bool = False
     """Whether a snapshot leaves out pickled weights that have a safetensors sibling."""
     block_unjudged: bool = False
@@ -61,7 +64,7 @@ class Policy:
             score = getattr(self, option)
             if score is not None and (type(score) not in (int, float) or not 0 < score <= 1):
                 raise PolicyError(f"{option}: must be a number above 0 and at most 1")
-        for option in ("allow_imports", "allow_digests"):
+        for option in ("allow_imports", "allow_digests", "environment"):
             value = getattr(self, option)
             if isinstance(value, str) or not isinstance(value, Sequence):
                 raise PolicyError(f"{option}: must be a list or a tuple of strings")
@@ -75,7 +78,7 @@ class Policy:
 
     def blocks(self, report: FileReport) -> bool:
         """Whether a front door refuses the file."""
-        blocked = report.verdict >= self.block_from or (self.block_unjudged and bool(report.unjudged))
+        blocked = report.local_verdict >= self.block_from or (self.block_unjudged and bool(report.unjudged))
         return blocked and report.sha256 not in self.allow_digests
 
     def blocking(self, verdict: Verdict) -> Policy:

@@ -131,6 +131,7 @@ class Environment:
         self._cache = cache
         self._kept: dict[str, Module | None] = {}
         self._seconds = seconds
+        self._versions: dict[str, str] = {}
         self._budget = _Budget(seconds)
 
     @classmethod
@@ -146,6 +147,17 @@ class Environment:
     def over(self) -> bool:
         """Whether the time of this file is used up."""
         return self._budget.left <= 0
+
+    def version(self, distribution: str) -> str:
+        """The version of a distribution that is installed; empty if none is."""
+        if not self._versions:
+            self._versions[""] = ""
+            for path in self._sources.paths:
+                for name in self._sources.listing(path):
+                    if name.endswith(".dist-info"):
+                        title, _, version = name.removesuffix(".dist-info").partition("-")
+                        self._versions.setdefault(title.lower().replace("_", "-").replace(".", "-"), version)
+        return self._versions.get(distribution.replace(".", "-"), "")
 
     def find(self, module: str, name: str) -> tuple[str, Summary, bool] | None:
         """The canonical name, what it can do, and whether it is defined elsewhere.
