@@ -1,7 +1,8 @@
 """How many hostile and honest files the rules on callees hit, without the model.
 
-Rule A: an argument that is given decides a harm of a stranger. Rule B: a stranger calls a function that it is given and that has
-such an effect. A stranger is a callee that no honest project of the corpus calls and that is no serialiser's helper.
+Rule A: an argument that is given decides a harm of a stranger. Rule B: a stranger calls a function that it is given
+and that has such an effect. A stranger is a callee that no honest project of the corpus calls and that is no
+serialiser's helper.
 
     PYTHONPATH=src python benchmarks/callee_rules.py [FOLDER ...] [--environment] [--strangers]
 """
@@ -21,7 +22,7 @@ from picklegate import containers
 from picklegate.capabilities import HARMS, NEAR, Callee, Callees, Environment
 from picklegate.features import vocabulary
 from picklegate.limits import Limits
-from picklegate.pickles import Dict, Event, Global, Unresolved
+from picklegate.pickles import Event, Global, Unresolved
 from picklegate.pickles.values import CONTAINERS, attributes
 from picklegate.scan import flat
 
@@ -60,7 +61,7 @@ def is_stranger(event: Event) -> bool:
 def functions_in(value: Any, depth: int = 0) -> Iterator[Global | Unresolved]:
     """What could be called in a value."""
     kind = type(value)
-    if kind is Global or kind is Unresolved:
+    if isinstance(value, (Global, Unresolved)):
         yield value
     elif kind in CONTAINERS and depth < 6:
         for item in itertools.islice(value, 200):
@@ -117,7 +118,7 @@ def judged(event: Event, callees: Callees) -> Iterator[str]:
                 else event.args[parameter.position : parameter.position + 1]
             )
         for function in functions_in(given):
-            if type(function) is Unresolved or has_harm(callees.find(function.module, function.name)):
+            if isinstance(function, Unresolved) or has_harm(callees.find(function.module, function.name)):
                 yield f"B {callee.canonical} calls {getattr(function, 'dotted', 'an unresolved value')}"
     if callee.kind == "function" and callee.binding == "unbound":
         yield f"U {callee.name} is a method called on its class"

@@ -24,9 +24,10 @@ class Policy:
     blocked raises BlockedError, keeps nothing of it, and leaves what stood in place before; ``"quarantine"`` raises and
     moves either out of reach; ``"skip"`` leaves the blocked files of a snapshot out of it, with a warning. A score from
     ``suspicious_score`` on is SUSPICIOUS, from ``malicious_score`` on MALICIOUS; None leaves that to the model. With
-    ``prefer_safetensors``, a snapshot leaves out pickled weights that have a safetensors sibling. ``strict`` makes every call of a
-    function that nothing is known of SUSPICIOUS, whatever it is handed. Raises PolicyError
-    for an option that is wrong.
+    ``prefer_safetensors``, a snapshot leaves out pickled weights that have a safetensors sibling. ``strict`` makes
+    every call of a function that nothing is known of SUSPICIOUS, whatever it is handed. ``environment`` are folders of
+    an import path (``sys.path``): what is installed there adds findings about callables that the index does not know.
+    Raises PolicyError for an option that is wrong.
     """
 
     block_from: Verdict = Verdict.SUSPICIOUS
@@ -36,6 +37,7 @@ class Policy:
     suspicious_score: float | None = None
     malicious_score: float | None = None
     strict: bool = False
+    environment: tuple[str, ...] = ()
     prefer_safetensors: bool = False
     limits: Limits = field(default=DEFAULT)
 
@@ -45,6 +47,9 @@ class Policy:
             raise PolicyError("block_from: must be Verdict.SUSPICIOUS, UNSCANNABLE or MALICIOUS")
         if not isinstance(self.strict, bool):
             raise PolicyError("strict: must be true or false")
+        if isinstance(self.environment, str):
+            raise PolicyError("environment: must be folders of an import path, such as sys.path")
+        object.__setattr__(self, "environment", tuple(map(str, self.environment)))
         if self.on_block not in get_args(OnBlock):
             raise PolicyError("on_block: must be 'raise', 'quarantine' or 'skip'")
         for option in ("suspicious_score", "malicious_score"):
@@ -65,7 +70,7 @@ class Policy:
 
     def blocks(self, report: FileReport) -> bool:
         """Whether a front door refuses the file."""
-        return report.verdict >= self.block_from and report.sha256 not in self.allow_digests
+        return report.local_verdict >= self.block_from and report.sha256 not in self.allow_digests
 
     def within(self, repository: str) -> Policy:
         """The policy for one repository of the Hub, ``org/name``: entries for others do not count."""

@@ -186,6 +186,9 @@ class StreamReport:
 class FileReport:
     """What was seen in one artifact; ``findings`` are those of the container itself.
 
+    ``local_findings`` are what the sources installed on this machine add (``Policy.environment``). The verdict does not
+    rest on them: it is the same on every machine.
+
     ``sha256`` is the hexadecimal digest of the bytes scanned, or ``""`` where the caller
     asked for none or the artifact could not be read; ``size`` is in bytes.
     """
@@ -196,6 +199,7 @@ class FileReport:
     sha256: str = ""
     streams: tuple[StreamReport, ...] = ()
     findings: tuple[Finding, ...] = ()
+    local_findings: tuple[Finding, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -206,14 +210,19 @@ class FileReport:
         )
 
     @property
+    def local_verdict(self) -> Verdict:
+        """The verdict, or that of the worst local finding where it is higher."""
+        return max((self.verdict, *(finding.verdict for finding in self.local_findings)))
+
+    @property
     def score(self) -> float:
         """The highest score of the streams, 0.0 where there are none."""
         return max((stream.score for stream in self.streams), default=0.0)
 
     @property
     def reasons(self) -> tuple[Finding, ...]:
-        """All findings, the container's and the streams', worst first."""
-        found = [*self.findings, *(f for stream in self.streams for f in stream.findings)]
+        """All findings, the container's, the local ones and the streams', worst first."""
+        found = [*self.findings, *self.local_findings, *(f for stream in self.streams for f in stream.findings)]
         return tuple(sorted(found, key=lambda finding: -finding.verdict))
 
     def to_dict(self) -> dict[str, Any]:
@@ -226,6 +235,7 @@ class FileReport:
             "size": self.size,
             "sha256": self.sha256,
             "findings": [finding.to_dict() for finding in self.findings],
+            "local_findings": [finding.to_dict() for finding in self.local_findings],
             "streams": [stream.to_dict() for stream in self.streams],
         }
 
@@ -239,6 +249,7 @@ class FileReport:
             sha256=data["sha256"],
             streams=tuple(map(StreamReport.from_dict, data["streams"])),
             findings=tuple(map(Finding.from_dict, data["findings"])),
+            local_findings=tuple(map(Finding.from_dict, data.get("local_findings", ()))),
         )
 
 

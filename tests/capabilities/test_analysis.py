@@ -62,10 +62,13 @@ PLAIN = {
     "comprehension": "import os\ndef run(cs): [os.system(c) for c in cs]",
     "with": "import os\ndef run(c):\n    with open('x') as f: os.system(c)",
     "getattr": "import os\ndef run(c): getattr(os, 'system')(c)",
-    "object": "import os\nclass A:\n    def __init__(self, c): self.c = c\n    def go(self): os.system(self.c)\ndef run(c): A(c).go()",
-    "returned object": "import os\nclass A:\n    def go(self, c): os.system(c)\ndef make(): return A()\ndef run(c): make().go(c)",
+    "object": "import os\nclass A:\n    def __init__(self, c): self.c = c\n    def go(self): os.system(self.c)\n"
+    "def run(c): A(c).go()",
+    "returned object": "import os\nclass A:\n    def go(self, c): os.system(c)\ndef make(): return A()\n"
+    "def run(c): make().go(c)",
     "base class": "import os\nclass B:\n    def go(self, c): os.system(c)\nclass A(B): pass\ndef run(c): A().go(c)",
-    "decorated": "import os, functools\ndef d(f):\n    @functools.wraps(f)\n    def w(*a): return f(*a)\n    return w\n@d\ndef run(c): os.system(c)",
+    "decorated": "import os, functools\ndef d(f):\n    @functools.wraps(f)\n    def w(*a): return f(*a)\n    return w\n"
+    "@d\ndef run(c): os.system(c)",
     "lambda": "import os\nrun = lambda c: os.system(c)",
     "star import": "from os import *\ndef run(c): system(c)",
     "two definitions": "import os\nif os.name == 'nt':\n    def run(c): pass\nelse:\n    def run(c): os.system(c)",
@@ -168,7 +171,7 @@ class Unbound:
     ],
 )  # fmt: skip
 def test_a_class_does_what_its_methods_do_that_unpickling_runs(
-    tmp_path: Path, name: str, opcode: str, runs: bool
+    tmp_path: Path, name: str, opcode: str, *, runs: bool
 ) -> None:
     """Each way of calling a class runs methods of its own, for the very class."""
     callee = told(tmp_path, CLASSES, name)
@@ -283,7 +286,7 @@ def test_what_cannot_be_followed_is_marked(tmp_path: Path, text: str) -> None:
 
 
 def test_names_lead_to_their_definition(tmp_path: Path) -> None:
-    """Re-exports, star imports, lazy tables, modules held by modules, and packages with a submodule of the same name."""
+    """Re-exports, star imports, lazy tables, modules held by modules."""
     callees = callees_of(
         tmp_path,
         {

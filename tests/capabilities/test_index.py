@@ -87,7 +87,8 @@ def test_what_is_written_is_read(built: Path) -> None:
     ("module", "name", "canonical"),
     [
         ("pkg", "start", "pkg.deep.run"), ("pkg", "everything", "pkg.deep.run"), ("pkg", "deep.run", "pkg.deep.run"),
-        ("pkg", "_o.system", "os.system"), ("pkg.deep", "loads", "pickle.loads"), ("pkg.all", "pkg.deep.run", "pkg.deep.run"),
+        ("pkg", "_o.system", "os.system"), ("pkg.deep", "loads", "pickle.loads"),
+        ("pkg.all", "pkg.deep.run", "pkg.deep.run"),
         ("pkg.deep", "os.system", "os.system"), ("pkg.deep", "run.__call__", "pkg.deep.run"),
         ("posix", "system", "os.system"), ("os", "getcwd.__self__.system", "os.system"),
     ],
@@ -121,7 +122,8 @@ def test_damage_is_noticed(built: Path) -> None:
 def test_every_effect_survives_the_shorthand() -> None:
     """Each kind, way and form of a parameter is written and read back."""
     parameters = (
-        Parameter(position=0, name="a"), Parameter(position=2, rest=True, name="more"), Parameter(position=-1, name="word"),
+        Parameter(position=0, name="a"), Parameter(position=2, rest=True, name="more"),
+        Parameter(position=-1, name="word"),
         Parameter(position=-1, name="**"), Parameter(position=0, name="state", key="blob"),
     )  # fmt: skip
     for binding in ("", "unbound", "class", "static"):
@@ -158,9 +160,11 @@ def test_the_index_that_ships() -> None:
     assert hashlib.sha256(b"").hexdigest() != shipped.card["directory"]
     callees = Callees()
     for module, name, kind in (
-        ("pandas", "read_pickle", "unpickle"), ("subprocess", "Popen", "command"), ("torch.utils.collect_env", "run", "command"),
+        ("pandas", "read_pickle", "unpickle"), ("subprocess", "Popen", "command"),
+        ("torch.utils.collect_env", "run", "command"),
         ("torch.nn.functional", "torch.utils.collect_env.run", "command"), ("torch.hub", "load", "execute"),
-        ("toolz.functoolz", "apply", "call"), ("torch.utils._pytree", "tree_map", "call"), ("psutil", "Popen", "command"),
+        ("toolz.functoolz", "apply", "call"), ("torch.utils._pytree", "tree_map", "call"),
+        ("psutil", "Popen", "command"),
     ):  # fmt: skip
         callee = callees.find(module, name)
         assert kind in {effect.kind for effect, _ in callee.decided("REDUCE", (True, True, True))}, callee

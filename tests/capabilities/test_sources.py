@@ -114,6 +114,7 @@ class Kept(dict[str, str]):
     """A cache in memory that counts."""
 
     def put(self, key: str, value: str) -> None:
+        """Keep a text."""
         self[key] = value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from picklegate import FileReport, Verdict, scan_bytes
-from samples.hostile import BENIGN, HOSTILE
+from samples.hostile import HONEST, HOSTILE
 from support.builders import Honest, Hostile
 
 
@@ -22,7 +22,7 @@ def test_hostile_samples_are_blocked_and_named(sample: Hostile) -> None:
     assert report.reasons, "a block without a reason"
 
 
-@pytest.mark.parametrize("sample", BENIGN, ids=lambda sample: sample.id)
+@pytest.mark.parametrize("sample", HONEST, ids=lambda sample: sample.id)
 def test_honest_look_alikes_are_clean(sample: Honest) -> None:
     """What only looks like a trick passes."""
     report = scan_bytes(sample.data)

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from picklegate.training import honest, carriers, corpus, hostile, hub_files, mining
+from picklegate.training import carriers, corpus, honest, hostile, hub_files, mining
 from picklegate.training.arguments import Arguments
 from picklegate.training.assembler import assemble, assemble_value
 from picklegate.training.families import FAMILIES
 from picklegate.training.lists import rows
 from picklegate.training.style import Style, random_style
 from picklegate.training.tree import Build, Call, Extend, Fill, Marked, Name, New, PersistentId, Then
-from samples.hostile import BENIGN, HOSTILE
+from samples.hostile import HONEST, HOSTILE
 from samples.hostile_opcodes import OPCODE_TRICKS
 from support import oracle
 
@@ -188,7 +188,7 @@ def test_hub_pickles_are_rebuilt_from_their_imports() -> None:
 
 def test_named_samples_have_names_of_their_own() -> None:
     """An id names one sample, hostile or honest."""
-    names = [row.id for row in HOSTILE] + [row.id for row in BENIGN]
+    names = [row.id for row in HOSTILE] + [row.id for row in HONEST]
     assert len(names) == len(set(names))
 
 

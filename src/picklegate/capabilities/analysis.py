@@ -7,6 +7,7 @@ parameters decide which effects, for each way in which unpickling may call it. N
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from picklegate.capabilities.effects import KINDS, METHODS, NEAR, Effect, Parameter, Summary
 from picklegate.capabilities.linking import UNFOLLOWED, Effects, Key, Linker, Node, Reason
@@ -15,15 +16,20 @@ from picklegate.capabilities.records import Function
 from picklegate.capabilities.resolving import Resolver, Target, World
 
 _PLAIN_DECORATORS = (
-    "staticmethod", "classmethod", "property", "wraps", "lru_cache", "cache", "contextmanager", "abstractmethod", "overload",
-    "deprecated", "no_grad", "singledispatch", "total_ordering", "dataclass", "final", "override", "setter", "set_module",
-    "array_function_dispatch", "doc", "ignore", "unused", "jit", "njit", "experimental", "guvectorize", "vectorize", "compat",
+    "staticmethod", "classmethod", "property", "wraps", "lru_cache", "cache", "contextmanager", "abstractmethod",
+    "overload", "deprecated", "no_grad", "singledispatch", "total_ordering", "dataclass", "final", "override", "setter",
+    "set_module", "array_function_dispatch", "doc", "ignore", "unused", "jit", "njit", "experimental", "guvectorize",
+    "vectorize", "compat",
 )  # fmt: skip
+"""Words in the names of decorators that leave a function's parameters as they are."""
 _COMMANDS = (".command", ".group", "command()", "group()", ".result_callback")
 
 
 class Analysis:
-    """What the callables of one world of modules can do. ``most`` bounds the functions that are linked, ``deep`` the calls."""
+    """What the callables of one world of modules can do.
+
+    ``most`` bounds the functions that are linked, ``deep`` the calls.
+    """
 
     def __init__(self, world: World, *, most: int = 1 << 60, deep: int = 1 << 60) -> None:
         """Nothing is read before it is asked for."""
@@ -107,7 +113,9 @@ class Analysis:
             )
         )
         kind = "instance" if commands else "function"
-        return Summary(kind=kind, effects=effects, line=function.line, binding=binding, opened=bool(odd))
+        return Summary(
+            kind=kind, effects=effects, line=function.line, binding=binding, opened=bool(odd or function.marks)
+        )
 
     def _location(self, node: Node) -> str:
         module = self.resolver.world.module(node.key.module)
@@ -125,15 +133,8 @@ class Analysis:
                 found += _grouped(node, effects, way, 1, self._location(node))
         ways = {way for way, _ in self._entries(target)}
         for name in lineage.native:
-            for primitive in primitives_of(name):
-                if not ways & {"new", "init"}:
-                    effect = primitive_summary(name).effects
-                    found += [
-                        Effect(kind=item.kind, way="init", parameters=item.parameters, sink=name, chain=1)
-                        for item in effect
-                    ]
-                    break
-                del primitive
+            if not ways & {"new", "init"}:
+                found += [replace(item, way="init", chain=1) for item in primitive_summary(name).effects]
         return Summary(
             kind="class", effects=tuple(dict.fromkeys(found)), line=record.line if record else 0, opened=lineage.opened
         )
@@ -144,7 +145,7 @@ class Analysis:
         for (effect, place), reason in node.effects.items():
             if place.partition("[")[0] == "1":
                 effects[effect, f"1[{name}]"] = reason
-        yield from _grouped(node, effects, "state", 1, self._location(node), state=True)
+        yield from _grouped(node, effects, "state", 1, self._location(node))
 
     def _settled(self, node: Node, way: str, target: Target) -> Effects:
         """The effects with attributes of the object put down to the arguments that they are made of."""
@@ -152,7 +153,7 @@ class Analysis:
         for effect, place in node.effects:
             if effect[0] in "=~":
                 sources.setdefault(effect, []).append(place)
-        fields = self.linker._fields(node.key, node.function, target)
+        fields = self.linker.fields(node.function, target)
         found: Effects = {}
         for (effect, place), reason in node.effects.items():
             if effect[0] in "=~":
@@ -192,7 +193,7 @@ class Analysis:
 
 
 def _grouped(
-    node: Node, effects: Effects, way: str, shift: int, location: str, *, everything: bool = False, state: bool = False
+    node: Node, effects: Effects, way: str, shift: int, location: str, *, everything: bool = False
 ) -> Iterator[Effect]:
     """Effects of one kind together: decided by near chains, by far ones, fixed."""
     for kind in KINDS:
@@ -271,4 +272,5 @@ def primitive_summary(dotted: str) -> Summary:
             else:
                 parameters.append(Parameter(position=0 if position == RECEIVER else position, name=name))
         found.append(Effect(kind=primitive.effect, way="call", parameters=tuple(parameters), sink=dotted, chain=0))
-    return Summary(kind="native", effects=tuple(found))
+    kind = "class" if dotted.rpartition(".")[2][:1].isupper() else "native"
+    return Summary(kind=kind, effects=tuple(found))

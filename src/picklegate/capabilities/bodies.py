@@ -1,4 +1,7 @@
-"""The body of one function as calls and what taints their arguments: two passes over its tree, blind to the order of statements."""
+"""The body of one function as calls and what taints their arguments.
+
+Two passes over its tree, blind to the order of statements.
+"""
 
 from __future__ import annotations
 
@@ -151,12 +154,12 @@ class Body(Calls):
         """A binding."""
         value = self.value(node.value)
         for target in node.targets:
-            if isinstance(target, (ast.Tuple, ast.List)) and isinstance(node.value, (ast.Tuple, ast.List)):
-                if len(target.elts) == len(node.value.elts):
-                    for one, item in zip(target.elts, node.value.elts, strict=True):
-                        self.assign(one, self.value(item))
-                    continue
-            self.assign(target, value)
+            ones, items = getattr(target, "elts", None), getattr(node.value, "elts", None)
+            if ones is not None and items is not None and len(ones) == len(items):
+                for one, item in zip(ones, items, strict=True):
+                    self.assign(one, self.value(item))
+            else:
+                self.assign(target, value)
 
     def typed_binding(self, node: Any) -> None:
         """A binding with a type."""

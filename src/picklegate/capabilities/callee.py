@@ -1,7 +1,7 @@
 """Index and environment -> one answer for each name that a pickle calls: what it is and what it can do.
 
-``Callees().find(module, name)`` gives a ``Callee``; ``Callee.decided(opcode, positional)`` says which of its effects something
-that the call gives decides, for the methods that this opcode runs. Nothing raises for names out of a file.
+``Callees().find(module, name)`` gives a ``Callee``; ``Callee.decided(opcode, positional)`` says which of its effects
+something that the call gives decides, for the methods that this opcode runs. Nothing raises for names out of a file.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 from picklegate.capabilities.effects import RUNS, Effect, Parameter, Summary
 from picklegate.capabilities.environment import Environment
+from picklegate.capabilities.index import Index
 from picklegate.capabilities.lookup import find_listed
 from picklegate.capabilities.primitives import primitives_of
-
-from picklegate.capabilities.index import Index
 
 NAMES = 10_000
 """Distinct names that are looked up; what comes behind them is unknown."""
@@ -26,9 +25,10 @@ _LONG = 1_000
 class Callee:
     """What a name leads to.
 
-    ``kind``: ``function``, ``class``, ``native``, ``instance``, ``module``, ``unknown``. ``binding``: of a function found on a class
-    (``unbound``, ``class``, ``static``). ``known``: ``index``, ``environment``, ``no``. ``opened``: a base, a decorator or a part of
-    its code was not found. ``unfollowed``: reasons why it cannot be called harmless, empty where everything was followed.
+    ``kind``: ``function``, ``class``, ``native``, ``instance``, ``module``, ``unknown``. ``binding``: of a function
+    found on a class (``unbound``, ``class``, ``static``). ``known``: ``index``, ``environment``, ``no``. ``opened``:
+    a base, a decorator or a part of its code was not found. ``unfollowed``: reasons why it cannot be called harmless,
+    empty where everything was followed.
     """
 
     name: str
@@ -66,8 +66,8 @@ class Callee:
     ) -> tuple[tuple[Effect, Parameter], ...]:
         """The effects that something given decides, each with one parameter that does.
 
-        ``positional`` and ``keywords`` say of each argument whether it could decide a harm; ``keys`` are the text keys of the
-        state for BUILD (None: it may hold any).
+        ``positional`` and ``keywords`` say of each argument whether it could decide a harm; ``keys`` are the text
+        keys of the state for BUILD (None: it may hold any).
         """
         found = []
         for effect in self.run_by(opcode):
@@ -188,8 +188,7 @@ def _callee(name: str, canonical: str, summary: Summary, known: str, *, alias: b
     reasons = []
     for effect in summary.effects:
         if effect.kind == "unfollowed":
-            for parameter in effect.parameters:
-                reasons.append(f"what becomes of its {parameter.label} is not known")
+            reasons += [f"what becomes of its {item.label} is not known" for item in effect.parameters]
     if summary.opened:
         reasons.append("a part of its code was not found")
     if summary.kind == "native" and not primitives_of(canonical):
@@ -203,6 +202,8 @@ def _callee(name: str, canonical: str, summary: Summary, known: str, *, alias: b
         effects=summary.effects,
         unfollowed=tuple(dict.fromkeys(reasons)),
         known=known,
-        constructor_known=summary.kind == "class" and not summary.opened,
+        constructor_known=summary.kind == "class"
+        and not summary.opened
+        and (known == "environment" or bool(summary.effects)),
         location=next((effect.location for effect in summary.effects if effect.location), ""),
     )

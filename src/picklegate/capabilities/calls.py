@@ -19,11 +19,14 @@ _MUTATORS = frozenset(
 
 _HOLDING = frozenset(("get", "pop", "items", "values", "keys", "copy", "popitem"))
 """Methods that give out what their object holds."""
-_PASSING = frozenset(
-    ("functools:wraps", "functools:update_wrapper", "functools:lru_cache", "functools:cache", "typing:cast", "copy:copy",
-     "copy:deepcopy", "weakref:ref", "types:MethodType", "inspect:unwrap", "builtins:staticmethod", "builtins:classmethod",
-     "builtins:zip", "builtins:enumerate", "builtins:dict", "itertools:chain", "itertools:cycle", "itertools:repeat")
-)  # fmt: skip
+_COPYING = frozenset(("iter", "list", "tuple", "next", "reversed", "sorted", "set", "dict", "zip", "enumerate"))
+"""Builtins whose result holds what their one argument holds."""
+_PASSING = frozenset((
+    "functools:wraps", "functools:update_wrapper", "functools:lru_cache", "functools:cache", "typing:cast",
+    "copy:copy", "copy:deepcopy", "weakref:ref", "types:MethodType", "inspect:unwrap", "builtins:staticmethod",
+    "builtins:classmethod", "builtins:zip", "builtins:enumerate", "builtins:dict", "itertools:chain", "itertools:cycle",
+    "itertools:repeat",
+))  # fmt: skip
 """Callables whose result is, or holds, what they are given."""
 
 
@@ -153,10 +156,10 @@ class Calls(Flow):
             return Value(args[0].mask | args[1].mask, refs, "", args[1].bare).joined(default)
         if name in {"setattr", "object.__setattr__"} and len(args) == 3:
             return self.set_by_name(node, args)
-        if name in {"vars", "iter", "list", "tuple", "next", "reversed", "sorted", "set", "dict", "zip", "enumerate"}:
-            if not node.keywords and len(args) == 1:
-                return args[0] if name != "vars" else Value(args[0].mask)
-        return None
+        if name == "vars" and len(args) == 1:
+            return Value(args[0].mask)
+        plain = len(args) == 1 and not node.keywords
+        return args[0] if plain and name in _COPYING else None
 
     def set_by_name(self, node: Any, args: list[Value]) -> Value | None:
         """``setattr(target, name, value)``."""

@@ -45,7 +45,8 @@ class Parameter:
     """A parameter that decides an effect.
 
     ``position`` counts as the pickle gives it, from 0; -1: by name only. ``rest``: that position and all behind it.
-    ``name`` is ``**`` for keywords that no parameter has. ``key``: only as far as what is given holds this key or attribute.
+    ``name`` is ``**`` for keywords that no parameter has. ``key``: only as far as what is given holds this key or
+    attribute.
     """
 
     position: int
@@ -67,8 +68,9 @@ class Parameter:
 class Effect:
     """One thing that a callable can do.
 
-    ``parameters``: any one of them decides it; none: it is fixed. ``sink`` is the primitive at the end of ``chain`` calls
-    (0: it is the callable itself); ``"registry"`` for a table of the package's own. ``location`` is file:line of the first call.
+    ``parameters``: any one of them decides it; none: it is fixed. ``sink`` is the primitive at the end of ``chain``
+    calls (0: it is the callable itself); ``"registry"`` for a table of the package's own. ``location`` is file:line
+    of the first call.
     """
 
     kind: str

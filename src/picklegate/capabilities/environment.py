@@ -110,7 +110,9 @@ def _is_alias(module: str, target: Target) -> bool:
 
 
 class Environment:
-    """The packages on a list of folders. ``excluded`` folders are never looked into; the working directory is one of them.
+    """The packages on a list of folders.
+
+    ``excluded`` folders are never looked into; the working directory is one of them.
 
     ``seconds`` bounds all questions of one file together; ``begin`` starts anew.
     """
@@ -146,7 +148,10 @@ class Environment:
         return self._budget.left <= 0
 
     def find(self, module: str, name: str) -> tuple[str, Summary, bool] | None:
-        """The canonical name, what it can do, and whether it is defined elsewhere; None if the environment has no such callable, or no time is left."""
+        """The canonical name, what it can do, and whether it is defined elsewhere.
+
+        None if the environment has no such callable, or no time is left.
+        """
         if not self._budget.begin():
             return None
         try:

@@ -7,7 +7,7 @@ import builtins
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from picklegate.capabilities.records import MOST, NOTHING, Call, Function, Value
+from picklegate.capabilities.records import Call, Value
 
 Defined = ast.FunctionDef | ast.AsyncFunctionDef
 BUILTINS = frozenset(vars(builtins)) | {"unicode", "long", "xrange", "reload", "execfile", "raw_input", "basestring"}
@@ -21,6 +21,7 @@ class Scope:
     """The variables of a function, and of the one that it stands in."""
 
     def __init__(self, outer: Scope | None, local: frozenset[str]) -> None:
+        """``local`` are the names that it binds itself."""
         self.outer = outer
         self.local = local
         self.values: dict[str, Value] = {}
@@ -73,13 +74,17 @@ def parameters_of(arguments: ast.arguments) -> Iterator[ast.arg]:
 
 
 class Flow:
-    """What is noted of one function. ``refer`` gives the reference of a name of the module, ``imported`` those that an import binds."""
+    """What is noted of one function.
+
+    ``refer`` gives the reference of a name of the module, ``imported`` those that an import binds.
+    """
 
     def __init__(
         self,
         refer: Callable[[str], str],
         imported: Callable[[ast.Import | ast.ImportFrom], dict[str, tuple[str, ...]]],
     ) -> None:
+        """Nothing is noted yet."""
         self.refer = refer
         self.imported = imported
         self.places: list[str] = []

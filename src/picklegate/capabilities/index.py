@@ -17,7 +17,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from picklegate.capabilities.effects import Summary
+from picklegate.capabilities.effects import Effect, Parameter, Summary
 from picklegate.capabilities.shorthand import Names, expand
 
 MAGIC = b"picklegate index 1\n"
@@ -26,11 +26,17 @@ _MOST = 64 << 20
 
 @dataclass(slots=True)
 class Listed:
-    """One module of the index: the names that it defines, each with its summary's text, and what others are called elsewhere."""
+    """One module of the index.
+
+    The names that it defines, each with its summary's text, and what others are called elsewhere.
+    """
 
     name: str
     location: str
     functions: set[str] = field(default_factory=set)
+    """Functions that have been followed to their end and do nothing of note."""
+    opened: set[str] = field(default_factory=set)
+    """Functions of which nothing is known but that they could not be followed."""
     classes: set[str] = field(default_factory=set)
     natives: set[str] = field(default_factory=set)
     native_classes: set[str] = field(default_factory=set)
@@ -48,7 +54,8 @@ def write_block(modules: Iterable[Listed], top: str) -> bytes:
     for module in sorted(modules, key=lambda item: item.name):
         lines.append(f"M{module.name[len(top) :]}\t{'native' if module.native else module.location}")
         for letter, names in (
-            ("f", module.functions - module.summaries.keys()),
+            ("f", module.functions),
+            ("u", module.opened),
             ("c", module.classes - module.summaries.keys()),
             ("n", module.natives),
             ("k", module.native_classes),
@@ -58,7 +65,10 @@ def write_block(modules: Iterable[Listed], top: str) -> bytes:
         if module.stars:
             lines.append(f"s{' '.join(module.stars)}")
         lines += [f"a{name}={target}" for name, target in sorted(module.aliases.items())]
-        lines += [f"d{name} {text}" for name, text in sorted(module.summaries.items())]
+        alike: dict[str, list[str]] = {}
+        for name, text in sorted(module.summaries.items()):
+            alike.setdefault(text, []).append(name)
+        lines += [f"d{text}\t{' '.join(names)}" for text, names in alike.items()]
     return zlib.compress("\n".join(lines).encode(), 9)
 
 
@@ -75,6 +85,8 @@ def read_block(data: bytes, top: str) -> dict[str, Listed]:
             module = found[top + name] = Listed(top + name, "" if native else location, native=native)
         elif letter == "f":
             module.functions.update(rest.split(" "))
+        elif letter == "u":
+            module.opened.update(rest.split(" "))
         elif letter == "c":
             module.classes.update(rest.split(" "))
         elif letter == "n":
@@ -87,8 +99,8 @@ def read_block(data: bytes, top: str) -> dict[str, Listed]:
             name, _, target = rest.partition("=")
             module.aliases[name] = target
         elif letter == "d":
-            name, _, summary = rest.partition(" ")
-            module.summaries[name] = summary
+            summary, _, names = rest.partition("\t")
+            module.summaries.update(dict.fromkeys(names.split(" "), summary))
     return found
 
 
@@ -102,6 +114,9 @@ def write_index(blocks: dict[str, bytes], sinks: Names) -> bytes:
     return b"".join(
         (MAGIC, len(directory).to_bytes(4, "little"), directory, *(block for _, block in sorted(blocks.items())))
     )
+
+
+_UNFOLLOWED = Effect(kind="unfollowed", way="call", parameters=(Parameter(position=0, rest=True),))
 
 
 class Index:
@@ -153,6 +168,10 @@ class Index:
                 block = self._open.setdefault(top, self._read(top))
         return block.get(name)
 
+    def modules(self, package: str) -> tuple[Listed, ...]:
+        """Everything that the index has of a top-level package."""
+        return tuple(self._read(package).values()) if package in self._blocks else ()
+
     def _read(self, top: str) -> dict[str, Listed]:
         at, size, sha256 = self._blocks[top]
         data = self._data[self._start + at : self._start + at + size]
@@ -168,6 +187,8 @@ class Index:
             return expand(text, self.sinks, module.location)
         if name in module.functions:
             return Summary(kind="function")
+        if name in module.opened:
+            return Summary(kind="function", effects=(_UNFOLLOWED,), opened=True)
         if name in module.classes or name in module.native_classes:
             return Summary(kind="class")
         if name in module.natives:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from picklegate.capabilities.arguments import argument_of, mask_of, named_argument, narrowed, place_bit
 from picklegate.capabilities.primitives import ANY, RECEIVER, Primitive, applies, primitives_of
-from picklegate.capabilities.records import NOTHING, Call, Function, Value
+from picklegate.capabilities.records import Call, Function, Value
 from picklegate.capabilities.resolving import Resolver, Target
 
 UNFOLLOWED = "unfollowed"
@@ -19,7 +19,8 @@ REGISTRY = "registry"
 _ON_OBJECTS = frozenset(("builtins.setattr", "builtins.delattr"))
 """Primitives that matter only where the very object that is handed in is written to."""
 _SHARED = (
-    "os.environ", "sys.modules", "sys.path", "sys.meta_path", "sys.path_hooks", "sys.excepthook", "sys.stdout", "builtins.",
+    "os.environ", "sys.modules", "sys.path", "sys.meta_path", "sys.path_hooks", "sys.excepthook", "sys.stdout",
+    "builtins.",
 )  # fmt: skip
 
 
@@ -63,10 +64,12 @@ class Node:
 class Linker:
     """Links the functions that it is asked for, and those that they call.
 
-    ``most`` bounds how many functions are taken in, and ``deep`` the calls down to one; calls beyond count as not followed.
+    ``most`` bounds how many functions are taken in, and ``deep`` the calls down to one; calls beyond count as not
+    followed.
     """
 
     def __init__(self, resolver: Resolver, *, most: int = 1 << 60, deep: int = 1 << 60) -> None:
+        """Nothing is linked yet."""
         self.resolver = resolver
         self.most = most
         self.deep = deep
@@ -318,7 +321,7 @@ class Linker:
         same = bool(explicit_self) or (
             shift == 1 and any(ref.startswith(("@self.", "@super.")) for ref in call.callee.refs)
         )
-        fields = self._fields(key, function, target)
+        fields = self.fields(function, target)
         for (effect, place), reason in tuple(callee.effects.items()):
             if effect[0] in "=~":
                 if same:
@@ -345,7 +348,8 @@ class Linker:
                 self._add(node, effect, mask, longer)
         return True
 
-    def _fields(self, key: Key, function: Function, target: Target) -> tuple[str, ...]:
+    def fields(self, function: Function, target: Target) -> tuple[str, ...]:
+        """The fields of a dataclass, as its generated constructor takes them, for its ``__post_init__``."""
         if not function.name.endswith("__post_init__") or target.kind != "class":
             return ()
         found: dict[str, None] = {}

@@ -1,4 +1,7 @@
-"""A dotted name -> its definition in the index: through other names of modules, star imports, and modules held by modules."""
+"""A dotted name -> its definition in the index.
+
+Through other names of modules, star imports, and modules held by modules.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from picklegate.capabilities.index import Index, Listed
 from picklegate.capabilities.primitives import primitives_of, twin
 
 _DEEP = 12
+_SELF = "__self__"
 _STEPS = 40
 """Steps of a dotted name that are followed, from its end."""
 
@@ -77,19 +81,22 @@ def _shifted(effect: Effect) -> Effect:
 
 
 def _reflected(index: Index, module: str, steps: list[str], depth: int) -> Found | None:
-    """``__self__`` of a builtin function is its module."""
-    if "__self__" not in steps[1:]:
+    """``__self__`` of a function in C is the module that it is defined in."""
+    if _SELF not in steps[1:]:
         return None
-    at = steps.index("__self__", 1)
-    found = _find(index, module, steps[at + 1 :], depth + 1)
+    at = steps.index(_SELF, 1)
+    before = _find(index, module, steps[:at], depth + 1)
+    if before is None:
+        return None
+    found = _find(index, before.canonical.rpartition(".")[0], steps[at + 1 :], depth + 1)
     return replace(found, alias=True) if found is not None else None
 
 
 def _defined(index: Index, listed: Listed, steps: list[str]) -> Found | None:
     """The whole name as the module defines it."""
     name = ".".join(steps)
-    known = name in listed.summaries or name in listed.functions or name in listed.classes
-    if known or name in listed.natives or name in listed.native_classes:
+    plain = name in listed.functions or name in listed.opened or name in listed.classes
+    if plain or name in listed.summaries or name in listed.natives or name in listed.native_classes:
         owner = twin(listed.name) if listed.native else listed.name
         return Found(f"{owner}.{name}", index.summary(listed, name))
     if len(steps) > 1 and _is_class(index, listed, steps[:-1]) and not steps[-1][:1].isupper():

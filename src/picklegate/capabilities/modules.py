@@ -127,7 +127,7 @@ class _Reader:
         if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
             for one, item in zip(target.elts, value.elts, strict=True):
                 self.assign(one, item)
-        elif isinstance(target, ast.Tuple) or (isinstance(target, ast.List)):
+        elif isinstance(target, (ast.Tuple, ast.List)):
             for one in target.elts:
                 self.assign(one, value)
         elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):

@@ -1,4 +1,4 @@
-"""What chains of calls end in: the callables whose own doing is known (data/primitives.tsv, one reason for each row)."""
+"""What chains of calls end in: callables whose own doing is known (data/primitives.tsv, a reason for each row)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,29 @@ from importlib import resources
 from picklegate.capabilities.records import Call, Value
 
 TWINS = {
-    "_io": "io", "_pyio": "io", "posix": "os", "nt": "os", "_pickle": "pickle", "cPickle": "pickle", "_operator": "operator",
-    "_functools": "functools", "_codecs": "codecs", "_collections": "collections", "_weakref": "weakref",
-    "__builtin__": "builtins", "__builtins__": "builtins", "exceptions": "builtins", "copy_reg": "copyreg",
-    "_frozen_importlib": "importlib._bootstrap", "_frozen_importlib_external": "importlib._bootstrap_external",
-    "urllib2": "urllib.request", "Queue": "queue", "ConfigParser": "configparser", "SocketServer": "socketserver",
-    "httplib": "http.client", "dummy_thread": "_thread", "thread": "_thread", "_sqlite3": "sqlite3", "_socket": "socket",
+    "_io": "io", "_pyio": "io", "posix": "os", "nt": "os", "_pickle": "pickle", "cPickle": "pickle",
+    "_operator": "operator", "_functools": "functools", "_codecs": "codecs", "_collections": "collections",
+    "_weakref": "weakref", "__builtin__": "builtins", "__builtins__": "builtins", "exceptions": "builtins",
+    "copy_reg": "copyreg", "_frozen_importlib": "importlib._bootstrap",
+    "_frozen_importlib_external": "importlib._bootstrap_external", "urllib2": "urllib.request", "Queue": "queue",
+    "ConfigParser": "configparser", "SocketServer": "socketserver", "httplib": "http.client", "thread": "_thread",
+    "dummy_thread": "_thread", "_sqlite3": "sqlite3", "_socket": "socket", "dumbdbm": "dbm.dumb", "anydbm": "dbm",
+    "whichdb": "dbm", "gdbm": "dbm.gnu", "StringIO": "io", "cStringIO": "io", "xmlrpclib": "xmlrpc.client",
+    "SimpleXMLRPCServer": "xmlrpc.server", "BaseHTTPServer": "http.server", "SimpleHTTPServer": "http.server",
+    "CGIHTTPServer": "http.server", "cookielib": "http.cookiejar", "Cookie": "http.cookies", "Tkinter": "tkinter",
+    "HTMLParser": "html.parser", "urlparse": "urllib.parse", "robotparser": "urllib.robotparser",
+    "UserDict": "collections", "UserList": "collections", "UserString": "collections", "repr": "reprlib",
+    "_winreg": "winreg", "test.test_support": "test.support", "pathlib._local": "pathlib",
 }  # fmt: skip
 """C twins and Python 2 names of modules."""
 
 
 @dataclass(frozen=True, slots=True)
 class Primitive:
-    """One effect of a primitive. ``decided`` are (position, name); position -1 is by name only, -2 the receiver, -3 anything."""
+    """One effect of a primitive.
+
+    ``decided`` are (position, name); position -1 is by name only, -2 the receiver, -3 anything.
+    """
 
     name: str
     effect: str

@@ -1,10 +1,12 @@
 """What is kept of one module's source: small values, written as JSON, that linking needs and nothing else.
 
-A *reference* is a text ``module:path``: where a value comes from, as far as its source tells. In the path, ``.x`` takes
-an attribute, ``()`` the result of a call, ``[]`` an item. ``@self`` and ``@super`` stand for the object whose method it is.
+A *reference* is a text ``module:path``: where a value comes from, as far as its source tells. In the path, ``.x``
+takes an attribute, ``()`` the result of a call, ``[]`` an item. ``@self`` and ``@super`` stand for the object whose
+method it is.
 
-A *mask* is a set of places, as the bits of a number: bit ``i`` is ``places[i]`` of the function. A place is the position of a
-parameter (``"0"``), what that parameter holds under a key (``"0[key]"``), or an attribute of the object (``".name"``).
+A *mask* is a set of places, as the bits of a number: bit ``i`` is ``places[i]`` of the function. A place is the
+position of a parameter (``"0"``), what that parameter holds under a key (``"0[key]"``), or an attribute of the object
+(``".name"``).
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ MOST = 6
 class Value:
     """What an expression may be: which places it is made of, where it comes from, and its text if it is constant.
 
-    The text of a constant beginning (an f-string) ends with an ellipsis. ``bare`` are the places of the mask that it may be
-    as they are, not as something that was made of them.
+    The text of a constant beginning (an f-string) ends with an ellipsis. ``bare`` are the places of the mask that it
+    may be as they are, not as something that was made of them.
     """
 
     mask: int = 0
@@ -46,7 +48,9 @@ NOTHING = Value()
 
 @dataclass(slots=True)
 class Call:
-    """One call: what is called, with what. ``method`` is set where it is looked up on a value (``callee`` is that value's attribute).
+    """One call: what is called, with what.
+
+    ``method`` is set where it is looked up on a value (``callee`` is that value's attribute).
 
     ``rest`` are the places of ``*args``, ``**kwargs`` and of what a partial holds: they may be any argument.
     """
@@ -63,8 +67,8 @@ class Call:
 class Function:
     """A function or method: its parameters, its calls, what it writes into its object and what it returns.
 
-    ``parameters`` end with ``*name`` and ``**name`` where it takes them; ``sets`` says which places each attribute of the object
-    is made of (``"*"``: any attribute).
+    ``parameters`` end with ``*name`` and ``**name`` where it takes them; ``sets`` says which places each attribute of
+    the object is made of (``"*"``: any attribute).
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""References -> what they lead to, through imports, star imports, base classes, attributes and results, without importing."""
+"""References -> what they lead to: through imports, star imports, base classes, attributes and results."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from picklegate.capabilities.flow import BUILTINS
 from picklegate.capabilities.primitives import primitives_of, twin
 from picklegate.capabilities.records import Class, Function, Module
 
+CALL, ITEM = "()", "[]"
+_SELF, _CLASS = "__self__", "__class__"
 _DEEP = 24
 """References that one is followed through."""
 _WIDE = 8
@@ -32,8 +34,9 @@ class World(Protocol):
 class Target:
     """What a reference leads to.
 
-    ``kind``: ``function``, ``class``, ``instance`` (``name`` is its class), ``module``, ``native``, ``primitive``, ``unknown``.
-    ``owner`` is the class on which a method was found, as ``module:Class``; ``bound`` says whether the object comes with it.
+    ``kind``: ``function``, ``class``, ``instance`` (``name`` is its class), ``module``, ``native``, ``primitive``,
+    ``unknown``. ``owner`` is the class on which a method was found, as ``module:Class``; ``bound`` says whether the
+    object comes with it.
     """
 
     kind: str
@@ -50,7 +53,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """A class and its bases in the order in which methods are looked up; ``native`` are the names of bases without source.
+    """A class and its bases in the order in which methods are looked up.
+
+    ``native`` are the names of bases without source.
 
     ``opened`` says that some base could not be found.
     """
@@ -64,6 +69,7 @@ class Resolver:
     """Follows references in one world; what it has found it keeps."""
 
     def __init__(self, world: World) -> None:
+        """Follow references in this world."""
         self.world = world
         self._known: dict[tuple[str, str, str], tuple[Target, ...]] = {}
         self._lineages: dict[tuple[str, str], Lineage] = {}
@@ -107,7 +113,7 @@ class Resolver:
             reached: list[Target] = []
             for target in targets:
                 if target.kind == "module":
-                    if tokens[at + 1 : at + 2] == ["[]"]:
+                    if tokens[at + 1 : at + 2] == [ITEM]:
                         items = self._items(target.module, token)
                         if items:
                             reached.extend(self._through(items, tokens[at + 2 :]))
@@ -134,7 +140,7 @@ class Resolver:
         name = twin(module)
         path = ""
         for at, token in enumerate(tokens[:4]):
-            if token in {"()", "[]"}:
+            if token in {CALL, ITEM}:
                 return None
             path = f"{path}.{token}" if path else token
             if primitives_of(f"{name}.{path}"):
@@ -143,7 +149,7 @@ class Resolver:
 
     def _step(self, target: Target, token: str) -> Iterator[Target]:
         kind = target.kind
-        if token == "__self__" and kind in {"native", "primitive", "function"} and not target.owner:
+        if token == _SELF and kind in {"native", "primitive", "function"} and not target.owner:
             # The object of a function in C is its module.
             yield Target("module", target.module, "")
         elif token in {"__func__", "__wrapped__"}:
@@ -158,7 +164,7 @@ class Resolver:
             yield from self._function_step(target, token)
         elif kind == "primitive":
             name = target.name.removesuffix("()")
-            if token == "()":
+            if token == CALL:
                 yield Target("primitive-result", target.module, target.name)
             elif primitives_of(f"{target.module}.{name}.{token}"):
                 yield Target("primitive", target.module, f"{name}.{token}")
@@ -172,7 +178,7 @@ class Resolver:
             else:
                 yield Target("unknown", target.module, f"{target.name}().{token}")
         elif kind == "native":
-            yield Target("native" if token not in {"()", "[]"} else "unknown", target.module, f"{target.name}.{token}")
+            yield Target("native" if token not in {CALL, ITEM} else "unknown", target.module, f"{target.name}.{token}")
         else:
             yield Target("unknown", target.module, f"{target.name}.{token}")
 
@@ -274,7 +280,10 @@ class Resolver:
         return record.functions.get(name) if record else None
 
     def method(self, module: str, name: str, method: str, *, after: str = "") -> tuple[str, str] | None:
-        """Where the method of a class is: (module, qualified name); None if no source has it. ``after`` begins behind a class."""
+        """Where the method of a class is: (module, qualified name); None if no source has it.
+
+        ``after`` begins behind a class.
+        """
         lineage = self.lineage(module, name)
         skip = bool(after)
         for at in lineage.classes:
@@ -336,9 +345,9 @@ class Resolver:
         return None
 
     def _class_step(self, target: Target, token: str) -> Iterator[Target]:
-        if token == "()":
+        if token == CALL:
             yield Target("instance", target.module, target.name, f"{target.module}:{target.name}")
-        elif token == "[]" or token == "__class__":
+        elif token in {ITEM, "__class__"}:
             yield target
         else:
             method = self._method_step(target, token)
@@ -348,22 +357,22 @@ class Resolver:
                 yield from self._attribute(target, token)
 
     def _instance_step(self, target: Target, token: str) -> Iterator[Target]:
-        if token == "__class__":
+        if token == _CLASS:
             yield Target("class", target.module, target.name)
             return
-        name = {"()": "__call__", "[]": "__getitem__"}.get(token, token)
+        name = {CALL: "__call__", ITEM: "__getitem__"}.get(token, token)
         method = self._method_step(target, name)
         if method is None:
             yield from self._attribute(target, name)
             return
         function = self.function_of(method.module, method.name) if method.kind == "function" else None
-        if token in {"()", "[]"} or (function is not None and function.binding == "property"):
-            yield from self._function_step(method, "()")
+        if token in {CALL, ITEM} or (function is not None and function.binding == "property"):
+            yield from self._function_step(method, CALL)
         else:
             yield method
 
     def _function_step(self, target: Target, token: str) -> Iterator[Target]:
-        if token != "()":
+        if token != CALL:
             yield Target("unknown", target.module, f"{target.name}.{token}")
             return
         function = self.function_of(target.module, target.name)

@@ -41,7 +41,10 @@ def shorten(summary: Summary, sinks: Names) -> str:
 def _effect(effect: Effect, sinks: Names) -> str:
     parameters = ",".join(map(_parameter, effect.parameters))
     line = effect.location.rpartition(":")[2]
-    return f"{_KINDS[effect.kind]}{_WAYS[effect.way]}{parameters}@{sinks.number(effect.sink)}.{effect.chain}.{line}"
+    text = f"{_KINDS[effect.kind]}{_WAYS[effect.way]}{parameters}"
+    if not effect.sink and not line:
+        return text if effect.chain == 1 else f"{text}@{effect.chain}"
+    return f"{text}@{effect.chain}.{sinks.number(effect.sink)}.{line}"
 
 
 def _parameter(parameter: Parameter) -> str:
@@ -69,16 +72,17 @@ def expand(text: str, sinks: Names, location: str) -> Summary:
 
 
 def _expanded(text: str, sinks: Names, location: str) -> Effect:
-    what, _, reason = text.rpartition("@")
-    sink, chain, line = reason.split(".")
+    what, _, reason = text.partition("@")
+    chain, _, place = reason.partition(".")
+    sink, _, line = place.partition(".")
     way = what[1] if what[1:2] in _OF_WAY and what[1:2] else ""
     parameters = what[1 + len(way) :]
     return Effect(
         kind=_OF_KIND[what[0]],
         way=_OF_WAY[way],
         parameters=tuple(map(_read_parameter, parameters.split(","))) if parameters else (),
-        sink=sinks.names[int(sink)],
-        chain=int(chain),
+        sink=sinks.names[int(sink)] if sink else "",
+        chain=int(chain or 1),
         location=f"{location}:{line}" if line else "",
     )
 

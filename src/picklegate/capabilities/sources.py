@@ -1,7 +1,7 @@
 """Where the source of a module lies on a list of folders, found without importing anything: one listing of each folder.
 
-Packages, namespace packages, ``.pth`` files, the mappings of editable installs, zip files and modules of native code are found
-as Python finds them. The working directory, and any other folder that is excluded, is never looked into.
+Packages, namespace packages, ``.pth`` files, the mappings of editable installs, zip files and modules of native code
+are found as Python finds them. The working directory, and any other folder that is excluded, is never looked into.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Sources:
     """The modules on a list of folders and zip files."""
 
     def __init__(self, paths: Iterable[str], *, excluded: Iterable[str] = ()) -> None:
-        """Relative entries, and those in ``excluded``, are left out; site folders bring what their ``.pth`` files name."""
+        """Relative entries and ``excluded`` ones are left out; site folders bring what their ``.pth`` files name."""
         self._out = tuple(_real(path) for path in excluded)
         self._listings: dict[str, dict[str, bool]] = {}
         self._zips: dict[str, frozenset[str]] = {}
@@ -76,9 +76,9 @@ class Sources:
         found = []
         for name in sorted(self.listing(folder)):
             if name.endswith(".pth"):
-                for line in _lines(os.path.join(folder, name)):
-                    if not line.startswith(("#", "import ", "import\t")) and line:
-                        found.append(os.path.join(folder, line))
+                lines = _lines(os.path.join(folder, name))
+                code = ("#", "import ", "import\t")
+                found += [os.path.join(folder, line) for line in lines if line and not line.startswith(code)]
             elif name.startswith("__editable__") and name.endswith("_finder.py"):
                 match = _MAPPING.search("\n".join(_lines(os.path.join(folder, name))))
                 try:
@@ -200,7 +200,10 @@ def _below(path: str, folder: str) -> bool:
 
 
 def installed_paths() -> tuple[str, ...]:
-    """The folders of this process's standard library and installed packages: not the script's, not the working directory's."""
+    """The folders of this process's standard library and installed packages.
+
+    Not the script's, not the working directory's.
+    """
     roots = {_real(root) for root in (sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix)}
     site = sys.modules.get("site")
     user = getattr(site, "USER_SITE", None) if site is not None and getattr(site, "ENABLE_USER_SITE", None) else None

@@ -54,9 +54,13 @@ class BroughtCode:
             if item.name and (why := _harm(item.known or item.dotted, item)):
                 return why
         modules = {item.dotted.removesuffix(".__dict__") for item in globals_ if _is_module(item)}
+        if not codes and type(function) is not Global:
+            return "its code is not known"
         for code in codes:
             facts = facts_of_arguments(code.args) if code.known in MAKERS else None
             found = [facts] if facts is not None else [facts_of_marshal(raw) for raw in _bytes_in(code.args)]
+            if not any(found):
+                return "its code cannot be read"
             for one in found:
                 if one is not None and (why := _reaching(one.names, modules)):
                     return why
@@ -82,7 +86,11 @@ class BroughtCode:
                     continue
                 if item.known in MAKERS or item.known == "marshal.loads":
                     codes.append(item)
-                parts = (item.args, item.kwargs, *((event.args, event.kwargs) for event in self._written.get(id(item), ())))
+                parts = (
+                    item.args,
+                    item.kwargs,
+                    *((event.args, event.kwargs) for event in self._written.get(id(item), ())),
+                )
                 pending.extend(parts)
         return codes, globals_
 
@@ -92,10 +100,10 @@ def _methods_in(value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
         for key, item in zip(value[::2], value[1::2], strict=False):
             if isinstance(key, str) and key in RUN_ON_LOAD and type(item) in (Event, Global, Unresolved):
                 yield key, item
-    if type(value) in CONTAINERS and depth < 4:  # noqa: PLR2004  a class body is a dict in a tuple or two
+    if type(value) in CONTAINERS and depth < 4:
         for item in value:
             yield from _methods_in(item, depth + 1)
-    elif type(value) is Event and value.known in ("types.PartialType", "functools.partial") and depth < 4:  # noqa: PLR2004
+    elif type(value) is Event and value.known in ("types.PartialType", "functools.partial") and depth < 4:
         yield from _methods_in((value.args, value.kwargs), depth + 1)
 
 

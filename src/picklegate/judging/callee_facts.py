@@ -92,7 +92,9 @@ def facts_of(event: Event, arguments: Contents) -> Facts:
         positional, keywords, keys = [could_decide(event.args, states)], {}, _keys_of(event.args)
     decided = tuple(callee.decided(event.opcode, positional, keywords, keys))
     decided = tuple(pair for pair in decided if _is_kept(event, pair[1], states))
-    called = tuple(one for one in callee.calls(event.opcode, positional, keywords, keys) if _is_kept(event, one, states))
+    called = tuple(
+        one for one in callee.calls(event.opcode, positional, keywords, keys) if _is_kept(event, one, states)
+    )
     harms = tuple((effect, parameter) for effect, parameter in decided if effect.kind in effects.HARMS)
     return Facts(
         callee=callee,

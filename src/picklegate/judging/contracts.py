@@ -1,8 +1,8 @@
 """What well-known callables take: a call that the real one refuses is a call of something else under its name.
 
 ``data/contracts.tsv`` says for each position what is accepted: ``t`` text, ``w`` one word, ``m`` a number as text,
-``b`` bytes, ``B`` at most ten bytes, ``n`` number, ``N`` None, ``s`` tuple, ``l`` list, ``d`` dict, ``S`` set, ``g`` an imported object, ``-`` no
-literal, ``*`` anything here and behind, ``+`` the same again. Results of other calls are accepted everywhere.
+``b`` bytes, ``B`` at most ten bytes, ``n`` number, ``N`` None, ``s`` tuple, ``l`` list, ``d`` dict, ``S`` set, ``#`` no text in these, ``g`` an imported object, ``-``
+no literal, ``*`` anything here and behind, ``+`` the same again. Results of other calls are accepted everywhere.
 """
 
 from __future__ import annotations
@@ -15,8 +15,12 @@ from picklegate.judging import callables, graph_modules
 from picklegate.pickles import Dict, Event, Global, Set
 
 _WORD = re.compile(r"[\w.:+<>=|\[\]/?-]{0,64}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?\s*(\d[\d_]*)?(\.\d*)?([eE][+-]?\d+)?(/\d+)?j?|[+-]?s?(NaN|Inf(inity)?)\d*", re.ASCII | re.IGNORECASE)
+_NUMBER = re.compile(
+    r"[+-]?\s*(\d[\d_]*)?(\.\d*)?([eE][+-]?\d+)?(/\d+)?j?|[+-]?s?(NaN|Inf(inity)?)\d*", re.ASCII | re.IGNORECASE
+)
 _SHORT = 10
+_NUMBERS_ONLY = frozenset("n#")
+"""Of positions that take a number, or a list or tuple of numbers (``#``), also the items are looked at."""
 _LETTERS: dict[type, str] = {
     bool: "n", int: "n", float: "n", type(None): "N", tuple: "s", list: "l", Dict: "d", Set: "S", Global: "g",
 }  # fmt: skip
@@ -52,7 +56,7 @@ def refusal(event: Event) -> str:
             return ""
         if not _accepted(value, letters):
             return f"its argument {position} is {_NAMES[_letter(value)]}, and the real one takes {why}"
-        if type(value) in (list, tuple) and "n" in letters and _holds_text(value):
+        if type(value) in (list, tuple) and not _NUMBERS_ONLY.isdisjoint(letters) and _holds_text(value):
             return f"its argument {position} holds a text, and the real one takes {why}"
     return ""
 

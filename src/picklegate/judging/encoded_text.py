@@ -94,6 +94,8 @@ def readings(data: bytes) -> tuple[str, ...]:
     head = data[:256]
     if not head:
         return ()
+    if head[:4] in _WIDE_MARKS:
+        return tuple(filter(_mostly_printable, (data[:_MOST].decode("utf-32", "ignore"),)))
     if head[:2] in _MARKS:
         return tuple(filter(_mostly_printable, (data[:_MOST].decode("utf-16", "ignore"),)))
     nuls = head.count(0)
@@ -108,6 +110,7 @@ def readings(data: bytes) -> tuple[str, ...]:
     return tuple(text.rstrip("\0") for text in found if _mostly_printable(text.rstrip("\0")))
 
 
+_WIDE_MARKS = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 _MARKS = (b"\xff\xfe", b"\xfe\xff")
 _PLAIN = 0.9
 _BLANK = str.maketrans("\t\n\r\0", "    ")

@@ -73,9 +73,7 @@ BYTES_FEATURES = (
     Feature("entropy", "+", "how random its bytes look", "no byte string"),
     Feature("nested_pickle", "+", "bytes are a pickle", "no bytes are a pickle"),
     Feature("nested_imports", "+", "a pickle in it imports", "no pickle in it imports"),
-    Feature(
-        "nested_execution", "+", "a pickle in it imports what runs code", "no pickle in it imports what runs code"
-    ),
+    Feature("nested_execution", "+", "a pickle in it imports what runs code", "no pickle in it imports what runs code"),
     Feature("machine_code", "+", "bytes are a program", "no bytes are a program"),
     Feature("code_object", "+", "bytes are compiled code", "no bytes are compiled code"),
     Feature("code_names", "+", "code in it reaches outside", "no code in it reaches outside"),

@@ -126,7 +126,10 @@ def _texts(event: Event, arguments: Contents) -> tuple[float, ...]:
         return _NO_TEXTS
     whole = [*arguments.direct, *hidden, *_vectors(event)]
     looks = [text_signs.look(text) for text in texts]
-    kept = [*(look for look in looks if _strong(look)), *(look for look in map(text_signs.look, other) if _strong(look))]
+    kept = [
+        *(look for look in looks if _strong(look)),
+        *(look for look in map(text_signs.look, other) if _strong(look)),
+    ]
     most = text_signs.Look(*map(max, zip(text_signs.NOTHING, *map(text_signs.look, whole), *kept, strict=True)))
     return _text_features(event, [*texts, *arguments.direct], looks, most, other)
 

@@ -16,16 +16,49 @@ from picklegate.pickles import Dict
 
 _BUILTINS = frozenset(
     (
-        *("getattr", "slice", "len", "int", "float", "bool", "isinstance", "tuple", "list", "dict", "type", "range", "device"),
+        *(
+            "getattr",
+            "slice",
+            "len",
+            "int",
+            "float",
+            "bool",
+            "isinstance",
+            "tuple",
+            "list",
+            "dict",
+            "type",
+            "range",
+            "device",
+        ),
         *("min", "max", "sum", "abs", "round", "inf", "nan", "NoneType", "wrap", "str", "set", "zip", "enumerate"),
-        *("Ellipsis", "NotImplemented", "complex", "bytes", "object", "all", "any", "divmod", "pow", "reversed", "sorted"),
+        *(
+            "Ellipsis",
+            "NotImplemented",
+            "complex",
+            "bytes",
+            "object",
+            "all",
+            "any",
+            "divmod",
+            "pow",
+            "reversed",
+            "sorted",
+        ),
         *("print", "hasattr", "callable", "iter", "next", "frozenset", "ValueError", "TypeError", "RuntimeError"),
     )
 )
 _STATEMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return, ast.Expr, ast.Pass, ast.Delete, ast.Assert)
-_ROOTS = frozenset(("torch", "math", "operator", "_operator", "typing", "numpy", "torchvision", "builtins", "__future__"))
+_ROOTS = frozenset(
+    ("torch", "math", "operator", "_operator", "typing", "numpy", "torchvision", "builtins", "__future__")
+)
 """Packages whose functions a traced module calls."""
 _LONGEST = 1 << 20
+
+
+def _telling() -> frozenset[str]:
+    """Names of attributes that no function of torch.fx uses."""
+    return callables.names("code_names") - {"call", "remove", "modules", "compile"}
 
 
 def refusal(args: tuple[Any, ...]) -> str:
@@ -63,7 +96,9 @@ def _imported(tree: ast.Module) -> dict[str, str]:
     for node in tree.body:
         if isinstance(node, ast.Import):
             for item in node.names:
-                names[item.asname or item.name.partition(".")[0]] = item.name if item.asname else item.name.partition(".")[0]
+                names[item.asname or item.name.partition(".")[0]] = (
+                    item.name if item.asname else item.name.partition(".")[0]
+                )
         elif isinstance(node, ast.ImportFrom):
             names.update({item.asname or item.name: f"{node.module}.{item.name}" for item in node.names})
     return names
@@ -102,7 +137,7 @@ def _wraps(node: ast.stmt) -> bool:
 def _node(node: ast.AST, names: dict[str, str], local: set[str]) -> str:
     if isinstance(node, (ast.Lambda, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr, ast.comprehension)):
         return f"the source that it runs has an expression that torch.fx does not write ({type(node).__name__})"
-    if isinstance(node, ast.Attribute) and node.attr.startswith("__"):
+    if isinstance(node, ast.Attribute) and (node.attr.startswith("__") or node.attr in _telling()):
         return f"the source that it runs reaches {node.attr}"
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("__"):
         return f"the source that it runs names {node.value}"

@@ -32,7 +32,13 @@ def proofs_of(name: str, event: Event, arguments: Contents) -> list[Finding]:
         return [Finding(code=code, verdict=verdict, message=message, stream=name, offset=event.offset)]
 
     bare = event.kind == "construct" and not event.args and not event.kwargs
-    if event.kind != "state" and not event.unresolved and not bare and callables.executes(event.known) and not _inert(event):
+    if (
+        event.kind != "state"
+        and not event.unresolved
+        and not bare
+        and callables.executes(event.known)
+        and not _inert(event)
+    ):
         return finding("call.execution", Verdict.MALICIOUS, f"loading runs {spell_call(event)}")
     if event.known in callables.role("setter") and any(map(_shared, event.args[:1])):
         return finding("state.on-global", Verdict.SUSPICIOUS, f"loading has {event.name} change what other code uses")
@@ -78,9 +84,36 @@ def _shadows(event: Event) -> bool:
 
 _PYTHONS_OWN = frozenset(
     (
-        *("print", "open", "len", "isinstance", "getattr", "setattr", "hasattr", "type", "super", "str", "int", "float"),
+        *(
+            "print",
+            "open",
+            "len",
+            "isinstance",
+            "getattr",
+            "setattr",
+            "hasattr",
+            "type",
+            "super",
+            "str",
+            "int",
+            "float",
+        ),
         *("list", "dict", "set", "tuple", "range", "zip", "map", "filter", "sorted", "enumerate", "min", "max", "sum"),
-        *("abs", "any", "all", "iter", "next", "repr", "id", "vars", "dir", "object", "property", "__import__", "input"),
+        *(
+            "abs",
+            "any",
+            "all",
+            "iter",
+            "next",
+            "repr",
+            "id",
+            "vars",
+            "dir",
+            "object",
+            "property",
+            "__import__",
+            "input",
+        ),
         *("exec", "eval", "compile", "globals", "locals", "exit", "quit", "__builtins__", "__build_class__"),
     )
 )

@@ -43,7 +43,9 @@ def fit_command(
     if root is None and honest_folder is None and hostile_folder is None:
         root = corpus.DEFAULT_ROOT
     try:
-        material = dataset_of(root, seed, generated_hostile, generated_honest, own=honest_folder, own_hostile=hostile_folder)
+        material = dataset_of(
+            root, seed, generated_hostile, generated_honest, own=honest_folder, own_hostile=hostile_folder
+        )
     except OSError as error:
         raise click.ClickException(str(error)) from error
     output.mkdir(parents=True, exist_ok=True)
@@ -53,7 +55,7 @@ def fit_command(
 
 @main.command("index")
 @click.option("--wheels", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
-              help="Folder with a wheel of each package in data/packages.tsv (pip download --no-deps --only-binary=:all:).")  # fmt: skip
+              help="Folder with the wheels of data/packages.tsv.")  # fmt: skip
 @click.option("--python", "pythons", multiple=True, help="Interpreter whose standard library counts; repeat.")
 @click.option("--installed", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Folder of installed packages to take torch from.")  # fmt: skip

@@ -14,8 +14,10 @@ from pathlib import Path
 from picklegate import containers
 from picklegate.judging import callables, features, novelty
 from picklegate.judging.arguments import States, arguments_of, states_of
+from picklegate.judging.callee_facts import using
+from picklegate.judging.proofs import is_brought
 from picklegate.pickles import Event, Global, Trace, canonical, trace
-from picklegate.training import honest, corpus, hostile, hub_files
+from picklegate.training import corpus, hiding, honest, hostile, hub_files
 from picklegate.training.carriers import Sample
 
 Description = tuple[float, ...]
@@ -52,12 +54,16 @@ def traces(data: bytes) -> Iterator[Trace]:
         pending.extend(inner for _, inner in found.nested)
 
 
+_CALLEES = hiding.Hiding(hiding.in_training)
+
+
 def _rows(events: Iterable[Event], template: Row, states: States) -> Iterator[Row]:
     seen: set[tuple[str, Description]] = set()
     for event in events:
-        if event.reached:
+        if event.reached or is_brought(event):
             continue
-        key = (features.callee(event), features.description(event, arguments_of(event, states)))
+        with using(_CALLEES):
+            key = (features.callee(event), features.description(event, arguments_of(event, states)))
         if key not in seen:
             seen.add(key)
             yield replace(template, known=key[0], description=key[1])

@@ -30,6 +30,13 @@ _SKIPPED = {
 _MOST = 3_000_000
 Job = tuple[str, str, str, str, tuple[str, ...], str]
 """Kind, path, name, version, top-level packages, folder of the cache."""
+_WHERE = r"""
+import json, os, sys, sysconfig
+root = sysconfig.get_paths()["stdlib"]
+dynamic = os.path.join(root, "lib-dynload")
+names = [name.split(".")[0] for name in os.listdir(dynamic)] if os.path.isdir(dynamic) else []
+print(json.dumps([root, sys.version.split()[0], list(sys.builtin_module_names), names]))
+"""
 _MEMBERS = r"""
 import importlib, json, sys
 found = {}
@@ -38,7 +45,7 @@ for name in json.loads(sys.argv[1]):
         module = importlib.import_module(name)
     except BaseException:
         continue
-    found[name] = [[key, isinstance(value, type), callable(value)] for key, value in vars(module).items() if callable(value)]
+    found[name] = [[key, isinstance(value, type)] for key, value in vars(module).items() if callable(value)]
 print(json.dumps(found))
 """
 
@@ -129,12 +136,7 @@ def read_installed(root: Path, name: str, version: str, tops: tuple[str, ...]) -
 
 def read_standard(python: str) -> Distribution:
     """The standard library of an interpreter, and the members of its modules of native code."""
-    script = (
-        "import json,os,sys,sysconfig;s=sysconfig.get_paths()['stdlib'];"
-        "print(json.dumps([s,sys.version.split()[0],list(sys.builtin_module_names),"
-        "[n.split('.')[0] for n in os.listdir(os.path.join(s,'lib-dynload'))] if os.path.isdir(os.path.join(s,'lib-dynload')) else []]))"
-    )
-    told = subprocess.run([python, "-I", "-c", script], capture_output=True, text=True, check=True)  # noqa: S603 - the builder's own interpreters
+    told = subprocess.run([python, "-I", "-c", _WHERE], capture_output=True, text=True, check=True)  # noqa: S603 - the builder's own interpreters
     root, version, builtin, dynamic = json.loads(told.stdout)
     folder = Path(root)
     tops = tuple(
@@ -153,12 +155,12 @@ def read_standard(python: str) -> Distribution:
         if record is not None:
             found.modules.append(encode(record))
     natives = sorted({*builtin, *dynamic} - {"_tkinter", "antigravity", "this"})
-    shown = subprocess.run(
+    shown = subprocess.run(  # noqa: S603 - the same
         [python, "-I", "-c", _MEMBERS, json.dumps(natives)], capture_output=True, text=True, check=False
-    )  # noqa: S603
+    )
     members = json.loads(shown.stdout.splitlines()[-1]) if shown.returncode == 0 else {}
     found.natives |= {
-        name: {key: "class" if is_class else "native" for key, is_class, _ in members.get(name, ())} for name in natives
+        name: {key: "class" if is_class else "native" for key, is_class in members.get(name, ())} for name in natives
     }
     return found
 

@@ -38,7 +38,9 @@ PARAMETERS = {
     "max_bin": 256,
     "nthread": 2,
     "monotone_constraints": "("
-    + ",".join("-1" if n in feature_table.FALLING else "1" if n in feature_table.RISING else "0" for n in features.FEATURES)
+    + ",".join(
+        "-1" if n in feature_table.FALLING else "1" if n in feature_table.RISING else "0" for n in features.FEATURES
+    )
     + ")",
 }
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from picklegate.training.honest import Honest, sample_of
 from picklegate.training.carriers import CONTAINERS, Sample
+from picklegate.training.honest import Honest, sample_of
 from picklegate.training.tree import Build, Call, Name, New, PersistentId, Tree
 
 if TYPE_CHECKING:

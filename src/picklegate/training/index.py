@@ -1,12 +1,13 @@
-"""Make the index that ships out of wheels, installed packages and standard libraries (capabilities/index.py reads it)."""
+"""Make the index that ships (capabilities/index.py) out of wheels, installed packages and standard libraries."""
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import gc
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from picklegate.capabilities.analysis import Analysis
@@ -63,28 +64,36 @@ def decided(summary: Summary) -> bool:
     )
 
 
+def _harms(summary: Summary) -> bool:
+    """Whether an argument decides a harm, on a short chain."""
+    return decided(replace(summary, effects=tuple(effect for effect in summary.effects if effect.kind in HARMS)))
+
+
 def _kept(summary: Summary) -> Summary:
-    """The summary without what the index has no room for: names of parameters that no harm goes by, far unfollowed ones."""
-    effects = []
+    """The summary without what the index has no room for.
+
+    Of harms that an argument decides on a short chain everything is kept; of others that they are; of calls and of
+    what was not followed the positions.
+    """
+    effects: dict[Effect, None] = {}
     for effect in summary.effects:
-        if effect.kind == "read" or effect.sink == REGISTRY:
+        near = effect.chain <= NEAR
+        if effect.kind == "read" or effect.sink == REGISTRY or (effect.kind not in HARMS and not near):
             continue
-        if effect.kind == "unfollowed" or effect.chain > NEAR or not effect.parameters:
-            effect = _shortened(effect)
-        effects.append(effect)
-    return Summary(
-        kind=summary.kind, effects=tuple(effects), line=summary.line, binding=summary.binding, opened=summary.opened
-    )
-
-
-def _shortened(effect: Effect) -> Effect:
-    from dataclasses import replace
-
-    parameters = tuple(
-        dict.fromkeys(replace(item, name="", key="") for item in effect.parameters if item.position >= 0)
-    )
-    sink = effect.sink if effect.kind != "unfollowed" else ""
-    return replace(effect, parameters=parameters, location="", sink=sink)
+        if effect.kind not in HARMS:
+            parameters = dict.fromkeys(
+                replace(item, name="state" if item.name == "state" else "") for item in effect.parameters
+            )
+            if effect.kind == "unfollowed":
+                parameters = dict.fromkeys(replace(item, key="") for item in parameters if item.position >= 0)
+            effects[Effect(kind=effect.kind, way=effect.way, parameters=tuple(parameters))] = None
+        elif near and effect.parameters:
+            # Of a method that is called on its class, the object decides by whatever it holds.
+            held = (replace(item, key="") if item.name == "self" else item for item in effect.parameters)
+            effects[replace(effect, parameters=tuple(dict.fromkeys(held)))] = None
+        else:
+            effects[Effect(kind=effect.kind, way=effect.way, chain=1 if near else NEAR + 1)] = None
+    return replace(summary, effects=tuple(effects))
 
 
 class Builder:
@@ -139,13 +148,16 @@ class Builder:
         method = target.kind == "function" and "." in target.name
         if decided(summary):
             self.decided += 1
+        if decided(summary) and not (method and not _harms(summary)):
             found.summaries[target.name] = shorten(_kept(summary), self.sinks)
         elif target.kind == "function" and not method:
-            found.functions.add(target.name)
-            if summary.effects or summary.opened:
-                kept = _kept(summary)
-                if kept.effects or kept.opened:
-                    found.summaries[target.name] = shorten(kept, self.sinks)
+            kept = _kept(summary)
+            if any(effect.kind != "unfollowed" for effect in kept.effects):
+                found.summaries[target.name] = shorten(kept, self.sinks)
+            elif kept.effects or kept.opened:
+                found.opened.add(target.name)
+            else:
+                found.functions.add(target.name)
         elif target.kind == "class" and not target.name.rpartition(".")[2].lstrip("_")[:1].isupper():
             found.classes.add(target.name)
 
@@ -183,7 +195,10 @@ class Builder:
 
 
 def build(distributions: Iterable[Distribution], output: Path, *, today: str = "") -> dict[str, object]:
-    """Write ``index.bin`` and its card ``index.json`` into a folder; returns the card. Raises ValueError if it is too large."""
+    """Write ``index.bin`` and its card ``index.json`` into a folder; returns the card.
+
+    Raises ValueError if it is too large.
+    """
     # Millions of small objects, none of which is garbage: collecting takes longer than linking.
     gc.disable()
     world = Held()
@@ -196,7 +211,7 @@ def build(distributions: Iterable[Distribution], output: Path, *, today: str = "
     start = data.index(b"\n") + 1
     length = int.from_bytes(data[start : start + 4], "little")
     card = {
-        "made": today or datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat(),
+        "made": today or dt.datetime.now(tz=dt.timezone.utc).date().isoformat(),
         "directory": hashlib.sha256(data[start + 4 : start + 4 + length]).hexdigest(),
         "bytes": len(data),
         "packages": len(blocks),
