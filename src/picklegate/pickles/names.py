@@ -88,7 +88,7 @@ def _asked(module: str, name: str, found: Name) -> Name:
     callee = _index().find(module, name)
     if callee.known == "no" or callee.kind == "unknown":
         return found
-    return Name(callee.canonical, found.doubt if callee.alias else "")
+    return Name(callee.canonical, found.doubt if callee.alias or "__" in name else "")
 
 
 @lru_cache(maxsize=1)
@@ -102,8 +102,10 @@ def acts(module: str) -> bool:
     return (package != "" and last == "__main__") or module in _ACTING
 
 
-_ACTING = frozenset(("__hello__", "__phello__", "__phello__.spam", "antigravity", "idlelib.idle", "sitecustomize", "test.autotest",
-                     "test.regrtest", "this", "turtledemo.__main__", "user", "usercustomize"))  # fmt: skip
+_ACTING = frozenset((
+    "__hello__", "__phello__", "__phello__.spam", "antigravity", "idlelib.idle", "sitecustomize", "test.autotest",
+    "test.regrtest", "this", "turtledemo.__main__", "user", "usercustomize",
+))  # fmt: skip
 """Standard modules whose import prints, opens windows or runs files of the user."""
 
 

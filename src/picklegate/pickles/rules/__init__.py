@@ -73,7 +73,13 @@ def rule_of(found: Global) -> Rule | None:
 
 def applied(made: Event) -> Rule | None:
     """The rule for calling what the event made."""
-    return forwarding.forward if forwarding.arguments(made) else functions.APPLIED.get(made.known)
+    if forwarding.arguments(made):
+        return forwarding.forward
+    return forwarding.brought if made.known in _MADE else functions.APPLIED.get(made.known)
+
+
+_MADE = frozenset(("types.FunctionType", "types.LambdaType", "cloudpickle._make_function", "dill._create_function"))
+"""Callables that make functions of code."""
 
 
 def opens(known: str) -> bool:
