@@ -40,7 +40,7 @@ class Size:
     """How many samples are drawn: for training, and for each table."""
 
     trained_hostile: int = 8000
-    trained_honest: int = 6000
+    trained_honest: int = 4000
     hostile: int = 3000
     honest: int = 1500
     overwriting: int = 800

@@ -47,16 +47,13 @@ class Policy:
             raise PolicyError("block_from: must be Verdict.SUSPICIOUS, UNSCANNABLE or MALICIOUS")
         if not isinstance(self.strict, bool):
             raise PolicyError("strict: must be true or false")
-        if isinstance(self.environment, str):
-            raise PolicyError("environment: must be folders of an import path, such as sys.path")
-        object.__setattr__(self, "environment", tuple(map(str, self.environment)))
         if self.on_block not in get_args(OnBlock):
             raise PolicyError("on_block: must be 'raise', 'quarantine' or 'skip'")
         for option in ("suspicious_score", "malicious_score"):
             score = getattr(self, option)
             if score is not None and (type(score) not in (int, float) or not 0 < score <= 1):
                 raise PolicyError(f"{option}: must be a number above 0 and at most 1")
-        for option in ("allow_imports", "allow_digests"):
+        for option in ("allow_imports", "allow_digests", "environment"):
             value = getattr(self, option)
             if isinstance(value, str) or not isinstance(value, Sequence):
                 raise PolicyError(f"{option}: must be a list or a tuple of strings")

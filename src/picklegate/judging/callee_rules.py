@@ -211,7 +211,7 @@ _NUMBERS = frozenset((int, float, bool, type(None)))
 def _hands_over(event: Event, states: States) -> bool:
     """Whether a call hands a text, a path, bytes, a callable, or the result of another function to its callee.
 
-    The names of attributes, classes of the callee's own package and their instances are what rebuilding an object takes.
+    The names of attributes, classes of the callee's own package and instances are what rebuilding an object takes.
     """
     root = event.known.partition(".")[0]
     if event.args and type(event.args[0]) is Event and _is_method_of(event.known, event.args[0].known):
