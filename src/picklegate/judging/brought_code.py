@@ -47,8 +47,12 @@ class BroughtCode:
             for part in (body, *self._written.get(id(body), ())):
                 yield from _methods_in((part.args, part.kwargs))
 
-    def harm(self, function: Any) -> str:
-        """What a brought function reaches that does harm, or of which nothing is known; empty where nothing."""
+    def harm(self, function: Any, *, imports: bool = True) -> str:
+        """What a brought function reaches that does harm, or of which nothing is known; empty where nothing.
+
+        Unless ``imports`` is true, code that imports from within a package counts too: no honest method that runs
+        while loading does.
+        """
         codes, globals_ = self._reached(function)
         for item in globals_:
             if item.name and (why := _harm(item.known or item.dotted, item)):
@@ -64,6 +68,8 @@ class BroughtCode:
             for one in found:
                 if one is not None and (why := _reaching(one.names, modules)):
                     return why
+                if one is not None and not imports and (inner := next((name for name in one.names if "." in name), "")):
+                    return f"its code imports {inner}"
         return ""
 
     def _reached(self, function: Any) -> tuple[list[Event], list[Global]]:
