@@ -156,7 +156,7 @@ def made_methods(name: str, found: Trace) -> list[Finding]:
         message = f"loading calls a function that the stream itself makes: {why or 'it reaches nothing outside'}"
         findings.append(_finding("call.made-function", verdict, message, name, event))
     for method, function in brought.methods() if made else ():
-        if why := brought.harm(function, imports=method == "__init__"):
+        if why := brought.harm(function, method):
             message = f"loading may run {method} of a class that the stream itself makes: {why}"
             findings.append(_finding("call.made-method", Verdict.SUSPICIOUS, message, name, made[0]))
             break

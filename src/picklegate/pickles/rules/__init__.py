@@ -55,7 +55,10 @@ REACHING = frozenset(
 )
 """Rules whose result is an object reached by name."""
 
-PASSING = frozenset((classes.construct, computation.wrapped, serialisers.make_class, serialisers.make_skeleton))
+PASSING = frozenset((
+    classes.construct, computation.wrapped, iterators.inert, serialisers.make_class, serialisers.make_skeleton,
+    *reflection.SETTING,
+))  # fmt: skip
 """Rules that pass on what the call is given as it is, and look at nothing in it."""
 
 

@@ -65,6 +65,7 @@ def brought(effects: Effects, event: Event) -> Any:
     """The rule for calling any other function that the stream makes: it may call whatever it is given with the rest."""
     event.via = event.via or f"result of {event.name}"
     event.name, event.unresolved = "unresolved", True
+    event.callee.called = False  # what its code does is judged
     for at, callee in enumerate(event.args[:_MOST]):
         if type(callee) is Global and callee.name:
             rest = (*event.args[:at], *event.args[at + 1 :])

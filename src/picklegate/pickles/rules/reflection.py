@@ -217,6 +217,9 @@ RULES: dict[str, Rule] = {
     "builtins.dict.setdefault": _setitem,
 }
 
+SETTING = (_setattr, _setitem)
+"""Rules of state writes."""
+
 EMPTY: dict[str, type] = {
     "collections.OrderedDict": Dict,
     "builtins.dict": Dict,
