@@ -10,7 +10,7 @@ from picklegate.pickles import implicit_calls, opcodes, rules, values
 from picklegate.pickles.budget import Exhausted, Shared
 from picklegate.pickles.call_keys import Keys
 from picklegate.pickles.mutation import CHANGING, Changes
-from picklegate.pickles.names import resolve
+from picklegate.pickles.names import acts, resolve
 from picklegate.pickles.opcodes import Buffer
 from picklegate.pickles.records import Fault, Import, Trace
 from picklegate.pickles.resolver import Resolver
@@ -93,6 +93,8 @@ class Recorder:
             found.known, doubt = resolve(module, name)
             if doubt:
                 self.note("import.unresolved", pos, doubt)
+            if acts(module):
+                self.note("import.acts", pos, f"importing {module} runs it")
             found.rule = rules.rule_of(found)
             self.imports[key] = Import(module=module, name=name, offset=pos, via=via)
             if len(self.imports) > self.limits.max_events:
@@ -294,6 +296,8 @@ class Recorder:
                     self.hidden(opcode, pos, items)
             elif implicit_calls.callable_in(items):
                 target.holds = True
+            if opcode == "BUILD" and implicit_calls.unpacks(items[0]):
+                self.hidden(opcode, pos, items)
         if type(owner) is Global and type(target) is Event and not rules.rewrites(target):
             key = self.keys.of(opcode, owner, items)
         else:
