@@ -12,6 +12,9 @@ from picklegate.report import FileReport, Verdict
 OnBlock = Literal["raise", "quarantine", "skip"]
 """What a front door does with a blocked file."""
 
+Effect = Literal["read", "write", "process", "network", "code", "native", "thread", "import", "state"]
+"""What a guarded load refuses to do, by kind (docs/guards.md)."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
@@ -21,12 +24,15 @@ class Policy:
     hexadecimal SHA-256 digests of whole files. With ``on_block``, a download that is blocked raises BlockedError
     and keeps nothing; ``"quarantine"`` raises and keeps what had arrived out of reach; ``"skip"`` leaves the
     blocked files of a snapshot out of it, with a warning. A score from ``suspicious_score`` on is SUSPICIOUS, from
-    ``malicious_score`` on MALICIOUS; None leaves that to the model. Raises PolicyError for an option that is wrong.
+    ``malicious_score`` on MALICIOUS; None leaves that to the model. ``allow_effects`` are kinds of ``Effect`` that a
+    guarded load may have; a digest or an import that is allowed gives no leave for them. Raises PolicyError for an
+    option that is wrong.
     """
 
     block_from: Verdict = Verdict.SUSPICIOUS
     allow_imports: tuple[str, ...] = ()
     allow_digests: tuple[str, ...] = ()
+    allow_effects: tuple[Effect, ...] = ()
     on_block: OnBlock = "raise"
     suspicious_score: float | None = None
     malicious_score: float | None = None
@@ -42,10 +48,13 @@ class Policy:
             score = getattr(self, option)
             if score is not None and (type(score) not in (int, float) or not 0 < score <= 1):
                 raise PolicyError(f"{option}: must be a number above 0 and at most 1")
-        for option in ("allow_imports", "allow_digests"):
+        for option in ("allow_imports", "allow_digests", "allow_effects"):
             value = getattr(self, option)
             if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
                 raise PolicyError(f"{option}: must be a tuple of strings")
+        for effect in self.allow_effects:
+            if effect not in get_args(Effect):
+                raise PolicyError(f"allow_effects: {effect!r} is none of {', '.join(get_args(Effect))}")
         for digest in self.allow_digests:
             if len(digest) != 64 or digest.strip("0123456789abcdef"):
                 raise PolicyError(f"allow_digests: {digest!r} is no SHA-256 in lower-case hexadecimal")

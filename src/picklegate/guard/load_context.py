@@ -1,27 +1,34 @@
-"""The vetted load: while one is under way, an unpickler of its thread imports what the scan listed and nothing else.
+"""A guarded load: its thread imports what the scan listed, and brings about no effect, as far as an interpreter sees.
 
 CPython raises the audit event ``pickle.find_class`` in the C and in the Python unpickler, whoever called them and
-however deep (https://docs.python.org/3/library/pickle.html#pickle.Unpickler.find_class). One audit hook therefore
-holds every loader to the list: torch's, joblib's and numpy's, and those that a stream itself calls.
+however deep (https://docs.python.org/3/library/pickle.html#pickle.Unpickler.find_class), and others before what acts on
+the world. One audit hook therefore holds every loader to the list and to the rules of ``effects``: torch's, joblib's
+and numpy's, and those that a stream itself calls.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copyreg
+import logging
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, BinaryIO, NoReturn
 
 from picklegate.errors import BlockedError
 from picklegate.escape import escape
-from picklegate.guard import module_origin
-from picklegate.policy import Policy
-from picklegate.report import FileReport, Finding, Verdict
+from picklegate.guard import effects, module_origin, process_state, silent_calls
+from picklegate.guard.approval import HARMLESS, Approval, holds
+from picklegate.guard.lazy_imports import LazyImports
+from picklegate.policy import Effect, Policy
+from picklegate.report import Finding, Verdict
+
+_log = logging.getLogger("picklegate.guard")
 
 
 class _Thread(threading.local):
@@ -35,6 +42,12 @@ _thread = _Thread()
 _hooked = threading.Lock()
 backstops: list[Callable[[str, str], None]] = []
 """Asked, the last one only, about each import of an unpickler outside any load that was let through."""
+interpreters: list[Callable[[], None]] = []
+"""Asked, the last one only, before another interpreter begins in this process."""
+log_only: list[bool] = []
+"""Whether effects are written to the log and let happen, by the guard put in place last."""
+own_parts: list[Callable[[], tuple[Any, ...]]] = []
+"""Tell the modules and classes of the guard that no load may change."""
 
 
 _TWO_WAYS = "The file is read in two ways, or changed after the scan"
@@ -42,27 +55,34 @@ _NO_PICKLE = "The scan took it for no pickle, so it is damaged or made to mislea
 
 
 class Load:
-    """A context in which the artifact of ``report`` is loaded; leaving it raises what it refused, however caught."""
+    """A context in which an approved artifact is loaded; leaving it raises what it refused, however caught."""
 
     def __init__(
         self,
-        report: FileReport,
+        approval: Approval,
         policy: Policy,
         *,
         path: str | None = None,
         unchanged: Callable[[], bool] | None = None,
+        mapped: str | None = None,
     ) -> None:
-        """``path`` is where the artifact lies, if it does; ``unchanged`` tells if it is still what was scanned."""
-        self._report = report
-        self._seen = _renamed({pair for stream in report.streams for pair in stream.imports})
-        self._allowed = frozenset(policy.allow_imports)
+        """``path`` is where the artifact lies, if it does; ``unchanged`` tells if it is still what was scanned.
+
+        ``mapped`` is the path of a file that the caller wants mapped, and may have written to.
+        """
+        self._approval = approval
+        self._report = approval.report
+        self._policy = policy
+        self._path = path
+        self._mapped = mapped
         self._admitted: set[tuple[str, str]] = set()
-        self._homes = module_origin.homes(path)
         self._unchanged = unchanged
         self._refusal: BlockedError | None = None
+        self._before: process_state.Snapshot | None = None
+        self._guards = 0
 
     def __enter__(self) -> None:
-        """Hold the unpicklers of this thread to the list."""
+        """Hold this thread to the list and to the rules."""
         hook()
         # What an extension code resolved to before is handed out without asking for its name.
         copyreg.clear_extension_cache()
@@ -72,10 +92,18 @@ class Load:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go; an import that was refused ends the load even where a loader caught the error."""
-        _thread.load = _thread.outer.pop()
-        if self._refusal is None and error is None:
-            self._check_unchanged("the end of the load")
+        """Let go; what was refused ends the load even where a loader caught the error."""
+        try:
+            if self._refusal is None and error is None:
+                with contextlib.suppress(BlockedError):
+                    self._check_unchanged("the end of the load")
+            if trace is not None and self._refusal is not None:
+                # Whatever the stream has made goes away while nothing can come of it.
+                traceback.clear_frames(trace)
+            if self._before is not None:
+                self._lower_walls()
+        finally:
+            _thread.load = _thread.outer.pop()
         if self._refusal is not None and error is not self._refusal:
             raise self._refusal from error
 
@@ -83,9 +111,12 @@ class Load:
         """Let an unpickler import ``name`` of ``module``, or raise BlockedError, then and ever after."""
         if self._refusal is not None:
             raise self._refusal
+        pair = (module, name)
+        listed = pair in self._approval.names
+        if listed and self._unchanged is None and pair in self._admitted:
+            return
         shown = escape(f"{module}.{name}", 200)
-        trusted = f"{module}.{name}" in self._allowed
-        if (module, name) not in self._seen and not trusted:
+        if not listed and f"{module}.{name}" not in self._policy.allow_imports:
             self._refuse(
                 Finding(
                     code="guard.unseen-import",
@@ -96,10 +127,23 @@ class Load:
                 "Do not load it by other means, and please report it: the scan should have seen the name.",
             )
         self._check_unchanged(f"the import of {shown}")
-        if (module, name) in self._admitted:
+        if pair in self._admitted:
             return
+        if pair not in HARMLESS:
+            self._raise_walls()
+        if not (pair in HARMLESS and module_origin.is_as_before(module, name)):
+            self._check_origin(module, name, shown)
+        self._admitted.add(pair)
+
+    def admit_all(self, names: Iterable[tuple[str, str]]) -> None:
+        """Look at names beforehand that a loader will not ask for one by one; raises as ``admit`` does."""
+        for module, name in names:
+            self.admit(module, name)
+
+    def _check_origin(self, module: str, name: str, shown: str) -> None:
         with outside():
-            fault = "" if trusted else escape(module_origin.fault(module, name, self._homes), 400)
+            fault = escape(module_origin.fault(module, name, module_origin.homes(self._path)), 400)
+            silent = None if fault else silent_calls.is_silent(module_origin.imported(module, name))
         if fault:
             self._refuse(
                 Finding(
@@ -108,15 +152,110 @@ class Load:
                     message=f"it asks for {shown}, {fault}",
                 ),
                 "Code that was put there would run under a trusted name.",
-                "If that module is yours, import it before the load, or allow the name (Policy, allow_imports).",
+                "If that module is yours, import it before the load.",
             )
+        if silent is not None:
+            self.meet_silent(*silent)
 
-        self._admitted.add((module, name))
+    def meet(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        """Let an audit event happen, or raise BlockedError, then and ever after."""
+        if event == "import":
+            self._raise_walls()
+        with outside():
+            scope = effects.Scope(
+                beside=module_origin.homes(self._path), mapped=self._mapped, was_scanned=self._was_scanned
+            )
+            kind = effects.refused(event, args, frame, scope)
+        if kind is not None:
+            self._refuse_effect(kind, effects.shown(event, args), frame)
 
-    def vet(self, names: Iterable[tuple[str, str]]) -> None:
-        """Look at names beforehand that a loader will not ask for one by one; raises as ``admit`` does."""
-        for module, name in names:
-            self.admit(module, name)
+    def meet_silent(self, name: str, kind: Effect) -> None:
+        """Refuse a call that raises no audit event."""
+        self._refuse_effect(kind, name, sys._getframe(1))
+
+    def _was_scanned(self, wanted: str | bytes) -> bool:
+        return holds(self._approval, wanted)
+
+    def _refuse_effect(self, kind: Effect, what: str, frame: FrameType | None) -> None:
+        if kind in self._policy.allow_effects:
+            return
+        if log_only and log_only[-1]:
+            _log.warning("%s: loading it would %s: %s", escape(self._report.name), effects.WORDS[kind], escape(what, 200))
+            return
+        if self._refusal is not None:
+            raise self._refusal
+        callee = _callee(frame)
+        stream, offset = self._place(callee, what)
+        by = f", by {escape(callee, 200)}" if callee else ""
+        at = f" at offset {offset:,} of {escape(stream)}" if offset is not None else ""
+        self._refuse(
+            Finding(
+                code="guard.effect",
+                verdict=Verdict.MALICIOUS,
+                message=f"loading it would {effects.WORDS[kind]}: {escape(what, 200)}{by}{at}",
+                stream=stream,
+                offset=offset,
+            ),
+            "Loading a file must do nothing but make its objects; that was not done.",
+            f"Ask who made the file. If this is meant to happen, allow it: Policy(allow_effects=({kind!r},)).",
+        )
+
+    def _place(self, callee: str, what: str) -> tuple[str, int | None]:
+        """The stream and the offset of the call of ``callee``, or of what acts, where the scan has listed it."""
+        names = {name for name in (callee, what.partition("(")[0]) if name}
+        lasts = {name.rpartition(".")[2] for name in names}
+        calls = [(stream.name, call) for stream in self._report.streams for call in stream.calls]
+        for exactly in (True, False):
+            for stream, call in calls:
+                if call.callee in names or (not exactly and call.callee.rpartition(".")[2] in lasts):
+                    return stream, call.offset
+        return "", None
+
+    def _raise_walls(self) -> None:
+        """Import what the scan lists, stop what raises no event, and note what the process is like."""
+        if self._before is not None:
+            return
+        with outside():
+            for module, name in sorted(self._approval.names):
+                module_origin.fault(module, name, module_origin.homes(self._path))
+            silent_calls.raise_wall(_meet_silent)
+            _lazy_imports.raise_wall()
+            self._before = self._snapshot()
+
+    def _snapshot(self) -> process_state.Snapshot:
+        self._guards = _changes
+        return process_state.Snapshot(tuple(part for parts in own_parts for part in parts()))
+
+    def refresh(self) -> None:
+        """Take the state of the process as it is, after an import that changed it."""
+        if self._before is not None:
+            self._before = self._snapshot()
+
+    def check_state(self) -> None:
+        """Undo what the load has changed of the process so far, and refuse it."""
+        if self._guards != _changes:  # another thread has put a guard in place, or taken it away
+            self.refresh()
+            return
+        changes = self._before.changes() if self._before is not None else []
+        if not changes or "state" in self._policy.allow_effects:
+            return
+        words = ", ".join(dict.fromkeys(words for words, _ in changes))
+        if log_only and log_only[-1]:
+            _log.warning("%s: loading it changes the running program: %s", escape(self._report.name), words)
+            return
+        for _, restore in changes:
+            restore()
+        self._refuse_effect("state", words, None)
+
+    def _lower_walls(self) -> None:
+        try:
+            with contextlib.suppress(BlockedError):
+                self.check_state()
+        finally:
+            with outside():
+                _lazy_imports.lower_wall()
+                silent_calls.lower_wall()
+            self._before = None
 
     def _check_unchanged(self, moment: str) -> None:
         if self._unchanged is not None and not self._unchanged():
@@ -129,6 +268,13 @@ class Load:
                 "What it holds now was not scanned.",
                 "Let whatever writes the file finish, and load it again.",
             )
+
+    def admit_module(self, name: str) -> None:
+        """Let the load import a module that the scan did not list, or raise BlockedError."""
+        with outside():
+            fault = module_origin.lazy_fault(name, module_origin.homes(self._path))
+        if fault:
+            self._refuse_effect("import", f"{name}, {fault}", sys._getframe(1))
 
     def _refuse(self, finding: Finding, why: str, remedy: str) -> NoReturn:
         report = replace(self._report, findings=(*self._report.findings, finding))
@@ -148,6 +294,57 @@ def outside() -> Iterator[None]:
         _thread.load = before
 
 
+@contextlib.contextmanager
+def _importing() -> Iterator[None]:
+    """A stretch in which a module is imported, whose changes of the process are its own."""
+    load = _thread.load
+    if load is not None:
+        load.check_state()
+    with outside():
+        yield
+    if load is not None:
+        load.refresh()
+
+
+def _admit_module(name: str) -> bool:
+    load = _thread.load
+    if load is None:
+        return False
+    load.admit_module(name)
+    return True
+
+
+_lazy_imports = LazyImports(_admit_module, _importing)
+
+
+def _meet_silent(name: str, kind: Effect) -> None:
+    load = _thread.load
+    if load is not None:
+        load.meet_silent(name, kind)
+
+
+def refuse_in_a_load() -> None:
+    """Raise where a load would put a guard in place or take it away."""
+    load = _thread.load
+    if load is not None:
+        load.meet_silent("picklegate.guard", "state")
+
+
+_changes = 0
+"""How often the guard was put in place or taken away."""
+
+
+@contextlib.contextmanager
+def changing_the_guard() -> Iterator[None]:
+    """A stretch in which the guard itself changes the process, which is no doing of the loads under way."""
+    global _changes
+    _changes += 1
+    try:
+        yield
+    finally:
+        _changes += 1
+
+
 def under_way() -> bool:
     """Whether a load of this thread was let through, and is not over."""
     return _thread.load is not None
@@ -160,24 +357,32 @@ def hook() -> None:
 
 
 def _audit(event: str, args: tuple[Any, ...]) -> None:
-    if event != "pickle.find_class":
-        return
     load = _thread.load
     if load is not None:
-        load.admit(*args)
-    elif backstops:
-        backstops[-1](*args)
+        if event == "pickle.find_class":
+            load.admit(*args)
+        elif event not in effects.ALLOWED:
+            load.meet(event, args, sys._getframe(1))
+    elif event == "pickle.find_class":
+        if backstops:
+            backstops[-1](*args)
+    elif event == "cpython.PyInterpreterState_New" and interpreters:
+        interpreters[-1]()
 
 
 # Modules that are imported on the way are traced (coverage, debuggers) as they are without the hook.
 _audit.__cantrace__ = True  # type: ignore[attr-defined]
 
 
-def _renamed(seen: set[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-    """The names with those that loaders ask for in the place of some: torch's and pandas' own maps of old names."""
-    old = {pair: ("torch._tensor", pair[1]) for pair in seen if pair[0] == "torch.tensor"}
-    pandas = getattr(sys.modules.get("pandas.compat.pickle_compat"), "_class_locations_map", {})
-    return frozenset({*seen, *old.values(), *(pandas[pair] for pair in seen if pair in pandas)})
+def _callee(frame: FrameType | None) -> str:
+    """The function that the stream called: the last one before the code that loads."""
+    last: FrameType | None = None
+    while frame is not None and not effects.is_loader(frame):
+        last, frame = frame, frame.f_back
+    if last is None or frame is None:
+        return ""
+    name = getattr(last.f_code, "co_qualname", last.f_code.co_name)
+    return f"{last.f_globals.get('__name__', '')}.{name}"
 
 
 def unchanged(file: BinaryIO) -> Callable[[], bool]:
@@ -191,5 +396,5 @@ def unchanged(file: BinaryIO) -> Callable[[], bool]:
 
 
 def _state(number: int) -> tuple[int, int, int]:
-    found = os.fstat(number)
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    status = os.fstat(number)
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -1,0 +1,110 @@
+"""Calls that act and raise no audit event: while a load lasts, other functions stand in their place.
+
+``data/silent_calls.tsv`` lists them. Those of modules that are imported are replaced in their module or class, and
+under every name that a module of the standard library has for them, and put back when the last load ends.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+from picklegate.guard.tables import rows
+from picklegate.policy import Effect
+
+Meet = Callable[[str, Effect], None]
+"""Told the function and its kind of effect where a loading thread calls it; raises to refuse."""
+
+_lock = threading.RLock()
+_loads = 0
+_places: list[tuple[Any, str, Any, Any]] = []
+"""The owner of each name, the name, what it stands for, and what stands in its place."""
+_classes: list[tuple[type[Any], tuple[str, Effect]]] = []
+"""Listed classes, which stay where they are: a stream may not name them."""
+_seen_modules = -1
+
+
+def raise_wall(meet: Meet) -> None:
+    """Put the other functions in place, for one more load."""
+    global _loads
+    with _lock:
+        _loads += 1
+        if _loads == 1:
+            _find(meet)
+            for owner, name, _, other in _places:
+                setattr(owner, name, other)
+
+
+def lower_wall() -> None:
+    """End one load; after the last one each name is what it was, unless somebody else has changed it."""
+    global _loads
+    with _lock:
+        _loads -= 1
+        if _loads == 0:
+            for owner, name, original, other in _places:
+                if vars(owner).get(name) is other:
+                    setattr(owner, name, original)
+
+
+def is_silent(value: Any) -> tuple[str, Effect] | None:
+    """The name and the kind of effect of a function that is listed, whichever of the two it is."""
+    with _lock:
+        for _, _, original, other in _places:
+            if value is original or value is other:
+                return cast("tuple[str, Effect]", other.picklegate_silent)
+        return next((told for cls, told in _classes if value is cls), None)
+
+
+def _find(meet: Meet) -> None:
+    global _seen_modules
+    if _seen_modules == len(sys.modules):
+        return
+    _seen_modules = len(sys.modules)
+    others: dict[int, tuple[Any, Any]] = {id(original): (original, other) for _, _, original, other in _places}
+    _places.clear()
+    _classes.clear()
+    for dotted, kind, _reason in rows("silent_calls"):
+        owner, name = _resolved(dotted)
+        original = vars(owner).get(name) if owner is not None else None
+        if isinstance(original, type):
+            _classes.append((original, (dotted, cast("Effect", kind))))
+            continue
+        if not callable(original):
+            continue
+        if id(original) not in others:
+            others[id(original)] = (original, _other(original, dotted, cast("Effect", kind), meet))
+        if isinstance(owner, type):
+            _places.append((owner, name, *others[id(original)]))
+    for module in _standard_modules():
+        for name, value in tuple(vars(module).items()):
+            if id(value) in others:
+                _places.append((module, name, *others[id(value)]))
+
+
+def _resolved(dotted: str) -> tuple[Any, str]:
+    """The module or class that has a listed function, and its name there; None where the module is not imported."""
+    owner_name, _, name = dotted.rpartition(".")
+    if owner_name in sys.modules:
+        return sys.modules[owner_name], name
+    module, _, cls = owner_name.rpartition(".")
+    found = vars(sys.modules[module]).get(cls) if module in sys.modules else None
+    return (found, name) if isinstance(found, type) else (None, name)
+
+
+def _standard_modules() -> Iterator[Any]:
+    for name, module in tuple(sys.modules.items()):
+        if name.partition(".")[0] in sys.stdlib_module_names and hasattr(module, "__dict__"):
+            yield module
+
+
+def _other(original: Any, dotted: str, kind: Effect, meet: Meet) -> Any:
+    @functools.wraps(original)
+    def stand_in(*args: Any, **options: Any) -> Any:
+        meet(dotted, kind)
+        return original(*args, **options)
+
+    stand_in.picklegate_silent = (dotted, kind)  # type: ignore[attr-defined]
+    return stand_in
