@@ -80,6 +80,8 @@ class Load:
         self._refusal: BlockedError | None = None
         self._before: process_state.Snapshot | None = None
         self._guards = 0
+        self._keep_builtins: Callable[[], bool] | None = None
+        self._deciding = False
 
     def __enter__(self) -> None:
         """Hold this thread to the list and to the rules."""
@@ -94,6 +96,9 @@ class Load:
     ) -> None:
         """Let go; what was refused ends the load even where a loader caught the error."""
         try:
+            if self._keep_builtins is not None and self._keep_builtins():
+                with contextlib.suppress(BlockedError):
+                    self._refuse_effect("state", "the built-in names", None)
             if self._refusal is None and error is None:
                 with contextlib.suppress(BlockedError):
                     self._check_unchanged("the end of the load")
@@ -141,7 +146,7 @@ class Load:
             self.admit(module, name)
 
     def _check_origin(self, module: str, name: str, shown: str) -> None:
-        with outside():
+        with self._at_work():
             fault = escape(module_origin.fault(module, name, module_origin.homes(self._path)), 400)
             silent = None if fault else silent_calls.is_silent(module_origin.imported(module, name))
         if fault:
@@ -155,13 +160,17 @@ class Load:
                 "If that module is yours, import it before the load.",
             )
         if silent is not None:
-            self.meet_silent(*silent)
+            self.meet_silent(*silent, sys._getframe(0))
 
     def meet(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         """Let an audit event happen, or raise BlockedError, then and ever after."""
+        if self._deciding:
+            if effects.acts(event, args):
+                self._refuse_effect("state", effects.shown(event, args), None)
+            return
         if event == "import":
             self._raise_walls()
-        with outside():
+        with self._at_work():
             scope = effects.Scope(
                 beside=module_origin.homes(self._path), mapped=self._mapped, was_scanned=self._was_scanned
             )
@@ -169,9 +178,23 @@ class Load:
         if kind is not None:
             self._refuse_effect(kind, effects.shown(event, args), frame)
 
-    def meet_silent(self, name: str, kind: Effect) -> None:
-        """Refuse a call that raises no audit event."""
-        self._refuse_effect(kind, name, sys._getframe(1))
+    def meet_silent(self, name: str, kind: Effect, frame: FrameType) -> None:
+        """Refuse a call that raises no audit event; ``frame`` is where it is made."""
+        with self._at_work():
+            excused = effects.is_exception(name, kind, frame)
+        if not excused:
+            self._refuse_effect(kind, name, frame)
+
+    @contextlib.contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """A stretch in which the guard itself decides: it reads, and whatever it calls can do no more than that."""
+        if self._keep_builtins is not None and self._keep_builtins():
+            self._refuse_effect("state", "the built-in names", None)
+        before, self._deciding = self._deciding, True
+        try:
+            yield
+        finally:
+            self._deciding = before
 
     def _was_scanned(self, wanted: str | bytes) -> bool:
         return holds(self._approval, wanted)
@@ -220,6 +243,7 @@ class Load:
                 module_origin.fault(module, name, module_origin.homes(self._path))
             silent_calls.raise_wall(_meet_silent)
             _lazy_imports.raise_wall()
+            self._keep_builtins = process_state.keep_builtins()
             self._before = self._snapshot()
 
     def _snapshot(self) -> process_state.Snapshot:
@@ -233,6 +257,8 @@ class Load:
 
     def check_state(self) -> None:
         """Undo what the load has changed of the process so far, and refuse it."""
+        if self._keep_builtins is not None and self._keep_builtins():
+            self._refuse_effect("state", "the built-in names", None)
         if self._guards != _changes:  # another thread has put a guard in place, or taken it away
             self.refresh()
             return
@@ -255,7 +281,7 @@ class Load:
             with outside():
                 _lazy_imports.lower_wall()
                 silent_calls.lower_wall()
-            self._before = None
+            self._before = self._keep_builtins = None
 
     def _check_unchanged(self, moment: str) -> None:
         if self._unchanged is not None and not self._unchanged():
@@ -271,7 +297,7 @@ class Load:
 
     def admit_module(self, name: str) -> None:
         """Let the load import a module that the scan did not list, or raise BlockedError."""
-        with outside():
+        with self._at_work():
             fault = module_origin.lazy_fault(name, module_origin.homes(self._path))
         if fault:
             self._refuse_effect("import", f"{name}, {fault}", sys._getframe(1))
@@ -320,14 +346,14 @@ _lazy_imports = LazyImports(_admit_module, _importing)
 def _meet_silent(name: str, kind: Effect) -> None:
     load = _thread.load
     if load is not None:
-        load.meet_silent(name, kind)
+        load.meet_silent(name, kind, sys._getframe(2))
 
 
 def refuse_in_a_load() -> None:
     """Raise where a load would put a guard in place or take it away."""
     load = _thread.load
     if load is not None:
-        load.meet_silent("picklegate.guard", "state")
+        load.meet_silent("picklegate.guard", "state", sys._getframe(1))
 
 
 _changes = 0
@@ -377,6 +403,8 @@ _audit.__cantrace__ = True  # type: ignore[attr-defined]
 def _callee(frame: FrameType | None) -> str:
     """The function that the stream called: the last one before the code that loads."""
     last: FrameType | None = None
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("picklegate.guard."):
+        frame = frame.f_back
     while frame is not None and not effects.is_loader(frame):
         last, frame = frame, frame.f_back
     if last is None or frame is None:

@@ -46,6 +46,13 @@ _DICTS: Final = (
     ("torch._weights_only_unpickler", "_marked_safe_globals_set", "torch's safe globals"),
     ("torch.serialization", "_package_registry", "torch's places of storages"),
     ("joblib.numpy_pickle_utils", "_COMPRESSORS", "joblib's compressors"),
+    *(
+        ("torch.nn.modules.module", f"_global_{kind}", "what torch calls at each use of a module")
+        for kind in (
+            "forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks", "buffer_registration_hooks",
+            "module_registration_hooks", "parameter_registration_hooks", "forward_hooks_always_called",
+        )
+    ),
 )
 _LISTS: Final = (
     ("sys", "path", "where modules are looked for"),
@@ -54,11 +61,31 @@ _LISTS: Final = (
     ("gc", "callbacks", "what the collection of garbage calls"),
 )
 _HOOKS: Final = (
+    ("logging", "raiseExceptions"), ("logging", "lastResort"),
     ("sys", "excepthook"), ("sys", "unraisablehook"), ("sys", "displayhook"), ("sys", "breakpointhook"),
     ("sys", "stdin"), ("sys", "stdout"), ("sys", "stderr"), ("sys", "modules"), ("sys", "dont_write_bytecode"),
     ("sys", "pycache_prefix"), ("sys", "ps1"), ("sys", "last_value"), ("sys", "tracebacklimit"),
     ("threading", "excepthook"), ("threading", "_profile_hook"), ("threading", "_trace_hook"),
 )  # fmt: skip
+
+
+def keep_builtins() -> Callable[[], bool]:
+    """What puts the built-in names back that were bound to something else, and tells whether there were any.
+
+    It asks for no built-in name itself, as others might be called by then.
+    """
+    names: dict[str, Any] = builtins.__dict__
+    before = dict(names)
+
+    def keep() -> bool:
+        changed = False
+        for name, value in before.items():
+            if names.get(name) is not value:
+                names[name] = value
+                changed = True
+        return changed
+
+    return keep
 
 
 class Snapshot:

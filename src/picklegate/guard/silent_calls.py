@@ -22,8 +22,8 @@ _lock = threading.RLock()
 _loads = 0
 _places: list[tuple[Any, str, Any, Any]] = []
 """The owner of each name, the name, what it stands for, and what stands in its place."""
-_classes: list[tuple[type[Any], tuple[str, Effect]]] = []
-"""Listed classes, which stay where they are: a stream may not name them."""
+_listed: dict[int, tuple[Any, tuple[str, Effect]]] = {}
+"""What is listed, by identity, and what stands in its place, with its name and kind."""
 _seen_modules = -1
 
 
@@ -50,12 +50,11 @@ def lower_wall() -> None:
 
 
 def is_silent(value: Any) -> tuple[str, Effect] | None:
-    """The name and the kind of effect of a function that is listed, whichever of the two it is."""
+    """The name and the kind of effect of a function or class that is listed, whoever stands in its place."""
+    value = getattr(value, "__func__", value)
     with _lock:
-        for _, _, original, other in _places:
-            if value is original or value is other:
-                return cast("tuple[str, Effect]", other.picklegate_silent)
-        return next((told for cls, told in _classes if value is cls), None)
+        known = _listed.get(id(value))
+    return known[1] if known is not None and known[0] is value else None
 
 
 def _find(meet: Meet) -> None:
@@ -65,19 +64,23 @@ def _find(meet: Meet) -> None:
     _seen_modules = len(sys.modules)
     others: dict[int, tuple[Any, Any]] = {id(original): (original, other) for _, _, original, other in _places}
     _places.clear()
-    _classes.clear()
-    for dotted, kind, _reason in rows("silent_calls"):
+    _listed.clear()
+    for dotted, kind, _reason in (*rows("silent_calls"), *rows("library_calls")):
         owner, name = _resolved(dotted)
         original = vars(owner).get(name) if owner is not None else None
-        if isinstance(original, type):
-            _classes.append((original, (dotted, cast("Effect", kind))))
-            continue
-        if not callable(original):
+        original = getattr(original, "__func__", original)
+        told = (dotted, cast("Effect", kind))
+        if original is not None:
+            _listed[id(original)] = (original, told)
+        # A class stays where it is, for objects are asked if they are of it.
+        if not callable(original) or isinstance(original, type) or original is not vars(owner).get(name):
             continue
         if id(original) not in others:
-            others[id(original)] = (original, _other(original, dotted, cast("Effect", kind), meet))
-        if isinstance(owner, type):
-            _places.append((owner, name, *others[id(original)]))
+            others[id(original)] = (original, _other(original, *told, meet))
+        other = others[id(original)][1]
+        _listed[id(other)] = (other, told)
+        if isinstance(owner, type) or dotted.partition(".")[0] not in sys.stdlib_module_names:
+            _places.append((owner, name, original, other))
     for module in _standard_modules():
         for name, value in tuple(vars(module).items()):
             if id(value) in others:
@@ -90,8 +93,8 @@ def _resolved(dotted: str) -> tuple[Any, str]:
     if owner_name in sys.modules:
         return sys.modules[owner_name], name
     module, _, cls = owner_name.rpartition(".")
-    found = vars(sys.modules[module]).get(cls) if module in sys.modules else None
-    return (found, name) if isinstance(found, type) else (None, name)
+    owner = vars(sys.modules[module]).get(cls) if module in sys.modules else None
+    return (owner, name) if isinstance(owner, type) else (None, name)
 
 
 def _standard_modules() -> Iterator[Any]:
@@ -106,5 +109,4 @@ def _other(original: Any, dotted: str, kind: Effect, meet: Meet) -> Any:
         meet(dotted, kind)
         return original(*args, **options)
 
-    stand_in.picklegate_silent = (dotted, kind)  # type: ignore[attr-defined]
     return stand_in
