@@ -28,6 +28,10 @@ class BlockedError(GateError):
         super().__init__(message)
         self.report = report
 
+    def __reduce__(self) -> tuple[type[BlockedError], tuple[FileReport, str]]:
+        """Workers of a pool hand it to the program that waits for them."""
+        return type(self), (self.report, str(self))
+
 
 class ModelDataError(GateError):
     """The shipped model is missing, altered or of another schema."""

@@ -71,8 +71,13 @@ def _readied(f: File, mmap_mode: str | None, policy: Policy, stack: contextlib.E
     """What a loader is to be given, and the load to do that in; a path where it has to open the file itself."""
     file = stack.enter_context(opened(f))
     path = path_of(f)
-    if path is None or not isinstance(f, (str, os.PathLike)) or (mmap_mode is None and not _is_old_joblib(file)):
+    if path is None or not isinstance(f, (str, os.PathLike)):
         return stack.enter_context(held(file, name_of(f), policy))
+    if mmap_mode is None and not _is_old_joblib(file):
+        content, load = stack.enter_context(held(file, name_of(f), policy))
+        if not load.asks_for(_IN_OTHER_FILES):
+            return content, load
+        file.seek(0)
     still, same = unchanged(file), os.fstat(file.fileno())
     approval = Approval(scanned(file, name_of(f), policy), lambda: (Path(path).read_bytes(),))
     mapped = path if mmap_mode in ("r+", "w+") else None
@@ -83,6 +88,10 @@ def _readied(f: File, mmap_mode: str | None, policy: Policy, stack: contextlib.E
         unchanged=lambda: still() and os.path.samestat(same, os.stat(f)),
         mapped=mapped,
     )
+
+
+_IN_OTHER_FILES = frozenset({"NDArrayWrapper", "ZNDArrayWrapper"})
+"""What joblib before 0.10 wrote for an array in a file beside, which today's finds by the path."""
 
 
 def _is_old_joblib(file: BinaryIO) -> bool:

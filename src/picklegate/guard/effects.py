@@ -160,7 +160,19 @@ def _was_scanned(args: tuple[Any, ...], frame: FrameType, scope: Scope) -> bool:
         source = bytes(source)
     if isinstance(source, (str, bytes)) and scope.was_scanned(source):
         return True
-    return isinstance(source, (str, bytes)) and _is_template(source, frame)
+    return isinstance(source, (str, bytes)) and (_is_template(source, frame) or _is_name(source))
+
+
+def _is_name(source: str | bytes) -> bool:
+    """Whether a text does no more than name an object: dill finds methods by such."""
+    if len(source) > 1000:
+        return False
+    try:
+        tree = ast.parse(source, mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    parts = (ast.Expression, ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.Load)
+    return all(isinstance(node, parts) for node in ast.walk(tree))
 
 
 _TEMPLATE = "scipy/stats/_distn_infrastructure.py"
@@ -244,9 +256,15 @@ def _is_installed_package(frame: FrameType) -> bool:
     return top not in sys.stdlib_module_names and not is_loader(frame) and is_installed(frame.f_code.co_filename)
 
 
-def _keeps_what_was_there(args: tuple[Any, ...], _: FrameType, __: Scope) -> bool:
-    """Whether an attribute may be set: not the code or the defaults of a module's function, nor what a class is."""
+def _keeps_what_was_there(args: tuple[Any, ...], frame: FrameType, _: Scope) -> bool:
+    """Whether an attribute may be set: not the code or the defaults of a module's function, nor what a class is.
+
+    A package may do so to its own: networkx compiles its functions when they are first called.
+    """
     owner, name = (*args, None, None)[:2]
+    own = str(getattr(owner, "__module__", None)).partition(".")[0]
+    if _is_installed_package(frame) and own == str(frame.f_globals.get("__name__")).partition(".")[0]:
+        return True
     if name == "__code__":
         return False
     if isinstance(owner, FunctionType) and name in ("__defaults__", "__kwdefaults__", "__closure__", "__globals__"):

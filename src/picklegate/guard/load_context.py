@@ -81,7 +81,7 @@ class Load:
         self._before: process_state.Snapshot | None = None
         self._guards = 0
         self._keep_builtins: Callable[[], bool] | None = None
-        self._deciding = False
+        self._deciding = self._finding = False
 
     def __enter__(self) -> None:
         """Hold this thread to the list and to the rules."""
@@ -145,8 +145,12 @@ class Load:
         for module, name in names:
             self.admit(module, name)
 
+    def asks_for(self, names: frozenset[str]) -> bool:
+        """Whether the scan has listed one of these names, of whatever module."""
+        return any(name in names for _, name in self._approval.names)
+
     def _check_origin(self, module: str, name: str, shown: str) -> None:
-        with self._at_work():
+        with self._at_work() if module_origin.is_imported(module) else _importing():
             fault = escape(module_origin.fault(module, name, module_origin.homes(self._path)), 400)
             silent = None if fault else silent_calls.is_silent(module_origin.imported(module, name))
         if fault:
@@ -295,12 +299,19 @@ class Load:
                 "Let whatever writes the file finish, and load it again.",
             )
 
-    def admit_module(self, name: str) -> None:
-        """Let the load import a module that the scan did not list, or raise BlockedError."""
-        with self._at_work():
-            fault = module_origin.lazy_fault(name, module_origin.homes(self._path))
+    def admit_module(self, name: str) -> bool:
+        """Let the load import a module that the scan did not list, or raise BlockedError; no, if it is asked in here."""
+        if self._finding:
+            return False
+        self._finding = True
+        try:
+            with self._at_work():
+                fault = module_origin.lazy_fault(name, module_origin.homes(self._path))
+        finally:
+            self._finding = False
         if fault:
             self._refuse_effect("import", f"{name}, {fault}", sys._getframe(1))
+        return True
 
     def _refuse(self, finding: Finding, why: str, remedy: str) -> NoReturn:
         report = replace(self._report, findings=(*self._report.findings, finding))
@@ -334,10 +345,7 @@ def _importing() -> Iterator[None]:
 
 def _admit_module(name: str) -> bool:
     load = _thread.load
-    if load is None:
-        return False
-    load.admit_module(name)
-    return True
+    return load is not None and load.admit_module(name)
 
 
 _lazy_imports = LazyImports(_admit_module, _importing)

@@ -152,6 +152,11 @@ def is_as_before(module: str, name: str) -> bool:
     return before is not None and getattr(sys.modules.get(module), name, None) is before
 
 
+def is_imported(module: str) -> bool:
+    """Whether a module is there, under its name or under that of today."""
+    return module in sys.modules or IMPORT_MAPPING.get(module) in sys.modules
+
+
 def imported(module: str, name: str) -> Any:
     """The object that an unpickler gets, or None where there is none."""
     try:

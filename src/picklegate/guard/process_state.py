@@ -122,18 +122,21 @@ class _Names(_Part):
         self._owner = owner
         self._more = more
         self._before = dict(names)
+        # A warning leaves a note in the module that it is about.
+        self._before.pop("__warningregistry__", None)
         self._ids = tuple(map(id, self._before.values()))
 
     def changed(self) -> bool:
         now = self._names
-        if len(now) != len(self._before) and not self._more:
+        if not self._more and len(now) != len(self._before) + ("__warningregistry__" in now):
             return True
         return tuple(map(id, map(now.get, self._before))) != self._ids
 
     def restore(self) -> None:
         now, before = self._names, self._before
         for name in [name for name in now if name not in before] if not self._more else ():
-            self._drop(name)
+            if name != "__warningregistry__":
+                self._drop(name)
         for name, value in before.items():
             if now.get(name) is not value:
                 self._set(name, value)
