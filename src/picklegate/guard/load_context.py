@@ -26,7 +26,7 @@ from picklegate.guard import effects, module_origin, process_state, silent_calls
 from picklegate.guard.approval import HARMLESS, Approval, holds
 from picklegate.guard.lazy_imports import LazyImports
 from picklegate.policy import Effect, Policy
-from picklegate.report import Finding, Verdict
+from picklegate.report import FileReport, Finding, Verdict
 
 _log = logging.getLogger("picklegate.guard")
 
@@ -34,12 +34,10 @@ _log = logging.getLogger("picklegate.guard")
 class _Thread(threading.local):
     load: Load | None = None
 
-    def __init__(self) -> None:
-        self.outer: list[Load | None] = []
-
 
 _thread = _Thread()
 _hooked = threading.Lock()
+_is_hooked = False
 backstops: list[Callable[[str, str], None]] = []
 """Asked, the last one only, about each import of an unpickler outside any load that was let through."""
 interpreters: list[Callable[[], None]] = []
@@ -49,6 +47,8 @@ log_only: list[bool] = []
 own_parts: list[Callable[[], tuple[Any, ...]]] = []
 """Tell the modules and classes of the guard that no load may change."""
 
+
+_clear_extension_cache = copyreg.clear_extension_cache
 
 _TWO_WAYS = "The file is read in two ways, or changed after the scan"
 _NO_PICKLE = "The scan took it for no pickle, so it is damaged or made to mislead"
@@ -71,30 +71,47 @@ class Load:
         ``mapped`` is the path of a file that the caller wants mapped, and may have written to.
         """
         self._approval = approval
-        self._report = approval.report
         self._policy = policy
-        self._path = path
-        self._mapped = mapped
-        self._admitted: set[tuple[str, str]] = set()
-        self._unchanged = unchanged
-        self._refusal: BlockedError | None = None
-        self._before: process_state.Snapshot | None = None
-        self._guards = 0
-        self._keep_builtins: Callable[[], bool] | None = None
-        self._deciding = self._finding = False
+        self._admitted: set[tuple[str, str]] | None = None
+        self._outer: list[Load | None] = []
+        # Small pickles are loaded often: what is seldom needed has its first value from the class.
+        if path is not None:
+            self._path = path
+        if unchanged is not None:
+            self._unchanged = unchanged
+        if mapped is not None:
+            self._mapped = mapped
+
+    _path: str | None = None
+    _mapped: str | None = None
+    _unchanged: Callable[[], bool] | None = None
+    _refusal: BlockedError | None = None
+    _before: process_state.Snapshot | None = None
+    _keep_builtins: Callable[[], bool] | None = None
+    _guards = 0
+    _deciding = False
+    _finding = False
+
+    @property
+    def _report(self) -> FileReport:
+        return self._approval.report
 
     def __enter__(self) -> None:
         """Hold this thread to the list and to the rules."""
-        hook()
+        if not _is_hooked:
+            hook()
         # What an extension code resolved to before is handed out without asking for its name.
-        copyreg.clear_extension_cache()
-        _thread.outer.append(_thread.load)
+        _clear_extension_cache()
+        self._outer.append(_thread.load)
         _thread.load = self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let go; what was refused ends the load even where a loader caught the error."""
+        if self._before is None and self._refusal is None and self._unchanged is None:
+            _thread.load = self._outer.pop()
+            return
         try:
             if self._keep_builtins is not None and self._keep_builtins():
                 with contextlib.suppress(BlockedError):
@@ -108,7 +125,7 @@ class Load:
             if self._before is not None:
                 self._lower_walls()
         finally:
-            _thread.load = _thread.outer.pop()
+            _thread.load = self._outer.pop()
         if self._refusal is not None and error is not self._refusal:
             raise self._refusal from error
 
@@ -118,8 +135,15 @@ class Load:
             raise self._refusal
         pair = (module, name)
         listed = pair in self._approval.names
-        if listed and self._unchanged is None and pair in self._admitted:
-            return
+        admitted = self._admitted
+        if admitted is None:
+            admitted = self._admitted = set()
+        if listed and self._unchanged is None:
+            if pair in admitted:
+                return
+            if pair in HARMLESS and module_origin.is_as_before(module, name):
+                admitted.add(pair)
+                return
         shown = escape(f"{module}.{name}", 200)
         if not listed and f"{module}.{name}" not in self._policy.allow_imports:
             self._refuse(
@@ -132,13 +156,13 @@ class Load:
                 "Do not load it by other means, and please report it: the scan should have seen the name.",
             )
         self._check_unchanged(f"the import of {shown}")
-        if pair in self._admitted:
+        if pair in admitted:
             return
         if pair not in HARMLESS:
             self._raise_walls()
         if not (pair in HARMLESS and module_origin.is_as_before(module, name)):
             self._check_origin(module, name, shown)
-        self._admitted.add(pair)
+        admitted.add(pair)
 
     def admit_all(self, names: Iterable[tuple[str, str]]) -> None:
         """Look at names beforehand that a loader will not ask for one by one; raises as ``admit`` does."""
@@ -386,8 +410,10 @@ def under_way() -> bool:
 
 def hook() -> None:
     """Add the audit hook; it stays for the life of the process, and does nothing outside loads."""
+    global _is_hooked
     if _hooked.acquire(blocking=False):
         sys.addaudithook(_audit)
+        _is_hooked = True
 
 
 def _audit(event: str, args: tuple[Any, ...]) -> None:

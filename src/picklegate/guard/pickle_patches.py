@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from picklegate.guard import load_context
 from picklegate.guard.load_context import Load
-from picklegate.guard.pickles import approval, one
+from picklegate.guard.pickles import approval, one, remembered
 from picklegate.guard.scan_before_load import fill, in_place, name_of, path_of
 from picklegate.guard.tables import rows
 from picklegate.policy import Policy
@@ -32,12 +32,10 @@ _FEED = "_picklegate_feed"
 
 def is_own(frame: FrameType | None) -> bool:
     """Whether the code that called a loader loads what processes of one program send one another."""
-    while frame is not None and frame.f_globals.get("__name__") in _LOADERS:
+    name = None
+    while frame is not None and (name := frame.f_globals.get("__name__")) in _LOADERS:
         frame = frame.f_back
-    if frame is None:
-        return False
-    name = frame.f_globals.get("__name__")
-    if (name, frame.f_code.co_name) not in _CHANNELS:
+    if frame is None or (name, frame.f_code.co_name) not in _CHANNELS:
         return False
     # Code that is executed in the name of such a module comes from another file.
     return frame.f_code.co_filename == frame.f_globals.get("__file__")
@@ -48,17 +46,26 @@ def _needed(current: Current, frame: FrameType) -> Policy | None:
     return None if load_context.under_way() or is_own(frame) else current()
 
 
+_NAME = "the pickle given to pickle.loads"
+
+
 def loads(original: Any, current: Current) -> Any:
     """In the place of pickle.loads."""
 
     @functools.wraps(original)
     def stand_in(data: Any, /, **options: Any) -> Any:
-        policy = _needed(current, sys._getframe(1))
-        if policy is None:
+        policy = current()
+        if policy is None or load_context.under_way():
             return original(data, **options)
-        content = data if type(data) is bytes else bytes(memoryview(data))
-        with Load(approval(content, "the pickle given to pickle.loads", policy), policy):
-            return original(content, **options)
+        # What was met before needs no look at who asks: programs load the same few small pickles again and again.
+        approved = remembered(data, _NAME, policy) if type(data) is bytes else None
+        if approved is None:
+            if is_own(sys._getframe(1)):
+                return original(data, **options)
+            data = bytes(memoryview(data))
+            approved = approval(data, _NAME, policy)
+        with Load(approved, policy):
+            return original(data, **options)
 
     return stand_in
 

@@ -49,14 +49,21 @@ def approval(data: bytes, name: str, policy: Policy) -> Approval:
     """The approval of one pickle that may be loaded; raises BlockedError for any other."""
     if len(data) > _SMALL:
         return _approved(data, name, policy)
+    approved = remembered(data, name, policy)
+    if approved is None:
+        approved = _approved(data, name, policy)
+        if len(_known) >= _MOST:
+            _known.clear()
+        _known[data] = (name, policy, approved)
+    return approved
+
+
+def remembered(data: bytes, name: str, policy: Policy) -> Approval | None:
+    """The approval of a small pickle that was met before under that name and policy."""
     known = _known.get(data)
     if known is not None and known[0] == name and (known[1] is policy or known[1] == policy):
         return known[2]
-    found = _approved(data, name, policy)
-    if len(_known) >= _MOST:
-        _known.clear()
-    _known[data] = (name, policy, found)
-    return found
+    return None
 
 
 def _approved(data: bytes, name: str, policy: Policy) -> Approval:

@@ -67,8 +67,10 @@ class _Process:
 
     def policy(self) -> Policy | None:
         """The policy of the last guard in place."""
-        last = self._policies[-1:]
-        return last[0][1] if last else None
+        try:
+            return self._policies[-1][1]
+        except IndexError:
+            return None
 
     def enter(self, policy: Policy, effects: Effects) -> Callable[[], None]:
         """Put one more guard in place; what takes just that one away."""
