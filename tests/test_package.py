@@ -7,7 +7,6 @@ import importlib.metadata
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,6 @@ from picklegate.judging.classifier import classifier
 
 ROOT = Path(__file__).parent.parent
 SRC = Path(picklegate.__file__).parent
-MAKERS = {"Fault", "Finding", "_unscannable", "bound", "finding", "note", "odd"}
-CODE = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+")
 HEAVY = ["click", "huggingface_hub", "joblib", "numpy", "pickle", "requests", "sklearn", "torch", "tqdm", "xgboost"]
 
 
@@ -73,22 +70,6 @@ def test_runs_as_a_module() -> None:
     assert shown == f"picklegate {picklegate.__version__} (model {classifier().version})\n"
 
 
-def test_findings_are_documented() -> None:
-    """The codes that the source gives to findings are the headings of docs/findings.md."""
-    page = ROOT / "docs" / "findings.md"
-    headings = re.findall(r"^### (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(headings) == sorted({code for path in SRC.rglob("*.py") for code in codes(path)})
-
-
-def codes(path: Path) -> Iterator[str]:
-    """The literal codes in calls that make findings."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in MAKERS:
-            for value in (*node.args[:2], *(keyword.value for keyword in node.keywords if keyword.arg == "code")):
-                if isinstance(value, ast.Constant) and isinstance(value.value, str) and CODE.fullmatch(value.value):
-                    yield value.value
-
-
 def test_readme_uses_public_names() -> None:
     """What the README imports is promised."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -111,3 +92,11 @@ def test_links_lead_somewhere(page: Path) -> None:
     """Each relative link of the documentation names a file of the repository."""
     links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_api_page_has_each_public_name() -> None:
+    """What is promised is documented."""
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    missing = {name for name in picklegate.__all__ if name not in page} - {"__version__"}
+    errors = {name for name in missing if name.endswith("Error")}  # the page shows their module
+    assert missing == errors

@@ -154,8 +154,10 @@ def test_what_lies_in_the_cache_is_judged_before_it_is_told(library: ModuleType,
     with protect():
         with pytest.raises(BlockedError):
             library.try_to_load_from_cache(models.HOSTILE, WEIGHTS, cache_dir=options["cache_dir"])
-        assert not Path(path).exists()
-        assert library.try_to_load_from_cache(models.HOSTILE, WEIGHTS, options["cache_dir"]) is None
+        assert Path(path).exists()
+        with pytest.raises(BlockedError):
+            library.try_to_load_from_cache(models.HOSTILE, WEIGHTS, options["cache_dir"])
+        assert library.try_to_load_from_cache(models.HOSTILE, "missing.bin", options["cache_dir"]) is None
 
 
 def test_the_policy_is_that_of_the_innermost_block(library: ModuleType, options: dict[str, Any]) -> None:

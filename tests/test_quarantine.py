@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from picklegate import quarantine
-from picklegate.cli import cli
+from picklegate.cli.commands import cli
 from picklegate.errors import GateError
 from picklegate.scan import scan_bytes, scan_file
 
@@ -106,7 +106,7 @@ def test_a_spoilt_record_does_not_break_the_list(entry: quarantine.Entry, home: 
     for arguments in (("list",), ("show", entry.id)):
         answer = run(*arguments)
         assert answer.exit_code == 0, answer.exception
-        assert entry.id[:12] in answer.stdout
+        assert entry.short in answer.stdout
         assert "cannot be read" in answer.stdout
     assert run("purge", entry.id[:8]).exit_code == 0
     assert quarantine.entries() == ()
@@ -115,7 +115,7 @@ def test_a_spoilt_record_does_not_break_the_list(entry: quarantine.Entry, home: 
 def test_the_list_and_an_entry_are_told(entry: quarantine.Entry) -> None:
     """In text hostile names are escaped; in JSON the report is whole."""
     listed, shown = run("list"), run("show", entry.id[:10])
-    assert entry.id[:12] in listed.stdout
+    assert entry.short in listed.stdout
     assert "MALICIOUS" in listed.stdout
     assert "call.execution" in shown.stdout
     assert "\x1b" not in listed.stdout + shown.stdout
@@ -130,10 +130,42 @@ def test_an_empty_quarantine_is_said_to_be_so() -> None:
     assert "nothing is in quarantine" in answer.stderr
 
 
+def test_add_moves_a_file_and_release_gives_it_back(tmp_path: Path) -> None:
+    """It is gone from its place and kept byte for byte; nothing is gone where it cannot be kept."""
+    for name in ("weights.bin", "-f", "--all"):
+        path = tmp_path / name
+        path.write_bytes(HOSTILE)
+        answer = run("add", "--", path) if name == "weights.bin" else run("add", path)
+        assert answer.return_value == 0, answer.exception
+        assert not path.exists()
+        (entry,) = quarantine.entries()
+        assert answer.stdout.startswith(f"added {entry.short}")
+        assert entry.content is not None
+        assert entry.content.read_bytes() == HOSTILE
+        run("purge", "--all")
+    (tmp_path / "home").rename(tmp_path / "away")
+    (tmp_path / "home").touch()
+    path = tmp_path / "weights.bin"
+    path.write_bytes(HOSTILE)
+    assert isinstance(run("add", path).exception, OSError)
+    assert path.read_bytes() == HOSTILE
+
+
+def test_add_leaves_what_a_link_of_the_users_leads_to(tmp_path: Path) -> None:
+    """The link is what was named."""
+    path, link = tmp_path / "weights.bin", tmp_path / "link.bin"
+    path.write_bytes(HOSTILE)
+    link.symlink_to(path)
+    assert run("add", link).return_value == 0
+    assert not os.path.lexists(link)
+    assert path.read_bytes() == HOSTILE
+    assert isinstance(run("add", tmp_path).exception, IsADirectoryError)
+
+
 def test_release_gives_a_checked_copy(entry: quarantine.Entry, tmp_path: Path) -> None:
     """The copy is its owner's alone, a warning is said, the entry stays, and nothing is overwritten."""
     output = tmp_path / "copy"
-    answer = run("release", entry.id[:12], "-o", output)
+    answer = run("release", entry.short, "-o", output)
     assert answer.exit_code == 0, answer.exception
     assert "refused (MALICIOUS)" in answer.stderr
     assert output.read_bytes() == HOSTILE
@@ -157,7 +189,7 @@ def test_release_refuses_what_was_changed(entry: quarantine.Entry, tmp_path: Pat
 def test_purge_removes_and_tells(entry: quarantine.Entry, home: Path, arguments: tuple[object, ...]) -> None:
     """Record and content are gone, and each entry is named once."""
     answer = run("purge", *(entry.id if argument == "ID" else argument for argument in arguments))
-    assert answer.stdout.count(f"removed {entry.id[:12]}") == 1
+    assert answer.stdout.count(f"removed {entry.short}") == 1
     assert not [path for path in home.iterdir() if path.name != ".lock"]
 
 

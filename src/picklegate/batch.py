@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 from picklegate.judging.classifier import classifier
-from picklegate.policy import Policy
+from picklegate.policy import Policy, PolicyOption, chosen
 from picklegate.report import FileReport
 from picklegate.workers import scan_all, unreadable
 
@@ -32,12 +32,19 @@ class Found:
     report: FileReport | None = None
 
 
-def find(paths: Iterable[str], *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Iterator[Found]:
+def find(
+    paths: Iterable[str],
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    left_out: Callable[[str], bool] = lambda _: False,
+) -> Iterator[Found]:
     """The files at and below ``paths``, the entries of a folder in the order of their names.
 
     Links are followed, and a folder is entered once, so that a loop of links ends. Patterns are those of fnmatch, held
     against a name and against the path below the folder given: in folders, a file is found that matches a pattern of
     ``include``, if there is one; what matches one of ``exclude`` is not entered. A path that is a file is always found.
+    A folder below ``paths`` of which ``left_out`` says so is not entered either.
     """
     entered: set[tuple[int, int]] = set()
     pending = [(path, "") for path in paths][::-1]
@@ -48,7 +55,7 @@ def find(paths: Iterable[str], *, include: Sequence[str] = (), exclude: Sequence
             if not os.path.isdir(path):
                 if _included(below, include):
                     yield Found(path=path, entry=entry)
-            elif (entry.st_dev, entry.st_ino) not in entered:
+            elif (entry.st_dev, entry.st_ino) not in entered and not (below and left_out(path)):
                 entered.add((entry.st_dev, entry.st_ino))
                 inner = [f"{below}/{name}" if below else name for name in sorted(os.listdir(path), reverse=True)]
                 pending += [
@@ -72,7 +79,7 @@ def _matches(path: str, patterns: Sequence[str]) -> bool:
 def scan_paths(
     paths: Iterable[str | os.PathLike[str]],
     *,
-    policy: Policy | None = None,
+    policy: PolicyOption = None,
     executor: Executor | None = None,
     jobs: int | None = None,
     include: Sequence[str] = (),
@@ -86,7 +93,7 @@ def scan_paths(
     its worker is UNSCANNABLE, and costs no other file its verdict. Raises ModelDataError.
     """
     found = find([os.fspath(path) for path in paths], include=include, exclude=exclude)
-    return scan_found(found, policy=policy or Policy(), executor=executor, jobs=jobs)
+    return scan_found(found, policy=chosen(policy), executor=executor, jobs=jobs)
 
 
 def scan_found(

@@ -10,7 +10,7 @@ GateError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from picklegate.report import FileReport
@@ -28,9 +28,9 @@ class BlockedError(GateError):
         super().__init__(message)
         self.report = report
 
-    def __reduce__(self) -> tuple[type[BlockedError], tuple[FileReport, str]]:
-        """Workers of a pool hand it to the program that waits for them."""
-        return type(self), (self.report, str(self))
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What ``pickle`` and ``copy`` make it of again: ``args`` has the message alone."""
+        return type(self), (self.report, *self.args), vars(self)
 
 
 class ModelDataError(GateError):

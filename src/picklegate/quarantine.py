@@ -19,15 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from picklegate import paths
+from picklegate.cache_files import delete_from_cache
 from picklegate.errors import GateError
-from picklegate.escape import escape
 from picklegate.locks import file_lock
-from picklegate.report import FileReport, Verdict
+from picklegate.report import FileReport
 
 SCHEMA = "picklegate.quarantine/1"
 _FRAGMENT = ".part"
 _SHORTEST_ID = 4
 _CHUNK = 1 << 20
+_REPOSITORIES = ("models--", "datasets--", "spaces--")
+"""How the names of a Hugging Face cache's repositories begin."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +46,11 @@ class Entry:
     size: int = 0
     report: FileReport | None = None
     content: Path | None = None
+
+    @property
+    def short(self) -> str:
+        """The beginning of the id, as commands show and take it."""
+        return self.id[:8]
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -91,6 +98,21 @@ def keep(path: Path | None, report: FileReport) -> Entry:
     return entry
 
 
+def move(path: Path, report: FileReport) -> Entry:
+    """Keep a file as ``keep`` does, and then remove it; raises OSError.
+
+    In a Hugging Face cache it goes under all its names there. Elsewhere a link goes, and what it leads to stays.
+    """
+    kept = keep(path, report)
+    place = path.parent.resolve() / path.name
+    cache = next((home.parent for home in place.parents if home.name.startswith(_REPOSITORIES)), None)
+    if cache is None:
+        place.unlink()
+    else:
+        delete_from_cache(place, cache=cache)
+    return kept
+
+
 def entries() -> tuple[Entry, ...]:
     """What is in quarantine, the latest first."""
     found = (_read(record) for record in home().glob("*.json"))
@@ -114,12 +136,12 @@ def release(entry: Entry, output: Path) -> None:
     is there already.
     """
     if entry.content is None:
-        raise GateError(f"{entry.id[:12]} has no content: the file was refused before any of it was kept")
+        raise GateError(f"{entry.short} has no content: the file was refused before any of it was kept")
     if output.exists():
         raise FileExistsError(f"{output} exists: name a file that does not")
     if _copy(entry.content, output) != entry.id:
         output.unlink()
-        raise GateError(f"{entry.id[:12]} has been changed since it was refused: it is not released")
+        raise GateError(f"{entry.short} has been changed since it was refused: it is not released")
 
 
 def purge(doomed: Iterable[Entry]) -> None:
@@ -128,29 +150,6 @@ def purge(doomed: Iterable[Entry]) -> None:
         for entry in doomed:
             (folder / f"{entry.id}.blocked").unlink(missing_ok=True)
             (folder / f"{entry.id}.json").unlink(missing_ok=True)
-
-
-def explain(report: FileReport) -> tuple[str, str]:
-    """What loading an artifact would do, and where in it that stands: two sentences fit for a terminal."""
-    if not report.reasons:
-        return "the policy blocks it.", ""
-    worst = report.reasons[0]
-    place = ", ".join(filter(None, (worst.stream, "" if worst.offset is None else f"byte {worst.offset}")))
-    where = f"Found in {place} ({worst.code})." if place else f"Found in the file as a whole ({worst.code})."
-    return f"{escape(worst.message).rstrip('.')}.", escape(where)
-
-
-def advice(report: FileReport) -> str:
-    """What to do about an artifact that is refused, in one sentence."""
-    if report.verdict == Verdict.UNSCANNABLE:
-        return (
-            "Fetch it again, for it may be cut off; if it is whole, ask the publisher for safetensors weights, or, if "
-            "you know what it runs, pass a Policy with its digest (allow_digests)."
-        )
-    return (
-        "Ask the publisher for safetensors weights, or, if you know what the file runs, pass a Policy "
-        "with its imports (allow_imports) or its digest (allow_digests)."
-    )
 
 
 @contextlib.contextmanager

@@ -451,7 +451,7 @@ def _look() -> None:
         "picklegate.guard.process:_process._leave",
         "picklegate.guard.load_context:outside",
         "picklegate.policy:Policy",
-        "picklegate.cli:cli",
+        "picklegate.cli:main",
         "picklegate:install_guard",
     ],
 )

@@ -190,7 +190,7 @@ def test_quarantine_leaves_nothing_behind(run: Run, cache: Path, capsys: pytest.
     (entry,) = quarantine.entries()
     assert entry.content is not None
     assert entry.content.read_bytes() == HOSTILE
-    assert f"is in quarantine as {entry.id[:12]}" in capsys.readouterr().err
+    assert f"is in quarantine as {entry.short}" in capsys.readouterr().err
     assert not [path for path in cache.rglob("*") if path.is_file() and path.read_bytes() == HOSTILE]
     assert not [path for path in cache.rglob("*") if path.is_symlink() and not path.exists()]
     assert run("audit", "--cache-dir", cache) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,16 +18,18 @@ from typing import Any, BinaryIO
 
 import huggingface_hub
 import pytest
+from click.testing import CliRunner
 from huggingface_hub import errors
 
 from picklegate import quarantine
+from picklegate.cli.commands import cli
 from picklegate.demo import faults, models
 from picklegate.demo.hub_server import Hub
 from picklegate.demo.repositories import Blob
 from picklegate.errors import BlockedError
 from picklegate.hub import download as front_door
 from picklegate.hub.download import safe_hf_hub_download, safe_snapshot_download
-from picklegate.policy import Policy
+from picklegate.policy import OnBlock, Policy
 from picklegate.report import FileReport, Verdict
 from picklegate.scan import scan_stream
 
@@ -188,7 +191,7 @@ def test_a_hostile_file_is_refused_and_not_kept(hub: Hub, tmp_path: Path, place:
     with pytest.raises(BlockedError) as caught:
         client.gated(name, revision="hostile", **{place: tmp_path / "place"})
     assert caught.value.report.verdict > Verdict.CLEAN
-    assert len(str(caught.value).splitlines()) == 3
+    assert len(str(caught.value).splitlines()) == 3 or "picklegate allow" in str(caught.value)
     assert f"hf://{REPO}@" in str(caught.value)
     assert not holds(tmp_path, HOSTILE[name])
     assert client.gated(WEIGHTS, **{place: tmp_path / "place"})
@@ -212,18 +215,51 @@ def test_a_hostile_snapshot_is_refused_as_a_whole(hub: Hub, tmp_path: Path, plac
 @pytest.mark.parametrize(
     "options", [{}, {"local_files_only": True}, {"force_download": True}], ids=["online", "offline", "forced"]
 )
-def test_a_hostile_file_that_was_there_is_removed(
+def test_a_hostile_file_that_was_there_is_refused_and_stays(
     hub: Hub, tmp_path: Path, place: str, options: dict[str, Any]
 ) -> None:
-    """What the plain client fetched before is judged too, and is out of reach afterwards."""
-    client = Client(hub, **{"cache_dir": tmp_path / "unused", place: tmp_path / "place"})
-    assert Path(client.plain(WEIGHTS, revision="hostile")).is_file()
-    with pytest.raises(BlockedError, match="has been removed"):
-        client.gated(WEIGHTS, revision="hostile", **options)
-    assert not holds(tmp_path, HOSTILE[WEIGHTS])
+    """What the plain client fetched before is the user's: it stays as it is, and the message says how to move it."""
+    client = Client(hub, **{"cache_dir": tmp_path / "unused", place: tmp_path / "a place"})
+    path = Path(client.plain(WEIGHTS, revision="hostile"))
+    before = layout(tmp_path / "a place")
+    for _ in range(2):
+        with pytest.raises(BlockedError, match="is still there: `picklegate quarantine add '/") as caught:
+            client.gated(WEIGHTS, revision="hostile", **options)
+        assert path.read_bytes() == HOSTILE[WEIGHTS]
+        assert layout(tmp_path / "a place") == before
+    command = shlex.split(str(caught.value).split("`")[1])
+    assert CliRunner().invoke(cli, command[1:], standalone_mode=False).return_value == 0
+    (entry,) = quarantine.entries()
+    assert entry.id == caught.value.report.sha256
+    assert not holds(tmp_path / "a place", HOSTILE[WEIGHTS])
     if place == "cache_dir":
         client.plain("config.json", revision="hostile")
-        assert not huggingface_hub.scan_cache_dir(tmp_path / "place").warnings
+        assert not huggingface_hub.scan_cache_dir(tmp_path / "a place").warnings
+
+
+@pytest.mark.parametrize("place", ["cache_dir", "local_dir"])
+def test_a_snapshot_cannot_leave_out_what_stands_in_it(hub: Hub, tmp_path: Path, place: str) -> None:
+    """The folder would give access to it: the call raises, whatever the policy does with what is new."""
+    client = Client(hub, **{"cache_dir": tmp_path / "unused", place: tmp_path / "place"})
+    path = Path(client.plain(WEIGHTS, revision="hostile"))
+    for options in ({}, {"local_files_only": True}):
+        with pytest.raises(BlockedError, match="is still there"):
+            client.gated_snapshot(revision="hostile", policy=Policy(on_block="skip"), **options)
+        assert path.read_bytes() == HOSTILE[WEIGHTS]
+
+
+@pytest.mark.parametrize("place", ["cache_dir", "local_dir"])
+def test_a_snapshot_with_one_content_twice_is_moved_as_a_whole(hub: Hub, tmp_path: Path, place: str) -> None:
+    """Both names are out of reach, and the one content is in quarantine."""
+    hub.push(REPO, {"a.bin": HOSTILE[WEIGHTS], "b.bin": HOSTILE[WEIGHTS]}, branch="twice")
+    client = Client(hub, **{"cache_dir": tmp_path / "unused", place: tmp_path / "place", "revision": "twice"})
+    for name in ("a.bin", "b.bin"):
+        client.plain(name)
+    with pytest.raises(BlockedError) as caught:
+        client.gated_snapshot(policy=Policy(on_block="quarantine"))
+    assert str(caught.value).count("has been moved. `picklegate quarantine show") == 2
+    assert not holds(tmp_path / "place", HOSTILE[WEIGHTS])
+    assert len(quarantine.entries()) == 1
 
 
 @pytest.mark.parametrize("place", ["cache_dir", "local_dir"])
@@ -238,7 +274,7 @@ def test_a_policy_keeps_what_it_blocks_in_quarantine(
         client.plain(name)
     with pytest.raises(BlockedError, match="picklegate quarantine show") as caught:
         client.gated(WEIGHTS, policy=Policy(on_block="quarantine"))
-    assert ("has been removed" in str(caught.value)) == bool(fetched)
+    assert ("has been moved" in str(caught.value)) == bool(fetched)
     (entry,) = quarantine.entries()
     assert entry.content is not None
     assert entry.content.read_bytes() == HOSTILE[WEIGHTS]
@@ -258,38 +294,40 @@ def test_of_what_is_refused_unfetched_the_report_is_kept(hub: Hub, tmp_path: Pat
 
 
 def test_a_failing_quarantine_lets_nothing_through(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be kept is refused and removed all the same, and the message says so."""
+    """What cannot be kept is refused and stays where it was, and the message says so."""
     (tmp_path / "home").touch()
     monkeypatch.setenv("PICKLEGATE_HOME", str(tmp_path / "home"))
     client = Client(hub, cache_dir=tmp_path / "place", revision="hostile")
     client.plain(WEIGHTS)
-    with pytest.raises(BlockedError, match="could not be kept"):
+    with pytest.raises(BlockedError, match=r"could not be kept.* is still there"):
         client.gated(WEIGHTS, policy=Policy(on_block="quarantine"))
-    assert not holds(tmp_path, HOSTILE[WEIGHTS])
+    assert holds(tmp_path / "place", HOSTILE[WEIGHTS])
 
 
-def test_a_hostile_blob_is_removed_under_every_name(hub: Hub, tmp_path: Path) -> None:
-    """Another name of the same blob leads nowhere either."""
+@pytest.mark.parametrize("on_block", ["raise", "quarantine"])
+def test_a_hostile_blob_is_moved_under_every_name(hub: Hub, tmp_path: Path, on_block: OnBlock) -> None:
+    """Another name of the same blob leads nowhere either; unless nothing is to be moved."""
     hub.push(REPO, {"a.bin": HOSTILE[WEIGHTS], "b.bin": HOSTILE[WEIGHTS]}, branch="twice")
     client = Client(hub, cache_dir=tmp_path, revision="twice")
     paths = [Path(client.plain(name)) for name in ("a.bin", "b.bin")]
     with pytest.raises(BlockedError):
-        client.gated("a.bin")
-    assert not any(os.path.lexists(path) for path in paths)
+        client.gated("a.bin", policy=Policy(on_block=on_block))
+    assert {os.path.lexists(path) for path in paths} == {on_block == "raise"}
 
 
-def test_a_hostile_blob_without_a_pointer_is_removed(hub: Hub, tmp_path: Path) -> None:
+@pytest.mark.parametrize("on_block", ["raise", "quarantine"])
+def test_a_hostile_blob_without_a_pointer_is_moved(hub: Hub, tmp_path: Path, on_block: OnBlock) -> None:
     """The plain client, killed between the two, leaves a content that its next call would take as it is."""
     hub.faults.append(faults.on(".", faults.unranged))
     client = Client(hub, cache_dir=tmp_path, revision="hostile")
     Path(client.plain(WEIGHTS)).unlink()
     assert holds(tmp_path, HOSTILE[WEIGHTS])
-    with pytest.raises(BlockedError):
-        client.gated(WEIGHTS)
-    assert not holds(tmp_path, HOSTILE[WEIGHTS])
+    with pytest.raises(BlockedError, match=r"blobs/\w+` moves it" if on_block == "raise" else "has been moved"):
+        client.gated(WEIGHTS, policy=Policy(on_block=on_block))
+    assert holds(tmp_path, HOSTILE[WEIGHTS]) == (on_block == "raise")
 
 
-def test_a_hostile_blob_shared_between_repositories_is_removed(hub: Hub, tmp_path: Path) -> None:
+def test_a_hostile_blob_shared_between_repositories_is_moved(hub: Hub, tmp_path: Path) -> None:
     """Where the client keeps one content for several repositories, neither reaches it afterwards."""
     hub.push("org/other", HOSTILE)
     client = Client(hub, cache_dir=tmp_path)
@@ -301,8 +339,8 @@ def test_a_hostile_blob_shared_between_repositories_is_removed(hub: Hub, tmp_pat
         blob = pointer.resolve()
         blob.replace(shared)
         blob.symlink_to(os.path.relpath(shared, blob.parent))
-    with pytest.raises(BlockedError, match="has been removed"):
-        client.gated(WEIGHTS, revision="hostile")
+    with pytest.raises(BlockedError, match="has been moved"):
+        client.gated(WEIGHTS, revision="hostile", policy=Policy(on_block="quarantine"))
     assert not any(os.path.lexists(path) for path in (other, mine, shared))
     assert not holds(tmp_path, HOSTILE[WEIGHTS])
 

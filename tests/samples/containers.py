@@ -20,7 +20,7 @@ from picklegate.containers import Contents, read
 
 CALL = b"cos\nsystem\n(S'true'\ntR"
 PAYLOAD = CALL + b"."
-BENIGN = b"\x80\x02}q\x00X\x01\x00\x00\x00aq\x01K\x01s."
+HONEST = b"\x80\x02}q\x00X\x01\x00\x00\x00aq\x01K\x01s."
 
 HOSTILE: dict[str, bytes] = {
     "protocol-0": PAYLOAD,
@@ -30,8 +30,8 @@ HOSTILE: dict[str, bytes] = {
     "headerless-stack-global": b"\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R.",
     "broken-after-the-call": CALL + b"0\xff\xfe\xfd",
     "cut-off-after-the-call": b"\x80\x02" + CALL,
-    "second-stream": BENIGN + PAYLOAD,
-    "broken-second-stream": BENIGN + b"\x80\x02" + CALL + b"\xff",
+    "second-stream": HONEST + PAYLOAD,
+    "broken-second-stream": HONEST + b"\x80\x02" + CALL + b"\xff",
 }
 """Ways to write one call of ``os.system``."""
 
@@ -72,9 +72,19 @@ def packed(content: bytes, method: int) -> bytes:
 
 
 def zipped(
-    *members: Member, prefix: bytes = b"", comment: bytes = b"", count: int | None = None, zip64: bool = False
+    *members: Member,
+    prefix: bytes = b"",
+    comment: bytes = b"",
+    count: int | None = None,
+    zip64: bool = False,
+    extensible: bytes = b"",
+    narrow: bool = False,
 ) -> bytes:
-    """A zip archive; offsets count from the end of ``prefix``."""
+    """A zip archive; offsets count from the end of ``prefix``.
+
+    With ``zip64`` it has such an end record, with ``extensible`` data; the other one then tells nothing, or with
+    ``narrow`` the same, as torch writes it.
+    """
     body = directory = b""
     for member in members:
         data = packed(member.content, member.method)
@@ -109,9 +119,13 @@ def zipped(
     number, offset = len(members) if count is None else count, len(body)
     end = b""
     if zip64:
-        end = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, number, number, len(directory), offset)
+        end = struct.pack(
+            "<4sQ2H2L4Q",
+            b"PK\x06\x06", 44 + len(extensible), 45, 45, 0, 0, number, number, len(directory), offset,
+        )  # fmt: skip
+        end += extensible
         end += struct.pack("<4sLQL", b"PK\x06\x07", 0, len(prefix + body + directory), 1)
-        number, offset = 0xFFFF, 0xFFFFFFFF
+        number, offset = (number, offset) if narrow else (0xFFFF, 0xFFFFFFFF)
     end += struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, number, number, len(directory), offset, len(comment))
     return prefix + body + directory + end + comment
 
@@ -154,7 +168,7 @@ def tarred(**members: bytes) -> bytes:
     return out.getvalue()
 
 
-def torch_tar(pickle: bytes = BENIGN, key: bytes = b"K\x01") -> bytes:
+def torch_tar(pickle: bytes = HONEST, key: bytes = b"K\x01") -> bytes:
     """The form before the five pickles: a tar whose members mix pickles and raw numbers."""
     count = b"\x80\x02K\x01."
     storage = b"\x80\x02" + key + b"X\x03\x00\x00\x00cpuctorch\nFloatStorage\n\x87."
@@ -270,7 +284,7 @@ CONTAINERS: dict[str, Callable[[bytes], bytes]] = {
     "raw": lambda pickle: pickle,
     "torch_zip": torch_zip,
     "torch_zip-deflated": lambda pickle: zipped(Member(b"model/data.pkl", pickle, 8)),
-    "torchscript_zip": lambda pickle: zipped(Member(b"m/data.pkl", BENIGN), Member(b"m/constants.pkl", pickle)),
+    "torchscript_zip": lambda pickle: zipped(Member(b"m/data.pkl", HONEST), Member(b"m/constants.pkl", pickle)),
     "zip-any-name": lambda pickle: standard_zip("notes/readme.txt", pickle),
     "zip-bzip2": lambda pickle: zipped(Member(b"a.bin", pickle, 12)),
     "zip-lzma": lambda pickle: zipped(Member(b"a.bin", pickle, 14)),

@@ -14,20 +14,20 @@ from picklegate.cli.output import say, write
 from picklegate.escape import escape
 from picklegate.quarantine import Entry
 from picklegate.render import text as render
+from picklegate.scan import scan_file
 
 _NAME_WIDTH = 100
 
-_form = click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of what is told."
-)
+_form = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 
 
 @click.group()
 def quarantine() -> None:
     """Look at what was refused and kept.
 
-    Files come here where the policy says so (on_block="quarantine"). They are
-    stored under their digest, where no loader looks, each with its report.
+    Files come here where the policy says so (on_block="quarantine"), or with
+    `add`. They are stored under their digest, where no loader looks, each with
+    its report.
     """
 
 
@@ -47,10 +47,24 @@ def list_(form: str) -> int:
 
 
 @quarantine.command()
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+def add(paths: tuple[Path, ...]) -> int:
+    """Move files here, whatever their verdict.
+
+    A file of the Hugging Face cache goes under all its names there. `release`
+    gives a copy back.
+    """
+    for path in paths:
+        entry = store.move(path, scan_file(path))
+        write(f"added {_line(entry)}\n", None)
+    return 0
+
+
+@quarantine.command()
 @click.argument("id_", metavar="ID")
 @_form
 def show(id_: str, form: str) -> int:
-    """Tell the names of an entry, and why it was refused."""
+    """Show an entry: its names, and why it was refused."""
     entry = store.find(id_)
     write(_json(entry.to_dict()) if form == "json" else _described(entry), None)
     return 0
@@ -76,9 +90,9 @@ def release(id_: str, output: Path) -> int:
 @click.option("--all", "everything", is_flag=True, help="Remove all entries.")
 @click.option("--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Remove what was kept before that.")
 def purge(ids: tuple[str, ...], *, everything: bool, older_than: int | None) -> int:
-    """Remove entries for good, and tell which."""
+    """Remove entries for good, and list them."""
     if bool(ids) + everything + (older_than is not None) != 1:
-        raise click.UsageError("say what to remove, in one way: ids, --all, or --older-than DAYS")
+        raise click.UsageError("say what to remove in one way: ids, --all, or --older-than DAYS")
     doomed: Iterable[Entry] = store.entries()
     if ids:
         doomed = {entry.id: entry for entry in map(store.find, ids)}.values()
@@ -96,7 +110,7 @@ def _line(entry: Entry) -> str:
     name = name if len(name) <= _NAME_WIDTH else f"…{name[1 - _NAME_WIDTH :]}"  # a path says most at its end
     more = f" and {len(entry.names) - 1} more" if len(entry.names) > 1 else ""
     kept = f"{entry.size:,} bytes" if entry.content else "report only"
-    return f"{entry.id[:12]}  {entry.kept_at:%Y-%m-%d %H:%M}  {_verdict(entry):<11}  {name}{more}  ({kept})"
+    return f"{entry.short}  {entry.kept_at:%Y-%m-%d %H:%M}  {_verdict(entry):<11}  {name}{more}  ({kept})"
 
 
 def _described(entry: Entry) -> str:

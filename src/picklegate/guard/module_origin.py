@@ -45,16 +45,21 @@ def fault(module: str, name: str, beside: frozenset[str]) -> str:
     found = _origin_fault(module, beside) or _acts(module)
     if found:
         return found
+    if top == "picklegate":
+        return _OURS
     try:
         value = resolve(module, name)
     except Exception:  # noqa: BLE001  the loader meets the same error, and says it in its own words
         return ""
     if _is_of_the_gate(module, name, value):
-        return "which belongs to the gate"
+        return _OURS
     if top in sys.stdlib_module_names and (patched := _patched(module, value)):
         return patched
     _resolved[module, name] = value
     return ""
+
+
+_OURS = "which belongs to the gate"
 
 
 def lazy_fault(module: str, beside: frozenset[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, get_args
 from picklegate.errors import BlockedError, GateError, PolicyError
 from picklegate.escape import escape
 from picklegate.guard import arrays, import_hook, load_context, pickle_patches, torch
-from picklegate.policy import Policy
+from picklegate.policy import Policy, PolicyOption, chosen
 from picklegate.report import FileReport, Finding, Verdict
 
 _ENTRIES: Final[dict[str, Callable[[Any, pickle_patches.Current], Any]]] = {
@@ -32,7 +32,7 @@ Effects = Literal["refuse", "log"]
 
 
 @contextlib.contextmanager
-def guarded(*, policy: Policy | None = None, effects: Effects = "refuse") -> Iterator[None]:
+def guarded(*, policy: PolicyOption = None, effects: Effects = "refuse") -> Iterator[None]:
     """A stretch in which every load of the process goes through the gate, in all threads.
 
     With ``effects="log"`` what a load does beside making objects is written to the log and happens.
@@ -44,7 +44,7 @@ def guarded(*, policy: Policy | None = None, effects: Effects = "refuse") -> Ite
         uninstall()
 
 
-def install_guard(*, policy: Policy | None = None, effects: Effects = "refuse") -> Callable[[], None]:
+def install_guard(*, policy: PolicyOption = None, effects: Effects = "refuse") -> Callable[[], None]:
     """Put the gate before every load of the process; calling what this returns takes it away again.
 
     The loaders of pickle, torch, joblib and numpy are replaced in all modules that are imported, under whatever name,
@@ -53,7 +53,7 @@ def install_guard(*, policy: Policy | None = None, effects: Effects = "refuse") 
     """
     if effects not in get_args(Effects):
         raise PolicyError("effects: must be 'refuse' or 'log'")
-    return _process.enter(policy or Policy(), effects)
+    return _process.enter(chosen(policy), effects)
 
 
 class _Process:

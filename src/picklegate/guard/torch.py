@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 from picklegate.guard.approval import Approval, listed
 from picklegate.guard.load_context import Load, unchanged
 from picklegate.guard.scan_before_load import File, View, held, name_of, opened, path_of, scanned
-from picklegate.policy import Policy
+from picklegate.policy import Policy, PolicyOption, chosen
 from picklegate.report import FileReport
 
 
@@ -20,7 +20,7 @@ def safe_torch_load(
     f: File,
     map_location: Any = None,
     *,
-    policy: Policy | None = None,
+    policy: PolicyOption = None,
     **torch_load_kwargs: Any,
 ) -> Any:
     """Load what torch.save wrote, after a scan; takes what torch.load takes.
@@ -30,7 +30,7 @@ def safe_torch_load(
     saw are allowed. A TorchScript archive becomes a module, as with torch.load. Raises BlockedError if the policy
     blocks the file, before anything in it runs, and at the first import that the scan did not see, or the first effect.
     """
-    return load(f, map_location, policy=policy or Policy(), **torch_load_kwargs)
+    return load(f, map_location, policy=chosen(policy), **torch_load_kwargs)
 
 
 def load(f: File, map_location: Any, *, policy: Policy, **options: Any) -> Any:

@@ -12,6 +12,7 @@ import hashlib
 import inspect
 import logging
 import os
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from importlib import import_module
@@ -23,12 +24,14 @@ from picklegate.errors import BlockedError
 from picklegate.escape import escape
 from picklegate.hub.path_safety import climbs, vetted
 from picklegate.hub.preview import Lookout, address
+from picklegate.hub.signatures import HfHubDownload, SnapshotDownload
 from picklegate.hub.staging import StagedCache, StagedFolder, StandIn, staging
 from picklegate.locks import file_lock
-from picklegate.policy import Policy
-from picklegate.quarantine import advice, explain, keep
+from picklegate.policy import Policy, PolicyOption, chosen
+from picklegate.quarantine import keep
+from picklegate.refusal import advice, sentences
 from picklegate.report import FileReport, Finding, RepoReport, Verdict
-from picklegate.scan import scan_stream
+from picklegate.scan import scan_stream, with_digest
 from picklegate.store import default
 
 _MOST_READ = 1 << 26
@@ -47,8 +50,8 @@ class GatedDownload:
     """A download function of the installed huggingface_hub, behind the gate.
 
     It takes what that function takes, and keyword-only ``policy``; it returns and raises what that function
-    does, and raises BlockedError for a file that the policy blocks. Such a file never stands in the cache or
-    in ``local_dir``; one that stood there before is removed.
+    does, and raises BlockedError for a file that the policy blocks. Such a file never gets into the cache or
+    into ``local_dir``; one that stood there before stays, unless ``on_block="quarantine"`` moves it.
     """
 
     def __init__(self, name: str) -> None:
@@ -62,10 +65,10 @@ class GatedDownload:
     def __signature__(self) -> inspect.Signature:
         """The installed function's, with ``policy`` added."""
         plain = inspect.signature(self._client())
-        policy = inspect.Parameter("policy", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Policy | None")
+        policy = inspect.Parameter("policy", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="PolicyOption")
         return plain.replace(parameters=[*plain.parameters.values(), policy])
 
-    def __call__(self, *args: Any, policy: Policy | None = None, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, policy: PolicyOption = None, **kwargs: Any) -> Any:
         """Download, judge, and only then let the client return what it would have returned."""
         client = self._client()
         signature = inspect.signature(client)
@@ -74,7 +77,7 @@ class GatedDownload:
         arguments = {**kwargs, **signature.bind(*args, **known).arguments}
         if arguments.get("dry_run"):
             return client(**arguments)
-        return _download(client, arguments, policy or Policy())
+        return _download(client, arguments, chosen(policy).within(arguments["repo_id"]))
 
     def __repr__(self) -> str:
         """The name, as of a function."""
@@ -85,8 +88,9 @@ class GatedDownload:
         return getattr(client, PLAIN, client)
 
 
-safe_hf_hub_download = hf_hub_download = GatedDownload("hf_hub_download")
-safe_snapshot_download = snapshot_download = GatedDownload("snapshot_download")
+safe_hf_hub_download: HfHubDownload = GatedDownload("hf_hub_download")
+safe_snapshot_download: SnapshotDownload = GatedDownload("snapshot_download")
+hf_hub_download, snapshot_download = safe_hf_hub_download, safe_snapshot_download
 
 
 def scan_repo(
@@ -98,7 +102,7 @@ def scan_repo(
     endpoint: str | None = None,
     allow_patterns: list[str] | str | None = None,
     ignore_patterns: list[str] | str | None = None,
-    policy: Policy | None = None,
+    policy: PolicyOption = None,
 ) -> RepoReport:
     """Judge the files of a repository by reading parts of them; nothing is downloaded.
 
@@ -108,7 +112,7 @@ def scan_repo(
     from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 
     options = {"token": token, "endpoint": endpoint}
-    scout = Lookout(repo_id, repo_type=repo_type, policy=policy or Policy(), options=options)
+    scout = Lookout(repo_id, repo_type=repo_type, policy=chosen(policy).within(repo_id), options=options)
     commit, listed = scout.listing(revision, statuses=True)
     patterns = {"allow_patterns": allow_patterns, "ignore_patterns": ignore_patterns}
     entries = [*filter_repo_objects(listed, key=lambda entry: entry.path, **patterns)]
@@ -172,14 +176,14 @@ def _download(client: Callable[..., Any], arguments: dict[str, Any], policy: Pol
             # What arrived before the fault is worth keeping, as the client itself would keep it.
             judged = _reports(view, view.arrived(), arguments, policy)
             view.promote(path for path, report in judged.items() if not policy.blocks(report))
-            for path, report in judged.items():
-                if policy.blocks(report):
-                    _withhold(view, path, report, policy)
+            _withhold(view, {path: report for path, report in judged.items() if policy.blocks(report)}, policy)
             raise
         reports = _reports(view, view.found(result), arguments, policy)
         blocked = {path: report for path, report in reports.items() if policy.blocks(report)}
-        fates = [(report, _withhold(view, path, report, policy)) for path, report in blocked.items()]
-        _refuse(fates, skip=filename is None and policy.on_block == "skip")
+        fates = _withhold(view, blocked, policy)
+        # A folder that is to be returned cannot leave out what stood in it before and is not ours to remove.
+        stays = any(view.place(path) in view.standing(path) for path in blocked)
+        _refuse(fates, skip=filename is None and policy.on_block == "skip" and not stays)
         skipped += [view.name(path) for path in blocked]
         commit = view.commit(result)
         view.promote(path for path in reports if path not in blocked)
@@ -220,7 +224,10 @@ def _foresee(
     reports = scout.reports(wanted, most=_MOST_READ)
     blocked = {entry.path: report for entry, report in reports.items() if report and policy.blocks(report)}
     _refuse(
-        [(report, f"Nothing of it was fetched. {_held(None, report, policy)}".strip()) for report in blocked.values()],
+        [
+            (report, f"Nothing of it was fetched. {_held(None, report, policy)[1]}".strip())
+            for report in blocked.values()
+        ],
         skip=filename is None and policy.on_block == "skip",
     )
     return list(blocked), commit
@@ -253,10 +260,10 @@ def _judge(path: Path, name: str, policy: Policy) -> FileReport:
     known = default().seen(path, name=name, policy=policy)
     if known is not None and known.verdict < policy.block_from:
         return known
-    # Hashing takes longer than judging: it is done where the policy asks for the digest, and for the report of a block.
     with path.open("rb") as file:
-        report = scan_stream(file, name=name, policy=policy, digest=bool(policy.allow_digests))
-        return scan_stream(file, name=name, policy=policy, digest=True) if policy.blocks(report) else report
+        report = scan_stream(file, name=name, policy=policy, digest=False)
+        # Hashing takes longer than judging: it is done for what may be blocked.
+        return with_digest(report, file) if policy.blocks(report) else report
 
 
 def _remember(view: StandIn, reports: dict[Path, FileReport], policy: Policy) -> None:
@@ -273,7 +280,7 @@ def _refuse(blocked: list[tuple[FileReport, str]], *, skip: bool) -> None:
         return
     lines = []
     for report, fate in blocked:
-        what, where = explain(report)
+        what, where = sentences(report)
         lines += [f"{escape(report.name)} is refused ({report.verdict}): {what}", f"{where} {fate}"]
     if skip:
         _log.warning("left out of the snapshot:\n%s", "\n".join(lines))
@@ -282,22 +289,39 @@ def _refuse(blocked: list[tuple[FileReport, str]], *, skip: bool) -> None:
     raise BlockedError(worst, "\n".join([*lines, advice(worst)]))
 
 
-def _withhold(view: StandIn, path: Path, report: FileReport, policy: Policy) -> str:
-    """Take a blocked file out of reach, into quarantine where the policy asks for that; what became of it."""
-    held = _held(path, report, policy)
-    if view.evict(path):
-        return f"It was already in place, and has been removed. {held}".strip()
-    return held or "Nothing of it was kept."
+def _withhold(view: StandIn, blocked: dict[Path, FileReport], policy: Policy) -> list[tuple[FileReport, str]]:
+    """Move blocked files into quarantine, where the policy asks for that; their reports, and what became of each.
+
+    What stood in place before is the user's: without that order, or where it cannot be kept, it stays.
+    """
+    standing = {path: view.standing(path) for path in blocked}
+    held = {path: _held(path, report, policy) for path, report in blocked.items()}
+    for path, (kept, _) in held.items():
+        if kept:
+            with contextlib.suppress(OSError):
+                view.evict(path)
+    return [(report, _fate(standing[path], held[path][1])) for path, report in blocked.items()]
 
 
-def _held(path: Path | None, report: FileReport, policy: Policy) -> str:
+def _fate(standing: tuple[Path, ...], held: str) -> str:
+    """What became of a blocked file that stood in these places, and what to do where it still does."""
+    if not standing:
+        return held or "Nothing of it was kept."
+    left = [path for path in standing if os.path.lexists(path)]
+    if not left:
+        return f"It was already in place, and has been moved. {held}"
+    move = f"`picklegate quarantine add {escape(shlex.quote(str(left[0])))}` moves it out of reach."
+    return f"{held} It was already in place, and is still there: {move}".strip()
+
+
+def _held(path: Path | None, report: FileReport, policy: Policy) -> tuple[bool, str]:
     """Keep a blocked file, or its report alone, in quarantine where the policy asks for that; how to find it there."""
     if policy.on_block != "quarantine":
-        return ""
+        return False, ""
     try:
-        return f"`picklegate quarantine show {keep(path, report).id[:12]}` tells more."
+        return True, f"`picklegate quarantine show {keep(path, report).short}` tells more."
     except OSError as error:
-        return f"It could not be kept in quarantine: {escape(str(error))}."
+        return False, f"It could not be kept in quarantine: {escape(str(error))}."
 
 
 def _address(arguments: dict[str, Any], view: StandIn, path: Path) -> str:

@@ -27,6 +27,8 @@ from picklegate.store import Store, default
 if TYPE_CHECKING:
     import requests
 
+    from picklegate.hub.remote_file import RemoteFile
+
 _WORKERS = 16
 """Files read side by side: reading parts is mostly waiting."""
 _PREFIXES = {"dataset": "datasets/", "space": "spaces/"}
@@ -165,13 +167,14 @@ class Lookout:
         known = self._store.report(entry.sha256, name=name, policy=self._policy) if entry.sha256 else None
         return known or self._store.claimed(self._endpoint, entry.tag, name=name, policy=self._policy)
 
-    def _read(self, entry: Entry, most: int | None) -> FileReport | None:
+    def file(self, entry: Entry, *, most: int | None = None) -> RemoteFile:
+        """The file, of which at most so many bytes are read, by range requests."""
         from huggingface_hub import hf_hub_url
         from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
-        from picklegate.hub.remote_file import AT_ONCE, RemoteFile
+        from picklegate.hub.remote_file import RemoteFile
 
-        file = RemoteFile(
+        return RemoteFile(
             hf_hub_url(filename=entry.path, revision=entry.commit, endpoint=self._endpoint, **self._repo),
             size=entry.size,
             headers=build_hf_headers(token=self._token, **self._identity),
@@ -179,6 +182,11 @@ class Lookout:
             most=most,
             session=_session(os.getpid()),
         )
+
+    def _read(self, entry: Entry, most: int | None) -> FileReport | None:
+        from picklegate.hub.remote_file import AT_ONCE
+
+        file = self.file(entry, most=most)
         name = self.address(entry.path, entry.commit)
         try:
             whole = entry.size <= AT_ONCE

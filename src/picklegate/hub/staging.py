@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from picklegate.cache_files import delete_from_cache, entries, link_target, tree
 from picklegate.locks import file_lock
 
 HOME = ".picklegate"
@@ -55,8 +56,11 @@ class StandIn(Protocol):
     def promote(self, judged: Iterable[Path]) -> None:
         """Rename these files, and no others, to the real place; then what the client noted about them."""
 
-    def evict(self, path: Path) -> bool:
-        """Remove from the real place the same file of the same commit; whether it was there."""
+    def standing(self, path: Path) -> tuple[Path, ...]:
+        """The files at the real place that stood there before and are the same: what the client would open, first."""
+
+    def evict(self, path: Path) -> None:
+        """Remove what is standing there."""
 
 
 @contextlib.contextmanager
@@ -98,22 +102,22 @@ class StagedCache:
         if _within(self._ref) and (self._real / self._ref).is_file():
             _copy(self._real / self._ref, self._staged / self._ref)
             self._commit = (self._staged / self._ref).read_bytes()
-        pointers = [path for snapshot in _entries(self._real / "snapshots") for path in _named(snapshot, filename)]
+        pointers = [path for snapshot in entries(self._real / "snapshots") for path in _named(snapshot, filename)]
         for pointer in pointers:
             _repeat(pointer, self._staged / pointer.relative_to(self._real))
-        blobs = {_step(pointer) for pointer in pointers if pointer.is_symlink() and pointer.exists()}
-        for entry in (*blobs, *_entries(self._real / "trees")):
+        blobs = {link_target(pointer) for pointer in pointers if pointer.is_symlink() and pointer.exists()}
+        for entry in (*blobs, *entries(self._real / "trees")):
             if self._real in entry.parents:
                 _link(entry, self._staged / entry.relative_to(self._real))
 
     def arrived(self) -> tuple[Path, ...]:
         """The pointers whose content is in the stand-in."""
-        pointers = _tree(self._staged / "snapshots")
+        pointers = tree(self._staged / "snapshots")
         return tuple(path for path in pointers if path.is_file() and self.root in path.resolve().parents)
 
     def found(self, result: Path) -> tuple[Path, ...]:
         """The pointers of the snapshot, or the one."""
-        return tuple(path for path in _tree(result) if path.is_file()) if result.is_dir() else (result,)
+        return tuple(path for path in tree(result) if path.is_file()) if result.is_dir() else (result,)
 
     def name(self, path: Path) -> str:
         """The path below the snapshot."""
@@ -142,14 +146,14 @@ class StagedCache:
         """Contents, pointers, notes, and last the reference that makes them current."""
         for pointer in judged:
             if pointer.is_symlink():
-                blob = _step(pointer)
+                blob = link_target(pointer)
                 # A blob that the client shares between repositories becomes this repository's own.
                 content = blob.resolve()
                 if self.root in content.parents and content.exists():
                     _move(content, self._real / "blobs" / blob.name)
             _move(pointer, self.place(pointer))
         for section in ("trees", ".no_exist"):
-            for note in _tree(self._staged / section):
+            for note in tree(self._staged / section):
                 _move(note, self._real / note.relative_to(self._staged))
         ref = self._staged / self._ref
         if _within(self._ref) and ref.is_file() and ref.read_bytes() != self._commit:
@@ -158,12 +162,15 @@ class StagedCache:
         if self._real.exists() and tag.exists() and not (self._cache / tag.name).exists():
             _move(tag, self._cache / tag.name)
 
-    def evict(self, path: Path) -> bool:
-        """As ``uproot`` does; so too a content of that name without a pointer, which the client would give one."""
-        found = uproot(self.place(path), cache=self._cache)
-        if path.is_symlink():
-            uproot(self._real / "blobs" / _step(path).name, cache=self._cache)
-        return found
+    def standing(self, path: Path) -> tuple[Path, ...]:
+        """The pointer, and the content of that name, which the client would give one where it has none."""
+        contents = [self._real / "blobs" / link_target(path).name] if path.is_symlink() else []
+        return tuple(real for real in (self.place(path), *contents) if _is_same(path, real))
+
+    def evict(self, path: Path) -> None:
+        """As ``uproot`` does."""
+        for real in self.standing(path):
+            delete_from_cache(real, cache=self._cache)
 
 
 class StagedFolder:
@@ -180,7 +187,7 @@ class StagedFolder:
         for note in _named(self._real / _NOTES, filename and f"{filename}.metadata"):
             if note.suffix == ".metadata":
                 _copy(note, self.root / note.relative_to(self._real))
-        for listing in _entries(self._real / _LISTINGS):
+        for listing in entries(self._real / _LISTINGS):
             _link(listing, self.root / _LISTINGS / listing.name)
         for name in [filename] if filename else self._noted():
             if _within(Path(name)) and (self._real / name).is_file():
@@ -198,7 +205,7 @@ class StagedFolder:
         """All there is but locks and fragments, as a repository can have files where the client has its notes."""
         notes = self.root / _CLIENT
         passing = (".lock", ".incomplete")
-        return tuple(path for path in _tree(self.root) if notes not in path.parents or path.suffix not in passing)
+        return tuple(path for path in tree(self.root) if notes not in path.parents or path.suffix not in passing)
 
     def name(self, path: Path) -> str:
         """The path below the folder."""
@@ -228,39 +235,19 @@ class StagedFolder:
             if not path.is_symlink():
                 _move(path, self.place(path))
 
-    def evict(self, path: Path) -> bool:
-        """Remove the entry and its note, if its content is that of ``path``; a link of the user's loses no more."""
-        real = self.place(path)
-        found = real.is_file() and filecmp.cmp(path, real, shallow=False)
-        if found:
+    def standing(self, path: Path) -> tuple[Path, ...]:
+        """The entry, if its content is that of ``path``."""
+        return tuple(real for real in (self.place(path),) if _is_same(path, real))
+
+    def evict(self, path: Path) -> None:
+        """Remove the entry and its note; a link of the user's loses no more."""
+        for real in self.standing(path):
             real.unlink()
             (self._real / _NOTES / f"{self.name(path)}.metadata").unlink(missing_ok=True)
-        return found
 
     def _noted(self) -> list[str]:
         notes = self.root / _NOTES
-        return [note.relative_to(notes).as_posix().removesuffix(".metadata") for note in _tree(notes)]
-
-
-def uproot(path: Path, *, cache: Path) -> bool:
-    """Remove a file of a Hugging Face cache, under all its names; whether it was there.
-
-    That is the content, every link on the way to it, and every pointer that is left dangling.
-    """
-    chain = [path]
-    found = os.path.lexists(path)
-    while chain[-1].is_symlink():
-        chain.append(_step(chain[-1]))
-    for link in reversed(chain):
-        if cache in link.parents:
-            link.unlink(missing_ok=True)
-    # What the client shares between repositories (<cache>/blobs) other ones point at too.
-    repo = cache / chain[-1].relative_to(cache).parts[0] if cache in chain[-1].parents else cache / "blobs"
-    for home in _entries(cache) if repo == cache / "blobs" else [repo]:
-        for link in (*_tree(home / "blobs"), *_tree(home / "snapshots")):
-            if link.is_symlink() and not link.exists():
-                link.unlink(missing_ok=True)
-    return found
+        return [note.relative_to(notes).as_posix().removesuffix(".metadata") for note in tree(notes)]
 
 
 _CLIENT = Path(".cache", "huggingface")
@@ -286,7 +273,7 @@ def _sweep(home: Path) -> None:
     """Remove the stagings whose lock nobody holds: a process makes its directory only after it has the lock."""
     from filelock import FileLock
 
-    for place in _entries(home):
+    for place in entries(home):
         lock = place.with_suffix(".lock")
         if place.is_dir():
             # A lock that is held raises a TimeoutError; a volume without locks NotImplementedError.
@@ -300,33 +287,17 @@ def _within(relative: Path) -> bool:
     return not relative.is_absolute() and ".." not in relative.parts
 
 
-def _entries(folder: Path) -> Iterable[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError:
-        return ()
-
-
-def _tree(folder: Path) -> Iterator[Path]:
-    """The files and links below ``folder``; directories that are links are not entered."""
-    for entry in _entries(folder):
-        if entry.is_dir() and not entry.is_symlink():
-            yield from _tree(entry)
-        else:
-            yield entry
-
-
 def _named(folder: Path, filename: str | None) -> Iterable[Path]:
     """The one file of that name below ``folder``, or all."""
     if filename is None:
-        return _tree(folder)
+        return tree(folder)
     path = folder / filename
     return (path,) if _within(Path(filename)) and os.path.lexists(path) and not path.is_dir() else ()
 
 
-def _step(link: Path) -> Path:
-    """What a symbolic link points at, one step on."""
-    return Path(os.path.normpath(link.parent / os.readlink(link)))
+def _is_same(path: Path, real: Path) -> bool:
+    """Whether a staged file and one that was there before are one, or have the same bytes."""
+    return real.is_file() and (path.samefile(real) or filecmp.cmp(path, real, shallow=False))
 
 
 def _copy(source: Path, place: Path) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
-from picklegate.judging import features, novelty
-from picklegate.judging.arguments import arguments_of
+from picklegate.findings import KINDS, decided_by
+from picklegate.judging import features, novelty, vocabulary
+from picklegate.judging.arguments import Contents, arguments_of, states_of
+from picklegate.judging.callee_rules import callee_findings, nested_bytes
 from picklegate.judging.classifier import Classifier, classifier
-from picklegate.judging.proofs import executing_imports, made_methods, proofs_of
-from picklegate.judging.reasons import words
+from picklegate.judging.feature_table import words
+from picklegate.judging.proofs import executing_imports, is_brought, made_methods, proofs_of
 from picklegate.judging.spelling import spell_arguments, spell_call
 from picklegate.limits import Clock
-from picklegate.pickles import Event, Fault, Trace
+from picklegate.pickles import Event, Fault, Trace, trace
 from picklegate.policy import Policy
 from picklegate.report import Call, Finding, StreamReport, Verdict
 
@@ -19,11 +22,13 @@ _MOST_CALLS = 500
 _MOST_FINDINGS = 50
 
 
-def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None) -> StreamReport:
+def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None, depth: int = 0) -> StreamReport:
     """The report of one traced stream; UNSCANNABLE where the time of ``clock`` is over on the way."""
     allowed = frozenset(policy.allow_imports)
     findings = _faults(name, found)
     scored: list[tuple[float, Event, tuple[float, ...]]] = []
+    states = states_of(found.events)
+    names = vocabulary.vocabulary()
     for event in found.events:
         if clock is not None and clock.over:
             message = "judging it takes longer than the limits allow"
@@ -33,13 +38,16 @@ def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None
                 )
             )
             break
-        given = arguments_of(event)
+        arguments = arguments_of(event, states)
         if event.name in allowed or event.known in allowed:
             scored.append((0.0, event, ()))
             continue
-        findings.extend(proofs_of(name, event, given))
+        findings.extend(proofs_of(name, event, arguments))
+        if not event.reached:
+            findings.extend(callee_findings(name, event, arguments, names, strict=policy.strict))
+            findings.extend(_nested(name, event, arguments, policy, depth))
         # An event whose result is known is judged by what is done with that.
-        vector = () if event.reached else features.vector(event, given, features.vocabulary())
+        vector = () if event.reached or is_brought(event) else features.vector(event, arguments, names)
         scored.append((classifier().score(vector) if vector else 0.0, event, vector))
     findings.extend(executing_imports(name, found, allowed))
     findings.extend(made_methods(name, found))
@@ -64,6 +72,35 @@ def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None
     )
 
 
+def _nested(name: str, event: Event, arguments: Contents, policy: Policy, depth: int) -> list[Finding]:
+    """The findings about bytes that the event's callee unpickles, as a stream of their own."""
+    findings: list[Finding] = []
+    for sink, raw in nested_bytes(event, arguments):
+        inner = trace(raw, depth=depth + 1)
+        report = judge(name, inner, policy, depth=depth + 1) if depth < _DEEPEST else None
+        if report is None or not inner.stopped:
+            message = f"loading has {event.name} hand bytes to {sink}, and they cannot be read as a pickle"
+            findings.append(
+                Finding(
+                    code="call.capability",
+                    verdict=Verdict.SUSPICIOUS,
+                    message=message,
+                    stream=name,
+                    offset=event.offset,
+                )
+            )
+        else:
+            findings.extend(
+                replace(one, message=f"in bytes that {event.name} hands to {sink}: {one.message}", offset=event.offset)
+                for one in report.findings
+            )
+    return findings
+
+
+_DEEPEST = 4
+"""Streams in streams that callees unpickle."""
+
+
 def _novelty(found: Trace) -> float | None:
     described = novelty.shape(found)
     return novelty.forest().novelty(described) if described else None
@@ -72,49 +109,16 @@ def _novelty(found: Trace) -> float | None:
 def _decided_by(findings: list[Finding], verdict: Verdict, *, inert: bool) -> str:
     if verdict == Verdict.CLEAN:
         return "inert" if inert else "model"
-    deciding = {finding.code for finding in findings if finding.verdict == verdict}
-    if deciding & _PROOFS:
-        return "execution"
-    if "call.score" in deciding:
-        return "model"
-    return "rule" if any(code.startswith(_RULES) for code in deciding) else "fault"
-
-
-_PROOFS = frozenset(
-    (
-        "call.execution",
-        "state.execution",
-        "call.made-function",
-        "argument.execution",
-        "import.execution",
-        "state.on-global",
-    )
-)
-
-_RULES = ("call.", "state.", "argument.", "import.")
-"""How the codes of findings about what loading does begin; the others are about the reading."""
-
-_NOTES = {
-    "import.unresolved": Verdict.SUSPICIOUS,
-    "import.extension": Verdict.SUSPICIOUS,
-    "stream.frame": Verdict.SUSPICIOUS,
-    "stream.frame-cut": Verdict.UNSCANNABLE,
-    "stream.protocol": Verdict.SUSPICIOUS,
-    "stream.nested-unread": Verdict.SUSPICIOUS,
-    "limit.depth": Verdict.UNSCANNABLE,
-}
+    return decided_by(finding.code for finding in findings if finding.verdict == verdict)
 
 
 def _faults(name: str, found: Trace) -> list[Finding]:
     """The findings about the reading itself."""
-
-    def finding(fault: Fault, verdict: Verdict) -> Finding:
-        return Finding(code=fault.code, verdict=verdict, message=fault.message, stream=name, offset=fault.offset)
-
-    findings = [finding(note, _NOTES[note.code]) for note in found.notes]
-    if found.fault is not None:
-        findings.append(finding(found.fault, Verdict.UNSCANNABLE))
-    return findings
+    faults: tuple[Fault, ...] = (*found.notes, *filter(None, [found.fault]))
+    return [
+        Finding(code=one.code, verdict=KINDS[one.code].verdict, message=one.message, stream=name, offset=one.offset)
+        for one in faults
+    ]
 
 
 def _scored(
@@ -123,15 +127,22 @@ def _scored(
     """The finding of an event that the model holds for hostile, with what moved its score most."""
     parts = tuple((feature, round(weight, 4)) for feature, weight in model.contributions(vector)[:4] if weight > 0.05)
     values = dict(zip(features.FEATURES, vector, strict=True))
-    moved = ", ".join(f"{words(feature, values[feature])} +{weight:.1f}" for feature, weight in parts)
+    said = tuple(words(feature, values[feature]) for feature, _ in parts)
+    moved = ", ".join(f"{one} +{weight:.1f}" for one, (_, weight) in zip(said, parts, strict=True))
     verdict = Verdict.MALICIOUS if score >= block else Verdict.SUSPICIOUS
     action = "writes state into" if event.kind == "state" else "calls"
     message = f"loading {action} {spell_call(event)}: score {math.floor(score * 1000) / 1000:.3f} ({moved})"
     return Finding(
-        code="call.score", verdict=verdict, message=message, stream=name, offset=event.offset, contributions=parts
+        code="call.score",
+        verdict=verdict,
+        message=message,
+        stream=name,
+        offset=event.offset,
+        contributions=parts,
+        words=said,
     )
 
 
 def _call(event: Event, score: float) -> Call:
-    name = event.name if event.name != "unresolved" or not event.via else f"unresolved ({event.via})"
+    name = event.name if not event.unresolved or not event.via else f"unresolved ({event.via})"
     return Call(callee=name, arguments=spell_arguments(event), opcode=event.opcode, offset=event.offset, score=score)

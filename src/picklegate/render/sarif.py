@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 from picklegate import __version__
 from picklegate.escape import escape
+from picklegate.findings import FAULT, KINDS, Kind
 from picklegate.judging.classifier import version
-from picklegate.render.rules import Rule, rules
+from picklegate.render.summary import Allowances
 from picklegate.report import FileReport, Finding, StreamReport, Verdict
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -25,8 +26,11 @@ _PLAIN = frozenset(("raw", "joblib", "torch_legacy"))
 _MESSAGE_WIDTH = 1_000
 
 
-def render(reports: Sequence[FileReport], *, complete: bool = True) -> str:
-    """One SARIF log with one run: a result for each finding above CLEAN; ASCII, as the JSON form."""
+def render(reports: Sequence[FileReport], *, complete: bool = True, allowed: Allowances | None = None) -> str:
+    """One SARIF log with one run: a result for each finding above CLEAN; ASCII, as the JSON form.
+
+    What is ``allowed`` is suppressed, with its reason.
+    """
     blocked = [report for report in reports if report.verdict > Verdict.CLEAN]
     codes = list(dict.fromkeys(finding.code for report in blocked for finding, _ in _reasons(report)))
     run = {
@@ -41,7 +45,7 @@ def render(reports: Sequence[FileReport], *, complete: bool = True) -> str:
         "invocations": [{"executionSuccessful": complete}],
         "artifacts": [_artifact(report) for report in blocked],
         "results": [
-            _result(report, index, finding, stream, codes)
+            _result(report, index, finding, stream, codes) | _suppressed(report, allowed)
             for index, report in enumerate(blocked)
             for finding, stream in _reasons(report)
         ],
@@ -56,18 +60,24 @@ def _reasons(report: FileReport) -> Iterator[tuple[Finding, StreamReport | None]
     yield from sorted((p for p in pairs if p[0].verdict > Verdict.CLEAN), key=lambda pair: -pair[0].verdict)
 
 
+def _suppressed(report: FileReport, allowed: Allowances | None) -> dict[str, Any]:
+    if not allowed or report.sha256 not in allowed:
+        return {}
+    return {"suppressions": [{"kind": "external", "justification": escape(allowed[report.sha256], _MESSAGE_WIDTH)}]}
+
+
 def _rule(code: str) -> dict[str, Any]:
-    rule = rules().get(code) or Rule(code=code, verdict=Verdict.UNSCANNABLE, meaning=code, advice="")
+    kind = KINDS.get(code) or Kind(code, Verdict.UNSCANNABLE, FAULT, code, "")
     return {
         "id": code,
-        "shortDescription": {"text": rule.summary},
-        "fullDescription": {"text": rule.meaning},
-        "help": {"text": f"{rule.meaning} {rule.advice}".strip()},
+        "shortDescription": {"text": kind.summary},
+        "fullDescription": {"text": kind.meaning},
+        "help": {"text": f"{kind.meaning} {kind.advice}".strip()},
         "helpUri": _HELP,
-        "defaultConfiguration": {"level": _LEVELS.get(rule.verdict, "note")},
+        "defaultConfiguration": {"level": _LEVELS.get(kind.verdict, "note")},
         "properties": {
             "tags": ["security", "external/cwe/cwe-502"],
-            "security-severity": _SEVERITIES[rule.verdict],
+            "security-severity": _SEVERITIES[kind.verdict],
         },
     }
 

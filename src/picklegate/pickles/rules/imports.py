@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from picklegate.pickles.values import Event, Unresolved
 
 if TYPE_CHECKING:
-    from picklegate.pickles.recorder import Effects
+    from picklegate.pickles.rules.protocol import Effects
 
 
 _BUILTIN = frozenset(dir(builtins))

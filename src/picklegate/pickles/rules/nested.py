@@ -1,69 +1,91 @@
-"""Streams in a stream: the loaders that a stream can call, and what they are given."""
+"""Streams in a stream: the loaders that a stream can call, and what bytes read as whoever is given them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from picklegate.pickles.opcodes import Cut
 from picklegate.pickles.values import CONTAINERS, Event, Global
 
 if TYPE_CHECKING:
-    from picklegate.limits import Clock
-    from picklegate.pickles.recorder import Effects
     from picklegate.pickles.records import Trace
-
-
-class Shared:
-    """What a stream and those nested in it share: which bytes were traced, and when their time is over."""
-
-    def __init__(self, clock: Clock) -> None:
-        """Begin with nothing traced."""
-        self.known: dict[bytes, Trace] = {}
-        self.dull: set[bytes] = set()
-        self.clock = clock
-
-    def trace(self, effects: Effects, name: str, data: bytes) -> Trace | None:
-        """The trace of a nested stream, recorded once for the same bytes; None where there are too many."""
-        if data not in self.known:
-            if len(self.known) >= _MOST_NESTED:
-                return None
-            self.known[data] = effects.trace(data, limits=effects.limits, depth=effects.depth + 1, shared=self)
-            effects.nested.append((name, self.known[data]))
-        return self.known[data]
-
-    def peek(self, effects: Effects, name: str, data: bytes) -> None:
-        """Trace bytes that something may unpickle, and record them if that calls something it imports."""
-        if data in self.dull or data in self.known or len(self.known) >= _MOST_NESTED:
-            return
-        found = effects.trace(data, limits=effects.limits, depth=effects.depth + 1, shared=self)
-        if found.events and found.imports and all(f"{one.module}.{one.name}".isprintable() for one in found.imports):
-            self.known[data] = found
-            effects.nested.append((name, found))
-        else:
-            self.dull.add(data)
-
+    from picklegate.pickles.rules.protocol import Effects
 
 _MOST_NESTED = 256
 _LEAST = 16
 """Bytes of the shortest pickle that does harm, or nearly so."""
-_NUMBERS = ("numpy.", "builtins.", "types.", "datetime.", "codecs.", "array.", "random.", "collections.")
-"""Beginnings of the names of those that take bytes for numbers, text or code, and unpickle none."""
 _DEEP = 4
+_FILES = ("io.BytesIO", "io.StringIO")
+
+_NUMBERS = re.compile(
+    r"(numpy(\._?core\.(multiarray|numeric|_internal|_multiarray_umath)|\.random(\.\w+)*|\.ma\.core)?|types|datetime|array"
+    r"|random|torch\._utils|pyarrow\.lib)\.\w+|builtins\.(bytes|bytearray|int|float|str)(\.\w+)?|codecs\.\w+"
+)
+"""Those that take bytes for numbers, text or code. Long ones are looked at as far as _FEW opcodes reach."""
+_FEW = 100_000
+
+_ZIP = b"PK\x03\x04"
+"""How a zip begins. A pickle may begin so too, with a persistent id: whoever opens containers reads both."""
+_PACKED = (_ZIP, b"\x93NUMPY", b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\0", b"ZF0x")
+"""How the containers begin that are opened wherever they lie."""
+
+_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+_OLD = re.compile(r"[ci][\w.]+\n[\w.]+\n")
+"""An import in a pickle of protocol 0, which Python 2 held as text."""
+
+
+def _traced(effects: Effects, name: str, data: bytes) -> Trace | None:
+    """The trace of a nested stream, recorded once for the same bytes; None where there are too many."""
+    shared = effects.shared
+    if data not in shared.known:
+        if len(shared.known) >= _MOST_NESTED:
+            return None
+        shared.known[data] = effects.trace(data, limits=effects.limits, depth=effects.depth + 1, shared=shared)
+        effects.nested.append((name, shared.known[data]))
+    return shared.known[data]
+
+
+def _peek(effects: Effects, name: str, data: bytes, *, few: bool) -> None:
+    """Trace bytes that something may unpickle, and record them if that calls something it imports."""
+    shared = effects.shared
+    if data in shared.dull or data in shared.known:
+        return
+    if len(shared.known) >= _MOST_NESTED:
+        effects.note("limit.depth", 0, "more bytes read as pickles than the limits allow")
+        return
+    limits = replace(effects.limits, max_opcodes=_FEW) if few else effects.limits
+    found = effects.trace(data, limits=limits, depth=effects.depth + 1, shared=shared)
+    if acts(found) or (not few and found.fault is not None and found.fault.code.startswith("limit.")):
+        shared.known[data] = found
+        effects.nested.append((name, found))
+    else:
+        shared.dull.add(data)
+
+
+def acts(found: Trace) -> bool:
+    """Whether a stream calls something after it imported what Python could import; what comes later changes nothing."""
+    if not found.events:
+        return False
+    last = found.events[-1].offset
+    return any(one.offset < last and _NAME.fullmatch(one.module) and _NAME.fullmatch(one.name) for one in found.imports)
 
 
 def peek(effects: Effects, event: Event) -> None:
     """Look at the bytes that a call or a state has: classes unpickle such bytes in ``__setstate__`` and helpers."""
-    if effects.depth >= effects.limits.max_depth:
-        return
     owner = event.known or getattr(event.callee, "known", "")
-    if owner == "io.BytesIO" and event.args and type(event.args[0]) is bytes:
-        # Whoever reads the file may take it for any container.
-        effects.blobs.append((owner, event.args[0]))
-    elif owner.startswith(_NUMBERS):
-        return
+    few = _NUMBERS.fullmatch(owner) is not None
     for data in _bytes_in((*event.args, *event.kwargs), 0):
-        effects.shared.peek(effects, event.name, data)
+        if effects.depth >= effects.limits.max_depth:
+            effects.note("limit.depth", event.offset, f"streams are nested more than {effects.limits.max_depth} deep")
+            return
+        if owner in _FILES or data.startswith(_PACKED):
+            # Whoever reads the file may take it for any container.
+            effects.blobs.append((owner, data))
+        if not data.startswith(_ZIP):
+            _peek(effects, event.name, data, few=few)
 
 
 def _bytes_in(values: Iterable[Any], deep: int) -> Iterator[bytes]:
@@ -71,17 +93,20 @@ def _bytes_in(values: Iterable[Any], deep: int) -> Iterator[bytes]:
         if type(value) is bytes:
             if len(value) >= _LEAST:
                 yield value
+        elif type(value) is str:
+            if len(value) >= _LEAST and _OLD.search(value):
+                yield value.encode("latin-1", "replace")
         elif type(value) in CONTAINERS and deep < _DEEP and not _TELLING.isdisjoint(map(type, value)):
             yield from _bytes_in(value, deep + 1)
 
 
-_TELLING = CONTAINERS | {bytes}
+_TELLING = CONTAINERS | {bytes, str}
 
 
 def _load(effects: Effects, event: Event) -> Any:
     """A call that loads another stream: trace it and go on with what it results in."""
     data = event.args[0] if event.args else None
-    if type(data) is Event and data.known in ("io.BytesIO", "io.StringIO") and data.args:
+    if type(data) is Event and data.known in _FILES and data.args:
         file, data = data, data if effects.changes.gave(data) else data.args[0]
         effects.changes.hand((file,))
     if isinstance(data, str) and type(data) is not Cut:
@@ -95,7 +120,7 @@ def _load(effects: Effects, event: Event) -> Any:
     if effects.depth >= effects.limits.max_depth:
         effects.note("limit.depth", event.offset, f"streams are nested more than {effects.limits.max_depth} deep")
         return None
-    inner = effects.shared.trace(effects, event.name, data)
+    inner = _traced(effects, event.name, data)
     if inner is None:
         effects.note("limit.depth", event.offset, "more streams are nested than the limits allow")
         return None
@@ -124,8 +149,14 @@ _PICKLE_LOADERS = (
 def load_if_pickle(effects: Effects, event: Event) -> Any:
     """The rule for what is called ``loads`` and is not known: bytes that are a pickle are taken for one."""
     data = event.args[0] if event.args else None
-    return _load(effects, event) if isinstance(data, bytes) and data[:1] == b"\x80" else None
+    if not isinstance(data, bytes) or effects.depth >= effects.limits.max_depth:
+        return None
+    _peek(effects, event.name, data, few=False)
+    return _load(effects, event) if data in effects.shared.known else None
 
+
+METHODS = ("loads", "load_pickle", "unpickle")
+"""Last parts of names by which what is not known is taken for a loader, if it is given a pickle."""
 
 RULES: dict[str, Any] = dict.fromkeys((*CONTAINER_LOADERS, *_PICKLE_LOADERS), _load)
 """Canonical names of loaders -> the rule, as reflection.py defines them."""

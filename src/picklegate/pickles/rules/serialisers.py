@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from picklegate.pickles.values import Dict, Event, Global, Unresolved
 
 if TYPE_CHECKING:
-    from picklegate.pickles.recorder import Effects
+    from picklegate.pickles.rules.protocol import Effects
 
 _METACLASSES = frozenset(
     ("builtins.type", "types.ClassType", "types.TypeType", "abc.ABCMeta", "enum.EnumMeta", "enum.EnumType")
