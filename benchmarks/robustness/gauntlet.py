@@ -1,7 +1,7 @@
-"""Hostile streams that pass the scan, loaded behind a scan that approves of everything: does anything happen?
+"""Hostile streams that pass the scan, loaded behind a scan that approves of everything, and what comes of it.
 
-python -m benchmarks.robustness.gauntlet ../shared/redteam/streams. Each stream is loaded by each entry point, in a child
-process with limits and in a folder of its own, under a guard whose scan lists every name that is asked for and says
+python -m benchmarks.robustness.gauntlet ../shared/redteam/streams. Each stream is loaded by each entry point, in a
+child process with limits and in a folder of its own, under a guard whose scan lists every name that is asked for and says
 CLEAN. What is left after the load, after what the manifest does with the object, and after the exit of the child, are
 files: nothing else that the streams do can be seen. They are inert.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
+import importlib
 import json
 import os
 import pathlib
@@ -26,7 +27,8 @@ from collections.abc import Callable
 from typing import Any
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-MARKERS = pathlib.Path("/tmp/inert/markers0/markers")  # noqa: S108 - where some of the streams leave theirs
+MARKERS = pathlib.Path("/tmp/inert/markers0/markers")
+"""Where some of the streams leave theirs."""
 SECONDS = 8
 
 
@@ -131,7 +133,7 @@ def main() -> None:
     options = parser.parse_args()
     sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "guard")]
     warnings.simplefilter("ignore")
-    import gauntlet as entry_points
+    entry_points = importlib.import_module("gauntlet")
 
     from picklegate import guarded
 

@@ -1,10 +1,12 @@
-"""No effects while loading: what the interpreter shows is refused, what it does not show is undone, and honest loads go on."""
+"""No effects while loading: what the interpreter shows is refused, what it hides is undone, and honest loads go on."""
 
 from __future__ import annotations
 
 import ast
 import atexit
 import builtins
+import collections
+import contextlib
 import gc
 import io
 import json
@@ -19,7 +21,7 @@ import sysconfig
 import types
 import weakref
 import webbrowser
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -37,17 +39,103 @@ from picklegate.scan import scan_stream
 
 EVENT = re.compile(r"""\baudit\(\s*["']([A-Za-z_0-9./]+)["']""")
 HARMLESS_POSIX = frozenset(
-    """WCOREDUMP WEXITSTATUS WIFCONTINUED WIFEXITED WIFSIGNALED WIFSTOPPED WSTOPSIG WTERMSIG access confstr cpu_count
-    ctermid device_encoding dup eventfd eventfd_read fdatasync fpathconf fspath fstat fstatvfs fsync get_blocking
-    get_inheritable get_terminal_size getcwd getcwdb getegid geteuid getgid getgrouplist getgroups getloadavg getlogin
-    getpgid getpgrp getpid getppid getpriority getrandom getresgid getresuid getsid getuid isatty lseek lstat major
-    makedev memfd_create minor pathconf pipe pipe2 posix_fadvise pread preadv ptsname read readlink readv
-    sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getparam sched_getscheduler
-    sched_rr_get_interval sched_yield stat statvfs strerror sync sysconf tcgetpgrp times timerfd_create
-    timerfd_gettime timerfd_gettime_ns timerfd_settime timerfd_settime_ns ttyname uname urandom
-    waitstatus_to_exitcode _getdiskusage _inputhook _is_inputhook_installed _path_normpath _supports_virtual_terminal
-    _fcopyfile _create_environ _emscripten_debugger _emscripten_log _clearenv_ process_cpu_count
-    """.split()
+    [
+        "WCOREDUMP",
+        "WEXITSTATUS",
+        "WIFCONTINUED",
+        "WIFEXITED",
+        "WIFSIGNALED",
+        "WIFSTOPPED",
+        "WSTOPSIG",
+        "WTERMSIG",
+        "access",
+        "confstr",
+        "cpu_count",
+        "ctermid",
+        "device_encoding",
+        "dup",
+        "eventfd",
+        "eventfd_read",
+        "fdatasync",
+        "fpathconf",
+        "fspath",
+        "fstat",
+        "fstatvfs",
+        "fsync",
+        "get_blocking",
+        "get_inheritable",
+        "get_terminal_size",
+        "getcwd",
+        "getcwdb",
+        "getegid",
+        "geteuid",
+        "getgid",
+        "getgrouplist",
+        "getgroups",
+        "getloadavg",
+        "getlogin",
+        "getpgid",
+        "getpgrp",
+        "getpid",
+        "getppid",
+        "getpriority",
+        "getrandom",
+        "getresgid",
+        "getresuid",
+        "getsid",
+        "getuid",
+        "isatty",
+        "lseek",
+        "lstat",
+        "major",
+        "makedev",
+        "memfd_create",
+        "minor",
+        "pathconf",
+        "pipe",
+        "pipe2",
+        "posix_fadvise",
+        "pread",
+        "preadv",
+        "ptsname",
+        "read",
+        "readlink",
+        "readv",
+        "sched_get_priority_max",
+        "sched_get_priority_min",
+        "sched_getaffinity",
+        "sched_getparam",
+        "sched_getscheduler",
+        "sched_rr_get_interval",
+        "sched_yield",
+        "stat",
+        "statvfs",
+        "strerror",
+        "sync",
+        "sysconf",
+        "tcgetpgrp",
+        "times",
+        "timerfd_create",
+        "timerfd_gettime",
+        "timerfd_gettime_ns",
+        "timerfd_settime",
+        "timerfd_settime_ns",
+        "ttyname",
+        "uname",
+        "urandom",
+        "waitstatus_to_exitcode",
+        "_getdiskusage",
+        "_inputhook",
+        "_is_inputhook_installed",
+        "_path_normpath",
+        "_supports_virtual_terminal",
+        "_fcopyfile",
+        "_create_environ",
+        "_emscripten_debugger",
+        "_emscripten_log",
+        "_clearenv_",
+        "process_cpu_count",
+    ]
 )
 """Functions of posix that tell something, wait, or make what nobody else sees."""
 AUDITED_POSIX = {"execv": "exec", "execve": "exec", "unlink": "remove", "replace": "rename", "posix_spawnp": "posix_spawn",
@@ -90,13 +178,8 @@ def stream(name: str, *args: Any) -> bytes:
     module, _, attribute = name.partition(":")
     given = pickle.dumps(args, 4)[:-1]
     given = given[11:] if given[2:3] == b"\x95" else given[2:]
-    header = b"\x80\x04\x8c" + bytes([len(module)]) + module.encode() + b"\x8c" + bytes([len(attribute)]) + attribute.encode()
-    return header + b"\x93" + given + b"R."
-
-
-def opcodes_of(value: Any) -> bytes:
-    """The opcodes that make a value."""
-    return pickle.dumps(value, 2)[2:-1]
+    names = b"".join(b"\x8c" + bytes([len(each)]) + each.encode() for each in (module, attribute))
+    return b"\x80\x04" + names + b"\x93" + given + b"R."
 
 
 # --- the table
@@ -173,7 +256,10 @@ ACTS: dict[str, tuple[str, bytes]] = {
     "pty": ("process", stream("pty:spawn", ["touch", "canary"])),
     "fork": ("process", stream("os:fork")),
     "kill": ("process", stream("os:kill", 0, 0)),
-    "spawnv_passfds": ("process", stream("multiprocessing.util:spawnv_passfds", b"/bin/touch", ["touch", "canary"], [])),
+    "spawnv_passfds": (
+        "process",
+        stream("multiprocessing.util:spawnv_passfds", b"/bin/touch", ["touch", "canary"], []),
+    ),
     "open": ("write", stream("io:open", "canary", "w")),
     "append": ("write", stream("_io:FileIO", "canary", "a")),
     "_pyio": ("write", stream("_pyio:open", "canary", "w")),
@@ -200,8 +286,11 @@ ACTS: dict[str, tuple[str, bytes]] = {
     "socket": ("network", stream("_socket:socket")),
     "urlopen": ("network", stream("urllib.request:urlopen", "http://127.0.0.1:9/")),
     "smtp": ("network", stream("smtplib:SMTP", "127.0.0.1", 9)),
-    "browser": ("process", stream("webbrowser:GenericBrowser.open", Call(webbrowser.GenericBrowser, "touch"), "canary")),
-    "dlopen": ("native", stream("ctypes:CDLL", "/tmp/evil.so")),  # noqa: S108
+    "browser": (
+        "process",
+        stream("webbrowser:GenericBrowser.open", Call(webbrowser.GenericBrowser, "touch"), "canary"),
+    ),
+    "dlopen": ("native", stream("ctypes:CDLL", "/tmp/evil.so")),
     "dlopen-itself": ("native", stream("ctypes:CDLL", None)),
     "thread": ("thread", stream("_thread:start_new_thread", Call(print), ())),
     "marshal": ("code", stream("marshal:load", Call(io.BytesIO, b"N"))),
@@ -319,10 +408,8 @@ def test_a_refusal_that_the_stream_catches_still_ends_the_load(tmp_path: Path, m
 
 
 def _forgiving(name: str) -> None:
-    try:
+    with contextlib.suppress(Exception):
         os.mkdir(name)
-    except Exception:  # noqa: BLE001, S110 - what careless code does
-        pass
 
 
 # --- what raises no event
@@ -437,7 +524,7 @@ def test_what_was_wrapped_is_itself_again_after_the_load() -> None:
     safe_pickle_loads(pickle.dumps(Seeing()))
     assert seen == [(False, True)]
     assert (os.mkfifo, os.write, signal.signal, atexit.register, list(sys.meta_path)) == before
-    assert not silent_calls._loads
+    assert not silent_calls.loads()
 
 
 def _look() -> None:
@@ -484,11 +571,10 @@ def _uninstall() -> None:
 
 # --- what honest loads do
 
-Point = namedtuple("Point", "x y")
-
 
 def _named(name: str) -> Any:
-    return namedtuple(name, "a b")(1, 2)
+    make: Any = collections.namedtuple  # noqa: PYI024 - what is tested
+    return make(name, "a b")(1, 2)
 
 
 def _dataclass() -> Any:
@@ -710,9 +796,9 @@ def test_old_files_of_joblib_load(tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(zfile(pickle.dumps({"a": wrapper("a_01.npy", np.ndarray)})))
     (tmp_path / "b.pkl").write_bytes(pickle.dumps({"a": wrapper("a_01.npy", np.ndarray)}))
     for name in ("a.pkl", "b.pkl"):
-        with pytest.warns(DeprecationWarning):
+        with pytest.warns(DeprecationWarning, match="joblib"):
             assert safe_joblib_load(tmp_path / name)["a"].tolist() == [0, 1, 2]
-        with guarded(), pytest.warns(DeprecationWarning):
+        with guarded(), pytest.warns(DeprecationWarning, match="joblib"):
             assert joblib.load(tmp_path / name)["a"].tolist() == [0, 1, 2]
     (tmp_path / "c.pkl").write_bytes(zfile(pickle.dumps(Call(os.mkdir, str(tmp_path / "canary")))))
     with pytest.raises(BlockedError):
@@ -749,7 +835,7 @@ def _restored() -> Iterator[None]:
     """No load is left under way."""
     yield
     assert not load_context.under_way()
-    assert not silent_calls._loads
+    assert not silent_calls.loads()
 
 
 def test_the_rules_are_json_for_children() -> None:

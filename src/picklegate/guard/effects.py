@@ -282,6 +282,15 @@ def _is_of_a_module(value: Any) -> bool:
     return module is value
 
 
+def _always(*_: Any) -> bool:
+    return True
+
+
+def _is_no_library(args: tuple[Any, ...], _: FrameType, __: Scope) -> bool:
+    """Whether it is a module that is imported, by its name alone, and no file of native code."""
+    return len(args) < 2 or args[1] is None
+
+
 _LOOKS: Final[dict[str, Callable[[tuple[Any, ...], FrameType, Scope], bool]]] = {
     **dict.fromkeys((event for event, kind in _KINDS.items() if kind == "read"), _may_read),
     "open": _may_open,
@@ -289,8 +298,8 @@ _LOOKS: Final[dict[str, Callable[[tuple[Any, ...], FrameType, Scope], bool]]] = 
     "code.__new__": _was_scanned,
     "marshal.loads": _was_scanned,
     # Code was looked at when it was made.
-    "exec": lambda *_: True,
-    "import": lambda args, *_: len(args) < 2 or args[1] is None,
+    "exec": _always,
+    "import": _is_no_library,
     "ctypes.dlopen": _may_load_library,
     "ctypes.dlsym": _names_it_itself,
     "ctypes.cdata": _is_installed_code,

@@ -130,7 +130,9 @@ def _acts(module: str) -> str:
     """Why a module must not be imported by a load, whoever made it; empty where it may."""
     steps = module.split(".")
     acts = steps[0] in _ACTING or (steps[-1] == "__main__" and len(steps) > 1)
-    return "which acts when it is imported" if acts and module not in sys.modules or steps[0] in _BREAKING else ""
+    if (acts and module not in sys.modules) or steps[0] in _BREAKING:
+        return "which acts when it is imported"
+    return ""
 
 
 _BREAKING = frozenset(row[0] for row in rows("acting_modules") if row[0].startswith("_test"))

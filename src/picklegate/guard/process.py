@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, get_args
 
 from picklegate.errors import BlockedError, GateError, PolicyError
 from picklegate.escape import escape
-from picklegate.guard import arrays, import_hook, load_context, pickle_patches, torch
+from picklegate.guard import arrays, import_hook, load_context, pickle_patches, torch, walls
 from picklegate.policy import Policy, PolicyOption, chosen
 from picklegate.report import FileReport, Finding, Verdict
 
@@ -76,7 +76,7 @@ class _Process:
         """Put one more guard in place; what takes just that one away."""
         load_context.refuse_in_a_load()
         place = (object(), policy, effects)
-        with self._lock, load_context.changing_the_guard():
+        with self._lock, walls.changing_the_guard():
             self._policies.append(place)
             if len(self._policies) == 1:
                 self._begin()
@@ -85,7 +85,7 @@ class _Process:
 
     def _leave(self, place: tuple[object, Policy, Effects]) -> None:
         load_context.refuse_in_a_load()
-        with self._lock, load_context.changing_the_guard():
+        with self._lock, walls.changing_the_guard():
             if place in self._policies:
                 self._policies.remove(place)
                 if not self._policies:
@@ -188,7 +188,7 @@ def _own_parts() -> tuple[Any, ...]:
 
 
 _GUARD = ("picklegate.guard", "picklegate.policy", "picklegate.scan", "picklegate.report", "picklegate.errors")
-load_context.own_parts.append(_own_parts)
+walls.own_parts.append(_own_parts)
 
 
 def _torch_load(

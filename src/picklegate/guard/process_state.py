@@ -1,13 +1,13 @@
-"""What a load must leave as it was, though no audit event tells of a change: compared before and after, and put back."""
+"""What a load must leave as it was, though no audit event tells of it: compared before and after, and put back."""
 
 from __future__ import annotations
 
-import _signal
 import atexit
 import builtins
 import contextlib
 import gc
 import os
+import signal
 import sys
 import threading
 import types
@@ -18,7 +18,7 @@ from typing import Any, Final
 Restore = Callable[[], None]
 
 _atexit = (atexit.register, atexit.unregister, atexit._clear, atexit._ncallbacks)
-_signal_calls = (_signal.signal, _signal.getsignal)
+_signal_calls = (signal.signal, signal.getsignal)
 _set_gc: Final[tuple[Any, ...]] = (gc.enable, gc.disable, gc.set_threshold, gc.set_debug)
 
 _MODULES: Final = (
@@ -49,8 +49,14 @@ _DICTS: Final = (
     *(
         ("torch.nn.modules.module", f"_global_{kind}", "what torch calls at each use of a module")
         for kind in (
-            "forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks", "buffer_registration_hooks",
-            "module_registration_hooks", "parameter_registration_hooks", "forward_hooks_always_called",
+            "forward_hooks",
+            "forward_pre_hooks",
+            "backward_hooks",
+            "backward_pre_hooks",
+            "buffer_registration_hooks",
+            "module_registration_hooks",
+            "parameter_registration_hooks",
+            "forward_hooks_always_called",
         )
     ),
 )
@@ -260,7 +266,7 @@ class _Signals(_Part):
                     _signal_calls[0](number, before)
 
 
-_SIGNALS: Final = tuple(sorted(_signal.valid_signals())) if hasattr(_signal, "valid_signals") else ()
+_SIGNALS: Final = tuple(sorted(signal.valid_signals()))
 
 
 class _Garbage(_Part):

@@ -19,20 +19,19 @@ Meet = Callable[[str, Effect], None]
 """Told the function and its kind of effect where a loading thread calls it; raises to refuse."""
 
 _lock = threading.RLock()
-_loads = 0
 _places: list[tuple[Any, str, Any, Any]] = []
 """The owner of each name, the name, what it stands for, and what stands in its place."""
 _listed: dict[int, tuple[Any, tuple[str, Effect]]] = {}
 """What is listed, by identity, and what stands in its place, with its name and kind."""
-_seen_modules = -1
+_counts = {"loads": 0, "modules": -1}
+"""Loads under way, and modules that there were when names were last looked for."""
 
 
 def raise_wall(meet: Meet) -> None:
     """Put the other functions in place, for one more load."""
-    global _loads
     with _lock:
-        _loads += 1
-        if _loads == 1:
+        _counts["loads"] += 1
+        if _counts["loads"] == 1:
             _find(meet)
             for owner, name, _, other in _places:
                 setattr(owner, name, other)
@@ -40,13 +39,17 @@ def raise_wall(meet: Meet) -> None:
 
 def lower_wall() -> None:
     """End one load; after the last one each name is what it was, unless somebody else has changed it."""
-    global _loads
     with _lock:
-        _loads -= 1
-        if _loads == 0:
+        _counts["loads"] -= 1
+        if _counts["loads"] == 0:
             for owner, name, original, other in _places:
                 if vars(owner).get(name) is other:
                     setattr(owner, name, original)
+
+
+def loads() -> int:
+    """How many loads are under way."""
+    return _counts["loads"]
 
 
 def is_silent(value: Any) -> tuple[str, Effect] | None:
@@ -58,22 +61,23 @@ def is_silent(value: Any) -> tuple[str, Effect] | None:
 
 
 def _find(meet: Meet) -> None:
-    global _seen_modules
-    if _seen_modules == len(sys.modules):
+    """Look for the listed names, where modules came since."""
+    if _counts["modules"] == len(sys.modules):
         return
-    _seen_modules = len(sys.modules)
-    others: dict[int, tuple[Any, Any]] = {id(original): (original, other) for _, _, original, other in _places}
+    _counts["modules"] = len(sys.modules)
+    others = {id(original): (original, other) for _, _, original, other in _places}
     _places.clear()
     _listed.clear()
     for dotted, kind, _reason in (*rows("silent_calls"), *rows("library_calls")):
         owner, name = _resolved(dotted)
-        original = vars(owner).get(name) if owner is not None else None
-        original = getattr(original, "__func__", original)
+        held = vars(owner).get(name) if owner is not None else None
+        original = getattr(held, "__func__", held)
+        if original is None:
+            continue
         told = (dotted, cast("Effect", kind))
-        if original is not None:
-            _listed[id(original)] = (original, told)
+        _listed[id(original)] = (original, told)
         # A class stays where it is, for objects are asked if they are of it.
-        if not callable(original) or isinstance(original, type) or original is not vars(owner).get(name):
+        if not callable(original) or isinstance(original, type) or original is not held:
             continue
         if id(original) not in others:
             others[id(original)] = (original, _other(original, *told, meet))
