@@ -130,7 +130,7 @@ class Resolver:
             if type(item) is not Run:
                 found.append(item)
                 continue
-            texts: list[Any] = list(item.texts(self.data))
+            texts: list[Any] = list(item.literals(self.data))
             self._spent += len(texts)
             if pairs and at % 2 == 0:
                 texts = [part for text in texts for part in (text, None)][:-1] if texts else [None]
