@@ -19,27 +19,33 @@ OnBlock = Literal["raise", "quarantine", "skip"]
 class Policy:
     """What users decide: from which verdict on files are blocked, and what they trust by name or digest.
 
-    ``allow_imports`` are dotted names as the report spells them, or ``"name@org/repository"`` for one repository of the
-    Hub alone; ``allow_digests`` are hexadecimal SHA-256 digests of whole files. With ``on_block``, a download that is
-    blocked raises BlockedError, keeps nothing of it, and leaves what stood in place before; ``"quarantine"`` raises and
-    moves either out of reach; ``"skip"`` leaves the blocked files of a snapshot out of it, with a warning. A score from
-    ``suspicious_score`` on is SUSPICIOUS, from ``malicious_score`` on MALICIOUS; None leaves that to the model. With
-    ``prefer_safetensors``, a snapshot leaves out pickled weights that have a safetensors sibling. With
-    ``block_unjudged``, a file that holds a format which picklegate does not analyse (``unjudged``) is blocked too.
-    ``strict`` makes every call of a function that nothing is known of SUSPICIOUS, whatever it is handed. Raises
-    PolicyError for an option that is wrong.
+    Lists are taken for tuples. Raises PolicyError for an option that is wrong.
     """
 
     block_from: Verdict = Verdict.SUSPICIOUS
+    """The least verdict that blocks."""
     allow_imports: Sequence[str] = ()
+    """Dotted names as the report spells them, or ``"name@org/repository"`` for one repository of the Hub alone."""
     allow_digests: Sequence[str] = ()
+    """Hexadecimal SHA-256 digests of whole files."""
     on_block: OnBlock = "raise"
+    """What a download does that is blocked: it raises BlockedError, keeps nothing of the file, and leaves what stood in
+    place before; with ``"quarantine"`` it raises and moves either out of reach; with ``"skip"`` it leaves the blocked
+    files of a snapshot out, with a warning."""
     suspicious_score: float | None = None
+    """The score from which on a call is SUSPICIOUS; None leaves that to the model."""
     malicious_score: float | None = None
+    """The score from which on a call is MALICIOUS; None leaves that to the model."""
     strict: bool = False
+    """Whether every call of a function that nothing is known of is SUSPICIOUS, whatever it is handed."""
     prefer_safetensors: bool = False
+    """Whether a snapshot leaves out pickled weights that have a safetensors sibling."""
     block_unjudged: bool = False
+    """Whether a file is blocked that holds a format which picklegate does not analyse (``FileReport.unjudged``)."""
+    log: str = ""
+    """A file that decisions are appended to as JSON lines, if PICKLEGATE_LOG names none."""
     limits: Limits = field(default=DEFAULT)
+    """Bounds on reading."""
 
     def __post_init__(self) -> None:
         """Check each option."""
@@ -49,6 +55,8 @@ class Policy:
             raise PolicyError("strict: must be true or false")
         if self.on_block not in get_args(OnBlock):
             raise PolicyError("on_block: must be 'raise', 'quarantine' or 'skip'")
+        if not isinstance(self.log, str):
+            raise PolicyError("log: must be the path of a file")
         for option in ("suspicious_score", "malicious_score"):
             score = getattr(self, option)
             if score is not None and (type(score) not in (int, float) or not 0 < score <= 1):

@@ -271,7 +271,8 @@ class RepoReport:
     """What was seen in a repository of the Hub at one commit, without a download.
 
     ``bytes_read`` and ``requests`` are what reading parts of its files has cost; where nothing had to be read again,
-    nothing. ``statuses`` are (path in the repository, what the Hub's own scanners say of the file).
+    nothing. ``statuses`` are (path in the repository, what the Hub's own scanners say of the file), ``code`` are the
+    files of the repository that hold code, which nobody has judged.
     """
 
     name: str
@@ -280,6 +281,7 @@ class RepoReport:
     bytes_read: int
     requests: int
     statuses: tuple[tuple[str, str], ...] = ()
+    code: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -303,5 +305,6 @@ class RepoReport:
             "bytes_read": self.bytes_read,
             "requests": self.requests,
             "statuses": dict(self.statuses),
+            "code": list(self.code),
             "files": [report.to_dict() for report in self.files],
         }

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
+from picklegate.audit_log import allowed, refused
 from picklegate.errors import BlockedError
 from picklegate.escape import escape
 from picklegate.guard.load_context import Load, unchanged
@@ -35,10 +36,9 @@ def scanned(file: BinaryIO, name: str, policy: Policy) -> FileReport:
     if policy.blocks(report):
         what, where = sentences(report)
         where = f"{where} Nothing in it has run.".lstrip()
-        raise BlockedError(
-            report,
-            f"{escape(name)} is not loaded ({report.verdict}): {what}\n{where}\n{advice(report)}",
-        )
+        message = f"{escape(name)} is not loaded ({report.verdict}): {what}\n{where}\n{advice(report)}"
+        raise refused(BlockedError(report, message), policy)
+    allowed(report, policy)
     return report
 
 

@@ -13,9 +13,12 @@ from collections import deque
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
+
+from picklegate.hub.connection import Get, getter
 
 _HEAD = 1 << 16
 """Bytes of the beginning that are fetched together: the pickle of a torch archive stands there."""
@@ -61,7 +64,7 @@ class RemoteFile(io.RawIOBase):
         location: str | None = None,
         most: int | None = None,
         timeout_s: float = 10.0,
-        session: requests.Session | None = None,
+        get: Get | None = None,
     ) -> None:
         """Nothing is asked for yet."""
         self.size = size
@@ -70,9 +73,9 @@ class RemoteFile(io.RawIOBase):
         self._url = url
         self._headers = dict(headers or {})
         self._place = location or url
-        self._most = most
+        self.most = most
         self._timeout_s = timeout_s
-        self._session = session or requests.Session()
+        self._get = get or getter()
         self._position = 0
         self._spans: deque[tuple[int, bytes]] = deque()
         self._run_start = self._run_end = -1
@@ -104,6 +107,12 @@ class RemoteFile(io.RawIOBase):
             parts.append(part)
             self._position += len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def readinto(self, buffer: Any, /) -> int:
+        """As ``read``."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def _kept(self, start: int, stop: int) -> bytes:
         for begin, data in self._spans:
@@ -137,8 +146,8 @@ class RemoteFile(io.RawIOBase):
 
     def _range(self, start: int, stop: int) -> bytes:
         """The bytes from ``start`` to ``stop``; what is cut off is asked for again from there."""
-        if self._most is not None and self.bytes + stop - start > self._most:
-            raise RemoteError(f"judging {self._url} from afar would take more than {self._most:,} bytes")
+        if self.most is not None and self.bytes + stop - start > self.most:
+            raise RemoteError(f"judging {self._url} from afar would take more than {self.most:,} bytes")
         parts: list[bytes] = []
         failures = 0
         while start < stop:
@@ -171,7 +180,7 @@ class RemoteFile(io.RawIOBase):
             headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
             if _origin(self._place) == _origin(self._url):
                 headers = {**self._headers, **headers}
-            answer = self._session.get(
+            answer = self._get(
                 self._place, headers=headers, timeout=self._timeout_s, allow_redirects=False, stream=True
             )
             self.requests += 1
