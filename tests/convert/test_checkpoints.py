@@ -6,8 +6,9 @@ import io
 import json
 import struct
 import zipfile
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from picklegate.demo import models
 torch = pytest.importorskip("torch")
 load_file: Callable[[str], dict[str, Any]] = pytest.importorskip("safetensors.torch").load_file
 
-Pair = namedtuple("Pair", ["left", "right"])
 BASE = torch.arange(24, dtype=torch.float32).reshape(4, 6)
 DTYPES = (
     *("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"),
@@ -43,9 +43,14 @@ def trained() -> tuple[Any, Any]:
     return made, optimizer
 
 
+def typed(name: str) -> Any:
+    """A tensor of this type."""
+    return {"x": torch.arange(5).to(getattr(torch, name))}
+
+
 OBJECTS: dict[str, Callable[[], Any]] = {
-    **{f"dtype-{name}": lambda name=name: {"x": torch.arange(5).to(getattr(torch, name))} for name in DTYPES},
-    "state-dict": lambda: model().state_dict(),
+    **{f"dtype-{name}": partial(typed, name) for name in DTYPES},
+    "state-dict": lambda: dict(model().state_dict()),
     "ddp": lambda: OrderedDict((f"module.{name}", value) for name, value in model().state_dict().items()),
     "nested": lambda: {"state_dict": model().state_dict(), "epoch": 3, "lists": [torch.ones(2), (torch.zeros(1),)]},
     "optimizer": lambda: trained()[1].state_dict(),

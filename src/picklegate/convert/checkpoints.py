@@ -1,4 +1,4 @@
-"""Files -> the traced object and where the bytes of each storage lie: torch's zip and legacy forms, npy, npz, pickles."""
+"""Files -> the traced object and where each storage lies: torch's zip and legacy forms, npy, npz, pickles."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_PICKLE = 1 << 30
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """Where the bytes of a storage lie: at ``offset`` of the file, ``size`` bytes; or behind ``open`` where compressed."""
+    """Where a storage lies: ``size`` bytes at ``offset`` of the file, or of what ``open`` decompresses."""
 
     offset: int
     size: int

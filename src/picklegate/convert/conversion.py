@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -38,9 +37,9 @@ def convert_file(path: str | os.PathLike[str], target: str | os.PathLike[str], *
         return convert_stream(file, Path(target), name=os.fspath(path), key=key)
 
 
-def convert_stream(file: BinaryIO, target: Path, *, name: str, key: str = "", digest: str = "") -> ConversionReport:
-    """The same for a seekable binary file; ``digest`` is its SHA-256 where that is known."""
-    digest = digest or _digest(file)
+def convert_stream(file: BinaryIO, target: Path, *, name: str, key: str = "", digest: bool = True) -> ConversionReport:
+    """The same for a seekable binary file; without ``digest`` its bytes are read only where they are needed."""
+    sha256 = _digest(file) if digest else ""
     try:
         with opened(file, key) as checkpoint, ExitStack() as stack:
             tensors = checkpoint.found.tensors
@@ -49,12 +48,13 @@ def convert_stream(file: BinaryIO, target: Path, *, name: str, key: str = "", di
             for tensor in tensors:
                 check(tensor, checkpoint.records.get(tensor.key))
             storages = _Storages(file, checkpoint, stack)
-            metadata = {"format": "pt", "source_sha256": digest, "picklegate": picklegate.__version__}
+            metadata = {"format": "pt", "source": os.path.basename(name), "picklegate": picklegate.__version__}
+            metadata |= {"source_sha256": sha256} if sha256 else {}
             write(target, [_entry(storages, tensor) for tensor in tensors], metadata)
             return ConversionReport(
                 source=name,
                 target=str(target),
-                sha256=digest,
+                sha256=sha256,
                 tensors=tuple(_told(tensors)),
                 left_out=tuple(checkpoint.found.left_out),
                 data=checkpoint.found.data,
@@ -72,7 +72,7 @@ class _Storages:
         self._file = file
         self._records = checkpoint.records
         self._stack = stack
-        self._unpacked: dict[str, tuple[BinaryIO, Record]] = {}
+        self._unpacked: dict[str, tuple[Any, Record]] = {}
 
     def pieces(self, tensor: Strided) -> Iterator[bytes]:
         """The bytes of a tensor in the order of its shape."""
@@ -110,26 +110,15 @@ class _Storages:
         if record.open is None:
             return self._file, record
         if key not in self._unpacked:
-            spool = self._stack.enter_context(tempfile.TemporaryFile())
+            spool = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (the stack closes it)
+            left = record.offset + record.size
             with record.open() as member:
-                shutil.copyfileobj(_Capped(member, record.offset + record.size), spool, CHUNK)
+                while part := member.read(CHUNK):
+                    left -= spool.write(part)
+                    if left < 0:
+                        raise ValueError("a member is longer than the directory of the archive says")
             self._unpacked[key] = spool, Record(offset=record.offset, size=record.size)
         return self._unpacked[key]
-
-
-class _Capped:
-    """A member that must not be longer than the directory says."""
-
-    def __init__(self, file: Any, most: int) -> None:
-        self._file = file
-        self._left = most
-
-    def read(self, size: int) -> bytes:
-        data: bytes = self._file.read(size)
-        self._left -= len(data)
-        if self._left < 0:
-            raise ValueError("a member is longer than the directory of the archive says")
-        return data
 
 
 def _read(file: BinaryIO, offset: int, length: int) -> Iterator[bytes]:

@@ -9,8 +9,9 @@ SIZES = {
 """Bytes of one element (https://github.com/huggingface/safetensors, Dtype)."""
 
 STORAGES = {
-    "DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16", "LongStorage": "I64",
-    "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8", "ByteStorage": "U8", "BoolStorage": "BOOL",
+    "DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16",
+    "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8", "ByteStorage": "U8",
+    "BoolStorage": "BOOL",
     "ComplexFloatStorage": "C64",
 }  # fmt: skip
 """By the name of the storage class in ``torch``."""
@@ -26,14 +27,14 @@ TORCH = {
 NUMPY = {
     "b1": "BOOL", "?": "BOOL", "u1": "U8", "i1": "I8", "u2": "U16", "i2": "I16", "f2": "F16", "u4": "U32", "i4": "I32",
     "f4": "F32", "u8": "U64", "i8": "I64", "f8": "F64", "c8": "C64",
-    "B": "U8", "b": "I8", "H": "U16", "h": "I16", "e": "F16", "I": "U32", "i": "I32", "f": "F32", "Q": "U64", "q": "I64",
-    "L": "U64", "l": "I64", "d": "F64", "F": "C64",
+    "B": "U8", "b": "I8", "H": "U16", "h": "I16", "e": "F16", "I": "U32", "i": "I32", "f": "F32", "Q": "U64",
+    "q": "I64", "L": "U64", "l": "I64", "d": "F64", "F": "C64",
 }  # fmt: skip
 """By numpy's type code without its byte order."""
 
 
 def of_numpy(code: str) -> tuple[str, bool] | None:
-    """The safetensors name of a numpy type code such as ``"<f4"``, and whether its bytes are swapped; None for others."""
+    """The name of a numpy type code such as ``"<f4"``, and whether its bytes are swapped; None for other types."""
     order, bare = (code[0], code[1:]) if code[:1] in ("<", ">", "|", "=") else ("=", code)
     name = NUMPY.get(bare)
     return None if name is None else (name, order == ">" and SIZES[name] > 1)

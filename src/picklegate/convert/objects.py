@@ -21,6 +21,7 @@ _MOST_EXPANDED = 1 << 30
 _MOST_LISTED = 1_000
 _MODULE_PARTS = ("_parameters", "_buffers", "_modules")
 """Attributes of a ``torch.nn.Module`` that are no part of a name in its ``state_dict``."""
+_DICTS = ("collections.OrderedDict", "builtins.dict")
 _OTHER_TENSORS = {
     "_rebuild_qtensor": "safetensors has no quantised tensors",
     "_rebuild_sparse_tensor": "safetensors has no sparse tensors",
@@ -164,6 +165,11 @@ class _Walker:
         tensor = self.tensor(event, name)
         if tensor is not None:
             self.add(tensor)
+            return
+        pairs = event.args[0] if event.known in _DICTS and len(event.args) == 1 else None
+        if isinstance(pairs, list) and all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
+            # As Python 2 wrote them.
+            self.walk(Dict(part for pair in pairs for part in pair), name, depth + 1, resolved=True)
             return
         state = self._states.get(id(event))
         if state is None or again:

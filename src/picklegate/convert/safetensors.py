@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import BinaryIO
 
 from picklegate.convert.dtypes import SIZES
 
@@ -42,16 +43,18 @@ def write(target: Path, entries: Iterable[Entry], metadata: Mapping[str, str]) -
         with os.fdopen(handle, "wb") as file:
             file.write(struct.pack("<Q", len(header)) + header)
             for entry in ordered:
-                written = 0
-                for piece in entry.pieces():
-                    written += file.write(piece)
-                if written != entry.size:
-                    raise ValueError(f"{entry.name} has {written:,} bytes where its shape needs {entry.size:,}")
+                _copy(entry, file)
         os.chmod(partial, 0o666 & ~_umask())
         os.replace(partial, target)
     except BaseException:
         os.unlink(partial)
         raise
+
+
+def _copy(entry: Entry, file: BinaryIO) -> None:
+    written = sum(file.write(piece) for piece in entry.pieces())
+    if written != entry.size:
+        raise ValueError(f"{entry.name} has {written:,} bytes where its shape needs {entry.size:,}")
 
 
 def _header(entries: Sequence[Entry], metadata: Mapping[str, str]) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 
 CHUNK = 1 << 20
 """Bytes that are copied at a time."""
-_CASTS = {1: "B", 2: "H", 4: "I", 8: "Q"}
+_CASTS: dict[int, Any] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 def contiguous(shape: Sequence[int], stride: Sequence[int]) -> bool:
@@ -41,7 +41,7 @@ def overlapping(shape: Sequence[int], stride: Sequence[int]) -> bool:
 
 
 def gathered(storage: Any, size: int, offset: int, shape: Sequence[int], stride: Sequence[int]) -> Iterator[bytes]:
-    """The tensor's bytes in pieces; ``storage`` is a buffer, ``size`` the bytes of an element, ``offset`` in elements."""
+    """The tensor's bytes in pieces; ``size`` is that of an element in bytes, ``offset`` counts elements."""
     view = memoryview(storage)
     if contiguous(shape, stride):
         begin, end = offset * size, (offset + prod(shape)) * size
