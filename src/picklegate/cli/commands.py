@@ -24,6 +24,7 @@ from picklegate.errors import GateError
 _COMMANDS = {
     "allow": "allow",
     "audit": "audit",
+    "convert": "convert",
     "demo": "demo",
     "download": "download",
     "explain": "explain",
