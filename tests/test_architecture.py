@@ -11,9 +11,26 @@ import pytest
 SRC = Path(__file__).parent.parent / "src"
 MODULES = sorted(SRC.rglob("*.py"))
 LAYERS = """
-    report limits errors escape paths locks policy findings -> capabilities -> pickles -> containers -> judging -> scan
-    -> training -> store -> workers -> batch -> cache_files -> quarantine -> hub guard explain policy_file -> protection
-    -> bootstrap -> render -> serve demo -> cli -> __main__
+    report limits errors escape paths locks policy policy_file findings
+    -> refusal
+    -> capabilities
+    -> pickles
+    -> containers
+    -> judging
+    -> scan
+    -> training
+    -> store
+    -> workers
+    -> batch
+    -> cache_files
+    -> quarantine
+    -> hub guard explain
+    -> protection
+    -> bootstrap
+    -> render
+    -> serve demo
+    -> cli
+    -> __main__
 """
 RANKS = {f"picklegate.{unit}": rank for rank, layer in enumerate(LAYERS.split("->")) for unit in layer.split()}
 LOADING = {f"picklegate.guard.{name}" for name in ("arrays", "pickle_patches", "pickles", "process", "torch")}

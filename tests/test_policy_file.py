@@ -74,7 +74,7 @@ def test_a_file_says_it_all(place: Path) -> None:
     ((path, words),) = found.laxer
     assert path == place / "picklegate.toml"
     assert words == (
-        f"it blocks only from MALICIOUS on, it allows 1 import (ours.models.Net), it allows 1 digest ({DIGEST}), "
+        f"it blocks only MALICIOUS, it allows 1 import (ours.models.Net), it allows 1 digest ({DIGEST}), "
         f"it calls malicious only what scores 0.95 or more, it keeps blocked files in {place / 'kept'}"
     )
 

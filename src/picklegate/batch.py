@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 from picklegate.judging.classifier import classifier
-from picklegate.policy import Policy
+from picklegate.policy import Policy, PolicyOption, chosen
 from picklegate.report import FileReport
 from picklegate.workers import scan_all, unreadable
 
@@ -72,7 +72,7 @@ def _matches(path: str, patterns: Sequence[str]) -> bool:
 def scan_paths(
     paths: Iterable[str | os.PathLike[str]],
     *,
-    policy: Policy | None = None,
+    policy: PolicyOption = None,
     executor: Executor | None = None,
     jobs: int | None = None,
     include: Sequence[str] = (),
@@ -86,7 +86,7 @@ def scan_paths(
     its worker is UNSCANNABLE, and costs no other file its verdict. Raises ModelDataError.
     """
     found = find([os.fspath(path) for path in paths], include=include, exclude=exclude)
-    return scan_found(found, policy=policy or Policy(), executor=executor, jobs=jobs)
+    return scan_found(found, policy=chosen(policy), executor=executor, jobs=jobs)
 
 
 def scan_found(

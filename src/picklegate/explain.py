@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
 
-from picklegate import containers
 from picklegate.judging import features
 from picklegate.judging.arguments import arguments_of
 from picklegate.judging.classifier import classifier
 from picklegate.pickles import Event, Import, Trace
 from picklegate.pickles.disassembly import disassemble
-from picklegate.policy import Policy
+from picklegate.policy import PolicyOption
 from picklegate.report import Call, FileReport, Instruction, StreamReport, Verdict
-from picklegate.scan import flat, open_regular, scan_stream
+from picklegate.scan import open_regular, scan_traces
 
 SCHEMA = "picklegate.explanation/1"
 MAX_STEPS = 2_000
@@ -120,19 +119,16 @@ class Explanation:
         }
 
 
-def explain_file(path: str | os.PathLike[str], *, policy: Policy | None = None, listing: bool = False) -> Explanation:
+def explain_file(path: str | os.PathLike[str], *, policy: PolicyOption = None, listing: bool = False) -> Explanation:
     """Explain the regular file at ``path``, with its opcodes if ``listing``; raises OSError."""
     with open_regular(path) as file:
         return explain_stream(file, name=os.fspath(path), policy=policy, listing=listing)
 
 
-def explain_stream(file: BinaryIO, *, name: str, policy: Policy | None = None, listing: bool = False) -> Explanation:
+def explain_stream(file: BinaryIO, *, name: str, policy: PolicyOption = None, listing: bool = False) -> Explanation:
     """Explain a seekable binary file."""
-    policy = policy or Policy()
-    report = scan_stream(file, name=name, policy=policy)
-    contents = containers.read(file, name=name, limits=policy.limits)
-    traces = [found for stream in contents.streams for _, found in flat(stream)]
-    told = [_told(one, found, listing=listing) for one, found in zip(report.streams, traces, strict=True)]
+    report, traces = scan_traces(file, name=name, policy=policy)
+    told = [_told(one, trace, listing=listing) for one, trace in zip(report.streams, traces, strict=True)]
     return Explanation(report=report, streams=tuple(told))
 
 

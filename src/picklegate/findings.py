@@ -38,7 +38,7 @@ class Kind:
         return f"{self.meaning.partition('. ')[0].rstrip('.')}."
 
 
-_DO_NOT_LOAD = "Do not load the file."
+DO_NOT_LOAD = "Do not load the file."
 _AS_PRIMITIVE = "Treat it as a call of that primitive: do not load the file."
 _REFETCH = "Download the file again. If it is complete, it is broken, and no loader accepts it."
 _REFETCH_ARCHIVE = "Download it again: the download was cut off, or the file is damaged."
@@ -59,13 +59,13 @@ GROUPS: tuple[tuple[str, str, tuple[Kind, ...]], ...] = (
              "Do not load the file. If it came from a hub, report it there."),
         Kind("call.made-function", MALICIOUS, PROOF,
              "The stream builds a function out of byte code and calls it while loading: code that no import shows. Honest files that carry functions (cloudpickle, dill) do not call them.",
-             _DO_NOT_LOAD),
+             DO_NOT_LOAD),
         Kind("call.made-method", SUSPICIOUS, RULE,
              "The stream brings a class of its own and makes an instance of it, and loading runs a method of that class (`__setstate__`, `__hash__`, ...). The class's byte code names something that reaches execution, files or the network.",
              "Ask the author for a file without code, such as safetensors, or read the class first."),
         Kind("call.write", SUSPICIOUS, RULE,
              "Loading calls something that reads, writes, moves or deletes files, reaches the network or other programs, or changes what the whole process uses (`sys.path`, `os.environ`, copyreg's registry). Models do not.",
-             _DO_NOT_LOAD),
+             DO_NOT_LOAD),
         Kind("call.unresolved", SUSPICIOUS, RULE,
              "Loading calls an object that static analysis cannot resolve. Honest files call what they import.",
              "Look at what made the callable, which the message says. Load the file only where it may run anything."),
@@ -83,10 +83,10 @@ GROUPS: tuple[tuple[str, str, tuple[Kind, ...]], ...] = (
              "Ask the author which registry the file was written for."),
         Kind("state.execution", MALICIOUS, PROOF,
              "Loading writes a code-execution primitive into an object or a module, so that the next one who uses it runs it.",
-             _DO_NOT_LOAD),
+             DO_NOT_LOAD),
         Kind("state.planted-method", SUSPICIOUS, RULE,
              "Loading gives an instance a method such as `append` or `__setstate__`, which the next opcode calls: a call that no opcode shows. No serialiser writes that.",
-             _DO_NOT_LOAD),
+             DO_NOT_LOAD),
         Kind("state.on-global", SUSPICIOUS, PROOF,
              "Loading writes attributes or items into an imported module, class or function, or has a helper of cloudpickle or dill do that. This changes the object for all other code in the process.",
              "Honest state goes into objects that the stream makes itself: ask the author why this state does not."),
@@ -168,7 +168,7 @@ GROUPS: tuple[tuple[str, str, tuple[Kind, ...]], ...] = (
              "Nothing."),
         Kind("tar.link", UNSCANNABLE, FAULT,
              "In an old torch tar, a member that torch unpickles is a link to another member. torch never writes that.",
-             _DO_NOT_LOAD),
+             DO_NOT_LOAD),
         Kind("tar.damaged", UNSCANNABLE, FAULT,
              "The archive cannot be read to its end.",
              _REFETCH_ARCHIVE),

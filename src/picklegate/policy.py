@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from picklegate.errors import PolicyError
@@ -17,20 +19,22 @@ OnBlock = Literal["raise", "quarantine", "skip"]
 class Policy:
     """What users decide: from which verdict on files are blocked, and what they trust by name or digest.
 
-    ``allow_imports`` are dotted names as the report spells them; ``allow_digests`` are
-    hexadecimal SHA-256 digests of whole files. With ``on_block``, a download that is blocked raises BlockedError,
-    keeps nothing of it, and leaves what stood in place before; ``"quarantine"`` raises and moves either out of reach;
-    ``"skip"`` leaves the blocked files of a snapshot out of it, with a warning. A score from ``suspicious_score`` on is
-    SUSPICIOUS, from ``malicious_score`` on MALICIOUS; None leaves that to the model. Raises PolicyError for an option
-    that is wrong.
+    ``allow_imports`` are dotted names as the report spells them, or ``"name@org/repository"`` for one repository of the
+    Hub alone; ``allow_digests`` are hexadecimal SHA-256 digests of whole files. With ``on_block``, a download that is
+    blocked raises BlockedError, keeps nothing of it, and leaves what stood in place before; ``"quarantine"`` raises and
+    moves either out of reach; ``"skip"`` leaves the blocked files of a snapshot out of it, with a warning. A score from
+    ``suspicious_score`` on is SUSPICIOUS, from ``malicious_score`` on MALICIOUS; None leaves that to the model. With
+    ``prefer_safetensors``, a snapshot leaves out pickled weights that have a safetensors sibling. Raises PolicyError
+    for an option that is wrong.
     """
 
     block_from: Verdict = Verdict.SUSPICIOUS
-    allow_imports: tuple[str, ...] = ()
-    allow_digests: tuple[str, ...] = ()
+    allow_imports: Sequence[str] = ()
+    allow_digests: Sequence[str] = ()
     on_block: OnBlock = "raise"
     suspicious_score: float | None = None
     malicious_score: float | None = None
+    prefer_safetensors: bool = False
     limits: Limits = field(default=DEFAULT)
 
     def __post_init__(self) -> None:
@@ -45,8 +49,12 @@ class Policy:
                 raise PolicyError(f"{option}: must be a number above 0 and at most 1")
         for option in ("allow_imports", "allow_digests"):
             value = getattr(self, option)
-            if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
-                raise PolicyError(f"{option}: must be a tuple of strings")
+            if isinstance(value, str) or not isinstance(value, Sequence):
+                raise PolicyError(f"{option}: must be a list or a tuple of strings")
+            value = tuple(value)
+            if not all(isinstance(item, str) for item in value):
+                raise PolicyError(f"{option}: must hold strings only")
+            object.__setattr__(self, option, value)
         for digest in self.allow_digests:
             if len(digest) != 64 or digest.strip("0123456789abcdef"):
                 raise PolicyError(f"allow_digests: {digest!r} is no SHA-256 in lower-case hexadecimal")
@@ -54,3 +62,39 @@ class Policy:
     def blocks(self, report: FileReport) -> bool:
         """Whether a front door refuses the file."""
         return report.verdict >= self.block_from and report.sha256 not in self.allow_digests
+
+    def within(self, repository: str) -> Policy:
+        """The policy for one repository of the Hub, ``org/name``: entries for others do not count."""
+        if not any("@" in name for name in self.allow_imports):
+            return self
+        pairs = [name.partition("@") for name in self.allow_imports]
+        names = tuple(name for name, _, scope in pairs if scope in ("", repository))
+        return replace(self, allow_imports=names)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str] | None = None) -> Policy:
+        """The policy of one file, or of the user's and the project's policy files.
+
+        Without ``path`` each file that makes the policy laxer is logged, because the working directory may belong to
+        somebody else. Raises PolicyError, which names the file and the key, and OSError.
+        """
+        from picklegate.policy_file import load
+
+        return load(path).logged(searched=path is None).policy
+
+
+PolicyOption = Policy | Literal["project"] | None
+"""What a front door takes: a policy, ``"project"`` for ``Policy.from_file()``, or None for the defaults."""
+
+_DEFAULT = Policy()
+
+
+def chosen(policy: PolicyOption) -> Policy:
+    """The policy that a front door goes by; raises PolicyError for anything else."""
+    if policy is None:
+        return _DEFAULT
+    if policy == "project":
+        return Policy.from_file()
+    if isinstance(policy, Policy):
+        return policy
+    raise PolicyError(f"policy: must be a Policy, 'project' or None, and is {policy!r}")

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import logging
 import os
+import re
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -23,9 +26,11 @@ from picklegate.report import Verdict
 
 NAME = "picklegate.toml"
 _SHARED = "pyproject.toml"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _LEVELS = {verdict.name.lower(): verdict for verdict in Verdict if verdict > Verdict.CLEAN}
 _ACTIONS = ("raise", "quarantine", "skip")
-_KEYS = ("block_from", "on_block", "quarantine", "scores", "allow", "limits")
+_log = logging.getLogger(__name__)
+_KEYS = ("block_from", "on_block", "prefer_safetensors", "quarantine", "scores", "allow", "limits")
 _SCORES = {"suspicious": "suspicious_score", "malicious": "malicious_score"}
 """Keys of the table of scores -> the policy's options."""
 _KEY_OF = {option: f"scores.{key}" for key, option in _SCORES.items()} | {"allow_digests": "allow.digests"}
@@ -39,11 +44,23 @@ class Allowed:
     what: str
     reason: str
     expires: dt.date | None = None
+    repo: str = ""
+    """The one repository of the Hub that an import is trusted in; "" for all files."""
 
     @property
     def expired(self) -> bool:
         """Whether its last day is over."""
         return self.expires is not None and self.expires < dt.datetime.now(dt.timezone.utc).date()
+
+    @property
+    def why(self) -> str:
+        """The reason, and the last day where there is one."""
+        return f"{self.reason}, until {self.expires}" if self.expires else self.reason
+
+    @property
+    def entry(self) -> str:
+        """The entry as a Policy takes it."""
+        return f"{self.what}@{self.repo}" if self.repo else self.what
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +79,14 @@ class Settings:
     def expired(self) -> tuple[Allowed, ...]:
         """What is no longer trusted."""
         return tuple(item for item in (*self.imports, *self.digests) if item.expired)
+
+    def logged(self, *, searched: bool) -> Settings:
+        """Itself, once it is logged what has expired and, of files that were ``searched`` for, what they allow."""
+        for path, words in self.laxer if searched else ():
+            _log.warning("%s makes the policy laxer: %s", path, words)
+        for item in self.expired:
+            _log.warning("%s is no longer allowed: that ended with %s (%s)", item.what, item.expires, item.reason)
+        return self
 
 
 def load(path: str | os.PathLike[str] | None = None) -> Settings:
@@ -90,6 +115,73 @@ def project(start: Path | None = None) -> Path | None:
     return None
 
 
+def add(path: Path, item: Allowed) -> bool:
+    """Write an entry into the policy file at ``path``, which is made if missing; whether it is a new one.
+
+    Comments stay. An entry for the same import or digest gets the new reason and date. Raises PolicyError for a file
+    that is wrong, before or after, and OSError.
+    """
+    import tomlkit
+
+    before = path.read_text("utf-8") if path.exists() else ""
+    if before:
+        _laid_over(Settings(), path, _table(path))
+    document = tomlkit.parse(before)
+    table: Any = document
+    for name in ("tool", "picklegate") if path.name == _SHARED else ():
+        table = table.setdefault(name, tomlkit.table())
+    digest = _DIGEST.fullmatch(item.what) is not None
+    key, name = ("digests", "sha256") if digest else ("imports", "name")
+    allow = table.setdefault("allow", tomlkit.table(is_super_table=True))
+    entries = allow.setdefault(key, tomlkit.aot())
+    known = next((one for one in entries if one[name] == item.what and one.get("repo", "") == item.repo), None)
+    entry = tomlkit.table() if isinstance(entries, tomlkit.items.AoT) else tomlkit.inline_table()
+    entry = entry if known is None else known
+    entry[name] = item.what
+    entry["reason"] = item.reason
+    entry.pop("expires", None)
+    if item.expires:
+        entry["expires"] = item.expires
+    if item.repo:
+        entry["repo"] = item.repo
+    if known is None:
+        if isinstance(entry, tomlkit.items.Table) and before:
+            entry.trivia.indent = "\n"
+        entries.append(entry)
+    _replace(path, tomlkit.dumps(document))
+    return known is None
+
+
+def _replace(path: Path, text: str) -> None:
+    """Put a checked text in the place of a file, at once, and through a link."""
+    target = Path(os.path.realpath(path))
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        draft.write_text(text, "utf-8")
+        _laid_over(Settings(), path, _table(draft, shared=path.name == _SHARED))
+        if target.exists():
+            shutil.copymode(target, draft)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def doubts(settings: Settings) -> Iterator[str]:
+    """What in the files looks as if it had no effect: names that nothing can match, and files that are not read."""
+    for item in settings.imports:
+        if not all(part.isidentifier() for part in item.what.split(".")):
+            yield f"the import {item.what} matches nothing: write a whole name, without wildcards"
+    seen: set[str] = set()
+    for item in (*settings.imports, *settings.digests):
+        if item.entry in seen:
+            yield f"{item.entry} is allowed twice"
+        seen.add(item.entry)
+    for path in settings.files:
+        beside = path.with_name(_SHARED)
+        if path.name == NAME and beside.is_file() and "picklegate" in _parsed(beside, lenient=True).get("tool", {}):
+            yield f"[tool.picklegate] in {beside} is not read, because {NAME} is in the same folder"
+
+
 def _parsed(path: Path, *, lenient: bool = False) -> dict[str, Any]:
     if sys.version_info >= (3, 11):
         import tomllib
@@ -105,9 +197,9 @@ def _parsed(path: Path, *, lenient: bool = False) -> dict[str, Any]:
         raise PolicyError(f"{path}: no valid TOML: {error}") from error
 
 
-def _table(path: Path) -> Mapping[str, Any]:
+def _table(path: Path, *, shared: bool | None = None) -> Mapping[str, Any]:
     table = _parsed(path)
-    if path.name != _SHARED:
+    if not (path.name == _SHARED if shared is None else shared):
         return table
     own = table.get("tool", {}).get("picklegate", {})
     if not isinstance(own, dict):
@@ -126,6 +218,7 @@ def _laid_over(before: Settings, path: Path, table: Mapping[str, Any]) -> Settin
     digests = tuple(file.allowed(allow, "digests", "sha256"))
     limits = file.limits(table, before.policy.limits)
     scores = {_SCORES[key]: value for key, value in file.table(table, "scores", tuple(_SCORES)).items()}
+    prefer = file.switch(table, "prefer_safetensors", before.policy.prefer_safetensors)
     place = file.path(table, "quarantine") if "quarantine" in table else None
     after = replace(
         before,
@@ -139,8 +232,9 @@ def _laid_over(before: Settings, path: Path, table: Mapping[str, Any]) -> Settin
             before.policy,
             block_from=before.policy.block_from if level is None else level,
             on_block=action,
-            allow_imports=tuple(item.what for item in after.imports if not item.expired),
-            allow_digests=tuple(item.what for item in after.digests if not item.expired),
+            prefer_safetensors=prefer,
+            allow_imports=tuple(item.entry for item in after.imports if not item.expired),
+            allow_digests=tuple(item.entry for item in after.digests if not item.expired),
             limits=limits,
             **scores,
         )
@@ -155,7 +249,7 @@ def _laxer(
     before: Settings, policy: Policy, imports: tuple[Allowed, ...], digests: tuple[Allowed, ...], place: Path | None
 ) -> Iterator[str]:
     if policy.block_from > before.policy.block_from:
-        yield f"it blocks only from {policy.block_from} on"
+        yield f"it blocks only {policy.block_from}" + (" and above" if policy.block_from < Verdict.MALICIOUS else "")
     for items, noun in ((imports, "import"), (digests, "digest")):
         names = [item.what for item in items if not item.expired]
         if names:
@@ -206,13 +300,20 @@ class _File:
             raise self.error(key, "must be the path of a directory")
         return self._path.parent.absolute() / Path(value).expanduser()
 
+    def switch(self, table: Mapping[str, Any], key: str, before: bool) -> bool:  # noqa: FBT001 (a value, not a mode)
+        value = table.get(key, before)
+        if not isinstance(value, bool):
+            raise self.error(key, "must be true or false")
+        return value
+
     def allowed(self, table: Mapping[str, Any], key: str, name: str) -> Iterator[Allowed]:
         value = table.get(key, [])
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise self.error(f"allow.{key}", f"must be an array of tables, each with {name} and reason")
         for place, item in enumerate(value):
             where = f"allow.{key}[{place}]"
-            self.known(item, (name, "reason", "expires"), f"{where}.")
+            keys = (name, "reason", "expires", "repo") if name == "name" else (name, "reason", "expires")
+            self.known(item, keys, f"{where}.")
             for needed in (name, "reason"):
                 if not isinstance(item.get(needed), str) or not item[needed].strip():
                     raise self.error(f"{where}.{needed}", "is missing, or no text")
@@ -221,7 +322,10 @@ class _File:
             expires = item.get("expires")
             if expires is not None and type(expires) is not dt.date:
                 raise self.error(f"{where}.expires", "must be a date, as in 2027-01-31, without quotes")
-            yield Allowed(what=item[name], reason=item["reason"], expires=expires)
+            repo = item.get("repo", "")
+            if not isinstance(repo, str) or ("repo" in item and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", repo)):
+                raise self.error(f"{where}.repo", "must be a repository of the Hub, as in org/name")
+            yield Allowed(what=item[name], reason=item["reason"], expires=expires, repo=repo)
 
     def limits(self, table: Mapping[str, Any], before: Limits) -> Limits:
         names = tuple(one.name for one in fields(Limits))

@@ -23,7 +23,7 @@ from picklegate.guard import install_guard
 from picklegate.guard.import_hook import Waiting
 from picklegate.hub.download import PLAIN, safe_hf_hub_download, safe_snapshot_download
 from picklegate.limits import Limits
-from picklegate.policy import Policy
+from picklegate.policy import Policy, PolicyOption, chosen
 from picklegate.report import Verdict
 
 Function = Callable[..., Any]
@@ -47,14 +47,14 @@ _added: set[str] = set()
 
 
 @contextlib.contextmanager
-def protect(*, policy: Policy | None = None) -> Iterator[None]:
+def protect(*, policy: PolicyOption = None) -> Iterator[None]:
     """Gate every download that goes through huggingface_hub, in this process, until the block ends.
 
     ``hf_hub_download``, ``snapshot_download`` and what is built on them (``HfApi``, ``from_pretrained`` of any
     library) judge what they fetch, and ``try_to_load_from_cache`` what it finds. Blocks may overlap, in one thread
     or in several: the policy is that of the one entered last, and the last to end restores the names.
     """
-    own = _enter(policy or Policy())
+    own = _enter(chosen(policy))
     try:
         yield
     finally:

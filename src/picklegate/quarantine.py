@@ -21,9 +21,8 @@ from typing import Any
 from picklegate import paths
 from picklegate.cache_files import delete_from_cache
 from picklegate.errors import GateError
-from picklegate.escape import escape
 from picklegate.locks import file_lock
-from picklegate.report import FileReport, Verdict
+from picklegate.report import FileReport
 
 SCHEMA = "picklegate.quarantine/1"
 _FRAGMENT = ".part"
@@ -146,29 +145,6 @@ def purge(doomed: Iterable[Entry]) -> None:
         for entry in doomed:
             (folder / f"{entry.id}.blocked").unlink(missing_ok=True)
             (folder / f"{entry.id}.json").unlink(missing_ok=True)
-
-
-def explain(report: FileReport) -> tuple[str, str]:
-    """What loading an artifact would do, and where in it that stands: two sentences fit for a terminal."""
-    if not report.reasons:
-        return "the policy blocks it.", ""
-    worst = report.reasons[0]
-    place = ", ".join(filter(None, (worst.stream, "" if worst.offset is None else f"byte {worst.offset}")))
-    where = f"Found in {place} ({worst.code})." if place else f"Found in the file as a whole ({worst.code})."
-    return f"{escape(worst.message).rstrip('.')}.", escape(where)
-
-
-def advice(report: FileReport) -> str:
-    """What to do about an artifact that is refused, in one sentence."""
-    if report.verdict == Verdict.UNSCANNABLE:
-        return (
-            "Fetch it again, for it may be cut off; if it is whole, ask the publisher for safetensors weights, or, if "
-            "you know what it runs, pass a Policy with its digest (allow_digests)."
-        )
-    return (
-        "Ask the publisher for safetensors weights, or, if you know what the file runs, pass a Policy "
-        "with its imports (allow_imports) or its digest (allow_digests)."
-    )
 
 
 @contextlib.contextmanager

@@ -94,7 +94,7 @@ def outcome(load: Callable[[bytes], Any], data: bytes) -> str:
         load(data)
         result = "loaded"
     except BlockedError as error:
-        result = "blocked" if len(str(error).splitlines()) == 3 else f"not in three lines: {error}"
+        result = "blocked" if len(str(error).splitlines()) <= 6 else f"not in six lines: {error}"
     except BaseException as error:  # noqa: BLE001  payloads may raise anything, SystemExit too
         result = type(error).__name__
     return f"RAN {ran}" if ran else result

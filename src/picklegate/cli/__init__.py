@@ -17,6 +17,7 @@ from picklegate.cli.output import EXIT_INTERRUPTED, EXIT_UNSCANNABLE, in_words, 
 from picklegate.errors import GateError
 
 _COMMANDS = {
+    "allow": "allow",
     "audit": "audit",
     "demo": "demo",
     "download": "download",

@@ -8,10 +8,10 @@ from typing import Any
 
 from picklegate.guard.load_context import Load, unchanged
 from picklegate.guard.scan_before_load import File, held, name_of, opened, path_of, scanned
-from picklegate.policy import Policy
+from picklegate.policy import Policy, PolicyOption, chosen
 
 
-def safe_joblib_load(filename: File, mmap_mode: Any = None, *, policy: Policy | None = None, **options: Any) -> Any:
+def safe_joblib_load(filename: File, mmap_mode: Any = None, *, policy: PolicyOption = None, **options: Any) -> Any:
     """Load what joblib.dump wrote, after a scan; takes what joblib.load takes.
 
     Raises BlockedError if the policy blocks the file, before anything in it runs, and at the first import that
@@ -21,7 +21,7 @@ def safe_joblib_load(filename: File, mmap_mode: Any = None, *, policy: Policy | 
     import joblib
 
     with contextlib.ExitStack() as stack:
-        content, load = _readied(filename, mmap_mode, policy or Policy(), stack)
+        content, load = _readied(filename, mmap_mode, chosen(policy), stack)
         with load:
             return joblib.load(content, mmap_mode, **options)
 
@@ -31,7 +31,7 @@ def safe_numpy_load(
     mmap_mode: Any = None,
     allow_pickle: bool = True,  # noqa: FBT001, FBT002  the place that numpy.load gives it
     *,
-    policy: Policy | None = None,
+    policy: PolicyOption = None,
     **options: Any,
 ) -> Any:
     """Load what numpy.save or savez wrote, or an array's pickle, after a scan; takes what numpy.load takes.
@@ -42,7 +42,7 @@ def safe_numpy_load(
     import numpy as np
 
     with contextlib.ExitStack() as stack:
-        content, load = _readied(file, mmap_mode, policy or Policy(), stack)
+        content, load = _readied(file, mmap_mode, chosen(policy), stack)
         with load:
             found = np.load(content, mmap_mode, allow_pickle, **options)
         if isinstance(found, np.lib.npyio.NpzFile):

@@ -12,7 +12,7 @@ from typing import Any
 from picklegate.guard.load_context import Load
 from picklegate.guard.scan_before_load import File, held, name_of, opened, path_of, scanned
 from picklegate.pickles import Trace, trace
-from picklegate.policy import Policy
+from picklegate.policy import Policy, PolicyOption, chosen
 from picklegate.report import FileReport
 
 _PROBE = 1 << 16
@@ -21,23 +21,23 @@ _SMALL = 1 << 14
 """Bytes up to which the report on a pickle is remembered: programs load the same few small ones again and again."""
 
 
-def safe_pickle_load(file: File, *, policy: Policy | None = None, **options: Any) -> Any:
+def safe_pickle_load(file: File, *, policy: PolicyOption = None, **options: Any) -> Any:
     """Load a pickle, after a scan; takes a path, or a file object and what pickle.load takes.
 
     Of a path the whole file is scanned. Of a file object one pickle is read from where it stands, and only that
     one is scanned and loaded. Raises BlockedError if the policy blocks it, before anything in it runs, and at the
     first import that the scan did not see.
     """
-    policy = policy or Policy()
+    policy = chosen(policy)
     if isinstance(file, (str, os.PathLike)):
         with opened(file) as whole, held(whole, name_of(file), policy) as (content, load), load:
             return pickle.load(content, **options)
     return _load(one(file), name_of(file), path_of(file), policy, options)
 
 
-def safe_pickle_loads(data: Any, /, *, policy: Policy | None = None, **options: Any) -> Any:
+def safe_pickle_loads(data: Any, /, *, policy: PolicyOption = None, **options: Any) -> Any:
     """Load a pickle from bytes, after a scan; takes what pickle.loads takes, and raises as safe_pickle_load does."""
-    return _load(bytes(data), "the pickle", None, policy or Policy(), options)
+    return _load(bytes(data), "the pickle", None, chosen(policy), options)
 
 
 def _load(data: bytes, name: str, path: str | None, policy: Policy, options: dict[str, Any]) -> Any:

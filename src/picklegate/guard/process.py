@@ -14,7 +14,7 @@ from typing import Any, Final
 from picklegate.errors import BlockedError
 from picklegate.escape import escape
 from picklegate.guard import arrays, import_hook, load_context, pickle_patches, torch
-from picklegate.policy import Policy
+from picklegate.policy import Policy, PolicyOption, chosen
 from picklegate.report import FileReport, Finding, Verdict
 
 _ENTRIES: Final[dict[str, Callable[[Any, pickle_patches.Current], Any]]] = {
@@ -28,7 +28,7 @@ _ENTRIES: Final[dict[str, Callable[[Any, pickle_patches.Current], Any]]] = {
 
 
 @contextlib.contextmanager
-def guarded(*, policy: Policy | None = None) -> Iterator[None]:
+def guarded(*, policy: PolicyOption = None) -> Iterator[None]:
     """A stretch in which every load of the process goes through the gate, in all threads."""
     uninstall = install_guard(policy=policy)
     try:
@@ -37,13 +37,13 @@ def guarded(*, policy: Policy | None = None) -> Iterator[None]:
         uninstall()
 
 
-def install_guard(*, policy: Policy | None = None) -> Callable[[], None]:
+def install_guard(*, policy: PolicyOption = None) -> Callable[[], None]:
     """Put the gate before every load of the process; calling what this returns takes it away again.
 
     The loaders of pickle, torch, joblib and numpy are replaced in all modules that are imported, under whatever name,
     and an audit hook refuses what an unpickler imports elsewhere. Guards nest: the policy is that of the last in place.
     """
-    return _process.enter(policy or Policy())
+    return _process.enter(chosen(policy))
 
 
 class _Process:

@@ -13,9 +13,9 @@ from picklegate.errors import BlockedError
 from picklegate.escape import escape
 from picklegate.guard.load_context import Load, unchanged
 from picklegate.policy import Policy
-from picklegate.quarantine import advice, explain
+from picklegate.refusal import advice, sentences
 from picklegate.report import FileReport
-from picklegate.scan import scan_stream
+from picklegate.scan import scan_stream, with_digest
 
 File = str | os.PathLike[str] | BinaryIO
 
@@ -31,9 +31,9 @@ def scanned(file: BinaryIO, name: str, policy: Policy) -> FileReport:
     if isinstance(raw, View):
         raw.keeping = False
     if policy.blocks(report):
-        report = scan_stream(file, name=name, policy=policy, digest=True)
+        report = with_digest(report, file)
     if policy.blocks(report):
-        what, where = explain(report)
+        what, where = sentences(report)
         where = f"{where} Nothing in it has run.".lstrip()
         raise BlockedError(
             report,

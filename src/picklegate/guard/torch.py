@@ -13,7 +13,7 @@ from picklegate.errors import GateError
 from picklegate.escape import escape
 from picklegate.guard.load_context import Load, unchanged
 from picklegate.guard.scan_before_load import File, View, name_of, opened, path_of, scanned
-from picklegate.policy import Policy
+from picklegate.policy import Policy, PolicyOption, chosen
 from picklegate.report import FileReport
 
 
@@ -21,7 +21,7 @@ def safe_torch_load(
     f: File,
     map_location: Any = None,
     *,
-    policy: Policy | None = None,
+    policy: PolicyOption = None,
     **torch_load_kwargs: Any,
 ) -> Any:
     """Load what torch.save wrote, after a scan; takes what torch.load takes.
@@ -31,7 +31,7 @@ def safe_torch_load(
     saw are allowed. Raises BlockedError if the policy blocks the file, before anything in it runs, and at the first
     import that the scan did not see. Raises GateError for a TorchScript archive, which is for torch.jit.load.
     """
-    return load(f, map_location, policy=policy or Policy(), **torch_load_kwargs)
+    return load(f, map_location, policy=chosen(policy), **torch_load_kwargs)
 
 
 def load(f: File, map_location: Any, *, policy: Policy, script: bool = False, **options: Any) -> Any:

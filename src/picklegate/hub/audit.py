@@ -14,7 +14,7 @@ from picklegate import quarantine
 from picklegate.batch import Found, scan_found
 from picklegate.cache_files import delete_from_cache
 from picklegate.containers.detect import claims
-from picklegate.policy import Policy
+from picklegate.policy import PolicyOption, chosen
 from picklegate.report import FileReport
 from picklegate.store import Store, default
 
@@ -118,7 +118,7 @@ class Audit:
 def audit_cache(
     cache_dir: str | os.PathLike[str] | None = None,
     *,
-    policy: Policy | None = None,
+    policy: PolicyOption = None,
     executor: Executor | None = None,
     jobs: int | None = None,
     store: Store | None = None,
@@ -130,7 +130,7 @@ def audit_cache(
     """
     start = time.monotonic()
     cache = read_cache(cache_dir)
-    reports = scan_found(cache.found, policy=policy or Policy(), executor=executor, jobs=jobs, store=store or default())
+    reports = scan_found(cache.found, policy=chosen(policy), executor=executor, jobs=jobs, store=store or default())
     return Audit(cache=cache, reports=tuple(reports), seconds=time.monotonic() - start)
 
 

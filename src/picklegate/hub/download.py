@@ -26,10 +26,11 @@ from picklegate.hub.path_safety import climbs, vetted
 from picklegate.hub.preview import Lookout, address
 from picklegate.hub.staging import StagedCache, StagedFolder, StandIn, staging
 from picklegate.locks import file_lock
-from picklegate.policy import Policy
-from picklegate.quarantine import advice, explain, keep
+from picklegate.policy import Policy, PolicyOption, chosen
+from picklegate.quarantine import keep
+from picklegate.refusal import advice, sentences
 from picklegate.report import FileReport, Finding, RepoReport, Verdict
-from picklegate.scan import scan_stream
+from picklegate.scan import scan_stream, with_digest
 from picklegate.store import default
 
 _MOST_READ = 1 << 26
@@ -63,10 +64,10 @@ class GatedDownload:
     def __signature__(self) -> inspect.Signature:
         """The installed function's, with ``policy`` added."""
         plain = inspect.signature(self._client())
-        policy = inspect.Parameter("policy", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Policy | None")
+        policy = inspect.Parameter("policy", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="PolicyOption")
         return plain.replace(parameters=[*plain.parameters.values(), policy])
 
-    def __call__(self, *args: Any, policy: Policy | None = None, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, policy: PolicyOption = None, **kwargs: Any) -> Any:
         """Download, judge, and only then let the client return what it would have returned."""
         client = self._client()
         signature = inspect.signature(client)
@@ -75,7 +76,7 @@ class GatedDownload:
         arguments = {**kwargs, **signature.bind(*args, **known).arguments}
         if arguments.get("dry_run"):
             return client(**arguments)
-        return _download(client, arguments, policy or Policy())
+        return _download(client, arguments, chosen(policy).within(arguments["repo_id"]))
 
     def __repr__(self) -> str:
         """The name, as of a function."""
@@ -99,7 +100,7 @@ def scan_repo(
     endpoint: str | None = None,
     allow_patterns: list[str] | str | None = None,
     ignore_patterns: list[str] | str | None = None,
-    policy: Policy | None = None,
+    policy: PolicyOption = None,
 ) -> RepoReport:
     """Judge the files of a repository by reading parts of them; nothing is downloaded.
 
@@ -109,7 +110,7 @@ def scan_repo(
     from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 
     options = {"token": token, "endpoint": endpoint}
-    scout = Lookout(repo_id, repo_type=repo_type, policy=policy or Policy(), options=options)
+    scout = Lookout(repo_id, repo_type=repo_type, policy=chosen(policy).within(repo_id), options=options)
     commit, listed = scout.listing(revision, statuses=True)
     patterns = {"allow_patterns": allow_patterns, "ignore_patterns": ignore_patterns}
     entries = [*filter_repo_objects(listed, key=lambda entry: entry.path, **patterns)]
@@ -257,10 +258,10 @@ def _judge(path: Path, name: str, policy: Policy) -> FileReport:
     known = default().seen(path, name=name, policy=policy)
     if known is not None and known.verdict < policy.block_from:
         return known
-    # Hashing takes longer than judging: it is done where the policy asks for the digest, and for the report of a block.
     with path.open("rb") as file:
-        report = scan_stream(file, name=name, policy=policy, digest=bool(policy.allow_digests))
-        return scan_stream(file, name=name, policy=policy, digest=True) if policy.blocks(report) else report
+        report = scan_stream(file, name=name, policy=policy, digest=False)
+        # Hashing takes longer than judging: it is done for what may be blocked.
+        return with_digest(report, file) if policy.blocks(report) else report
 
 
 def _remember(view: StandIn, reports: dict[Path, FileReport], policy: Policy) -> None:
@@ -277,7 +278,7 @@ def _refuse(blocked: list[tuple[FileReport, str]], *, skip: bool) -> None:
         return
     lines = []
     for report, fate in blocked:
-        what, where = explain(report)
+        what, where = sentences(report)
         lines += [f"{escape(report.name)} is refused ({report.verdict}): {what}", f"{where} {fate}"]
     if skip:
         _log.warning("left out of the snapshot:\n%s", "\n".join(lines))
