@@ -178,6 +178,11 @@ def _shared(path: Path) -> Store:
     return Store(path)
 
 
+def judging_key(policy: Policy, name: str) -> str:
+    """What besides the bytes a report on a file of this name depends on, as one short text."""
+    return _judge(policy, claims(name))
+
+
 @lru_cache(maxsize=64)
 def _judge(policy: Policy, claimed: bool) -> str:  # noqa: FBT001 (one of the key's parts)
     """What besides the bytes a report depends on, as one short text."""

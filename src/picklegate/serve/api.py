@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from picklegate.serve.addresses import KINDS
 
 _NEXT = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')
-_XET = re.compile(r"xet", re.I)
+_XET = re.compile(r"xet", re.IGNORECASE)
 _READ = (*KINDS, "collections", "whoami-v2", "organizations", "users", "papers", "daily_papers")
 """What clients read below ``/api``."""
 

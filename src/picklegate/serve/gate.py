@@ -84,9 +84,7 @@ def create_app(settings: Settings | None = None) -> Any:
         Route("/", gate.page),
         Route("/{path:path}", gate.answer, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan)
-    app.state.gate = gate
-    return Strict(app)
+    return Strict(Starlette(routes=routes, lifespan=lifespan), gate)
 
 
 class Gate:
@@ -216,7 +214,7 @@ class Gate:
         """
         task = asyncio.get_running_loop().create_task(self._judge.judged(address, description, identity))
         self._background.add(task)
-        task.add_done_callback(lambda done: (self._background.discard(done), done.cancelled() or done.exception()))
+        task.add_done_callback(self._ended)
         headers = {**description.headers, "Content-Length": str(description.size)}
         done, _ = await asyncio.wait([task], timeout=_HEAD_WAIT_S)
         if done and task.exception() is None and self._judge.blocks(task.result()):
@@ -225,6 +223,11 @@ class Gate:
                 return _refusal(403, reason, {"X-Error-Code": "PicklegateBlocked"})
             headers["X-HF-Warning"] = f"picklegate; {reason}"
         return Response(status_code=200, headers=headers)
+
+    def _ended(self, task: asyncio.Task[Judged]) -> None:
+        self._background.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at: whoever asks for the file meets the fault again
 
 
 class _Bounded(StreamingResponse):

@@ -135,7 +135,7 @@ class Judge:
             work.close()
             raise UpstreamError(503, "too many files wait to be judged", {"Retry-After": "10"})
         task = self._running[key] = asyncio.get_running_loop().create_task(work)
-        task.add_done_callback(lambda done: (self._running.pop(key, None), done.cancelled() or done.exception()))
+        task.add_done_callback(lambda _: self._running.pop(key, None))
         return await asyncio.shield(task)
 
     async def _read(

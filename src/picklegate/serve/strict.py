@@ -11,11 +11,12 @@ _MOST_BYTES = 1 << 15
 
 
 class Strict:
-    """An ASGI application before another one; every answer carries ``X-Content-Type-Options``."""
+    """An ASGI application before that of ``gate``."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, gate: Any) -> None:
         """``app`` gets what is left."""
         self.app = app
+        self.gate = gate
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass the request on, or answer 400."""

@@ -20,7 +20,9 @@ _MOST_JSON = 1 << 26
 """Bytes of an answer of the API that are taken."""
 _TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_connect=10, sock_read=30)
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
-_PASSED_ON = re.compile(r"x-error-code|x-error-message|ratelimit.*|retry-after|content-type|x-repo-commit", re.I)
+_PASSED_ON = re.compile(
+    r"x-error-code|x-error-message|ratelimit.*|retry-after|content-type|x-repo-commit", re.IGNORECASE
+)
 _LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
 
 
