@@ -33,6 +33,7 @@ _COMMANDS = {
     "rule": "rule",
     "run": "run",
     "scan": "scan",
+    "serve": "serve",
 }
 """Commands -> the modules below this package that have them, under the same name."""
 
