@@ -44,8 +44,8 @@ class Policy:
     strict: bool = False
     """Whether every call of a function that nothing is known of is SUSPICIOUS, whatever it is handed."""
     environment: tuple[str, ...] = ()
-    """Folders of an import path (``sys.path``): what is installed there adds findings about callables that the index does
-    not know."""
+    """Folders of an import path (``sys.path``): what is installed there adds findings about callables that the index
+    does not know."""
     prefer_safetensors: bool = False
     """Whether a snapshot leaves out pickled weights that have a safetensors sibling."""
     block_unjudged: bool = False

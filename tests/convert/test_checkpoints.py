@@ -53,7 +53,7 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "state-dict": lambda: dict(model().state_dict()),
     "ddp": lambda: OrderedDict((f"module.{name}", value) for name, value in model().state_dict().items()),
     "nested": lambda: {"state_dict": model().state_dict(), "epoch": 3, "lists": [torch.ones(2), (torch.zeros(1),)]},
-    "optimizer": lambda: trained()[1].state_dict(),
+    "optimizer": lambda: {"optimizer": trained()[1].state_dict()},
     "whole": lambda: {"model": trained()[0].state_dict(), "optimizer": trained()[1].state_dict(), "epoch": 1},
     "transposed": lambda: {"x": BASE.t()},
     "sliced": lambda: {"x": BASE[1:3, 2:5]},

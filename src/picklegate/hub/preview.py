@@ -111,7 +111,7 @@ class Preview:
 
         api = HfApi(endpoint=self._endpoint, token=self._token, **self._identity)
         told = api.repo_info(revision=revision, files_metadata=not statuses, **self._repo)
-        commit, siblings = str(told.sha), told.siblings or []
+        commit, siblings = str(told.sha), getattr(told, "siblings", None) or []
         if not statuses and len(siblings) < _MANY and all(one.blob_id and one.size is not None for one in siblings):
             # One request for all of it; of larger repositories the Hub may not tell all files in it.
             return commit, tuple(

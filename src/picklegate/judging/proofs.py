@@ -13,6 +13,7 @@ from picklegate.pickles import Cut, Dict, Event, Global, Trace, Unresolved, cano
 from picklegate.pickles.values import attributes
 from picklegate.report import Finding, Verdict
 
+
 def _plants(event: Event) -> bool:
     """Whether a state write sets such a method on an instance to something that can be called."""
     parts = event.args[0] if event.args and isinstance(event.args[0], tuple) else event.args
