@@ -117,9 +117,12 @@ def is_tar(head: bytes) -> bool:
     """Whether ``tarfile`` takes the first 512 bytes for a header, by its checksum (unsigned, or signed as of old)."""
     if len(head) < 512:
         return False
+    told = _tar_number(head[148:156])
+    if told is None:
+        return False
     rest = head[:148] + b" " * 8 + head[156:512]
-    total = sum(rest)
-    return _tar_number(head[148:156]) in (total, total - 256 * sum(byte > 127 for byte in rest))
+    more = sum(rest) - told
+    return more == 0 or (more > 0 and more % 256 == 0 and more == 256 * sum(byte > 127 for byte in rest))
 
 
 def tar_start(source: Source, head: bytes, kind: str) -> int | None:
