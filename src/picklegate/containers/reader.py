@@ -10,7 +10,7 @@ from picklegate.containers import archives, formats, npy, probe, raw, zips
 from picklegate.containers.context import Context, Stream
 from picklegate.containers.decompress import after_skippable
 from picklegate.containers.detect import COMPRESSED, FRAMED, HEAD, sniff, tar_start
-from picklegate.containers.directories import TAIL, directories
+from picklegate.containers.directories import REMOTE_TAIL, TAIL, directories
 from picklegate.containers.source import Source
 from picklegate.limits import DEFAULT, Clock, Limits
 from picklegate.pickles import Trace
@@ -69,7 +69,7 @@ class _Reader(Context):
         if self.late():
             return "unknown"
         head = source.read(0, HEAD)
-        tail = source.tail(TAIL)
+        tail = source.tail(TAIL if source.resident else REMOTE_TAIL)
         kind = sniff(head, source.size, tail)
         before = len(self.streams), len(self.findings), len(self.unjudged)
         kinds = [known for known in self._readings(source, name, depth, kind, head, tail) if known]
