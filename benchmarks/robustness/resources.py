@@ -78,6 +78,7 @@ def tars(levels: int) -> bytes:
 FILES: dict[str, Callable[[], bytes]] = {
     "tuples in bz2": lambda: packed(b"N", b"\x85", 60_000_000, b"."),
     "four of them in a zip": lambda: zipped({f"{n}.pkl": packed(b"N", b"\x85", 60_000_000, b".") for n in range(4)}),
+    "one long list": lambda: b"\x80\x02](" + b"K\x01" * 8_000_000 + b"e.",
     "one long tuple": lambda: b"\x80\x02(" + b"K\x01" * 8_000_000 + b"t.",
     "lists in bz2": lambda: packed(b"", b"]", 60_000_000, b"."),
     "lists in gzip": lambda: packed(b"", b"]", 30_000_000, b".", deflater),
