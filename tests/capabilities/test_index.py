@@ -104,7 +104,7 @@ def test_methods_reached_through_their_class(built: Path) -> None:
     assert (go.kind, go.binding) == ("function", "unbound")
     assert {effect.kind for effect, _ in go.decided("REDUCE", (False, True))} >= {"command"}
     quiet = callees.find("pkg.deep", "Thing.quiet")
-    assert (quiet.kind, quiet.binding, bool(quiet.unfollowed)) == ("function", "unbound", True)
+    assert (quiet.kind, quiet.binding, bool(quiet.unfollowed)) == ("function", "member", True)
 
 
 def test_another_version_is_read_where_it_is_installed(built: Path, tmp_path: Path) -> None:
@@ -190,6 +190,7 @@ def test_importing_the_package_opens_no_index() -> None:
     """The index is read when the first name is asked for."""
     script = (
         "import sys, picklegate.capabilities as c; from picklegate.capabilities import index;"
+        "assert 'picklegate.capabilities.environment' not in sys.modules; "
         "assert not index._one; c.Callees(); assert not index._one; print('ok')"
     )
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
