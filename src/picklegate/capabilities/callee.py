@@ -28,10 +28,10 @@ _LONG = 1_000
 class Callee:
     """What a name leads to.
 
-    ``kind``: ``function``, ``class``, ``native``, ``instance``, ``module``, ``unknown``. ``binding``, of a function that is
-    found on a class: ``unbound``, ``class``, ``static``, or ``member`` where the index does not list it. ``known``:
-    ``index``, ``environment``, ``no``. ``unfollowed``: why it cannot be called harmless, empty where everything was
-    followed. ``constructor_known``: whether the methods that construct a class were surely read.
+    ``kind``: ``function``, ``class``, ``native``, ``instance``, ``module``, ``unknown``. ``binding``, of a function
+    that is found on a class: ``unbound``, ``class``, ``static``, or ``member`` where the index does not list it.
+    ``known``: ``index``, ``environment``, ``no``. ``unfollowed``: why it cannot be called harmless, empty where
+    everything was followed. ``constructor_known``: whether the methods that construct a class were surely read.
     """
 
     name: str
