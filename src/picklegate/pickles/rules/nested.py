@@ -71,7 +71,8 @@ def acts(found: Trace) -> bool:
     if not found.events:
         return False
     last = max(event.offset for event in found.events)
-    return any(one.offset < last and _NAME.fullmatch(one.module) and _NAME.fullmatch(one.name) for one in found.imports)
+    named = (one for one in found.imports if one.via != "EXT")  # a code that no registry has, as chance makes it
+    return any(one.offset < last and _NAME.fullmatch(one.module) and _NAME.fullmatch(one.name) for one in named)
 
 
 def peek(effects: Effects, event: Event) -> None:
