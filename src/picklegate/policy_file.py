@@ -232,7 +232,7 @@ def _laid_over(before: Settings, path: Path, table: Mapping[str, Any], *, own: b
     digests = tuple(file.allowed(allow, "digests", "sha256"))
     limits = file.limits(table, before.policy.limits)
     scores = {_SCORES[key]: value for key, value in file.table(table, "scores", tuple(_SCORES)).items()}
-    switches = {key: file.switch(table, key, getattr(before.policy, key)) for key in _SWITCHES}
+    switches: dict[str, Any] = {key: file.switch(table, key, getattr(before.policy, key)) for key in _SWITCHES}
     place = file.path(table, "quarantine") if "quarantine" in table else None
     after = replace(
         before,

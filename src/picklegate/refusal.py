@@ -11,6 +11,7 @@ from picklegate.report import FileReport, Finding, StreamReport, Verdict
 
 REASON = '--reason "WHY YOU TRUST IT"'
 _FALSE_ALARM = "If you are sure that it is a false alarm, please report it with `picklegate scan --format json FILE`."
+_TENSORS = "The tensors can be had without running it: `picklegate convert FILE -o model.safetensors`."
 _MOST_NAMES = 3
 _BY_NAME = frozenset(("call.score", "call.unknown-function"))
 """Findings that say of a callable no more than that it is not known. What another one says holds for its arguments."""
@@ -35,10 +36,11 @@ def advice(report: FileReport) -> str:
     """
     kind = KINDS.get(report.reasons[0].code) if report.reasons else None
     told = kind.advice if kind else ""
+    tensors = f"\n{_TENSORS}" if report.container.startswith("torch") else ""
     if report.verdict == Verdict.MALICIOUS:
         told = told if told.startswith(DO_NOT_LOAD[:-1]) else f"{DO_NOT_LOAD} {told}".strip()
-        return f"What to do: {told} {_FALSE_ALARM}"
-    lines = [f"What to do: {told}"] if told else []
+        return f"What to do: {told} {_FALSE_ALARM}{tensors}"
+    lines = [f"What to do: {told}{tensors}"] if told else []
     commands = list(allowing(report))
     if commands:
         lines.append("If you have examined the file and trust it, allow it in the project's policy file:")

@@ -186,6 +186,7 @@ class _Reader:
         self.repositories: list[Repository] = []
         self.problems: list[Problem] = []
         self._folder = folder
+        self._inside = folder + os.sep
         self._entered: set[tuple[int, int]] = set()
         self._elsewhere = 0
         self._paths: dict[tuple[int, int], list[str]] = {}
@@ -208,7 +209,7 @@ class _Reader:
             self._all(entry, None, {})
 
     def _repository(self, path: str, kind: str, name: str) -> None:
-        if not self._enter(path):
+        if not self._enter(path, is_link=os.path.islink(path)):
             return
         index, before = len(self.repositories), len(self.problems)
         sizes: dict[tuple[int, int], int] = {}
@@ -241,16 +242,17 @@ class _Reader:
 
     def _all(self, found: os.DirEntry[str], owner: int | None, sizes: dict[tuple[int, int], int]) -> None:
         """An entry, and all that is below it; links are followed as a loader follows them."""
-        pending = [(found, _leads_out(found, self._folder))]
+        pending = [(found, False)]
         while pending:
             entry, outside = pending.pop()
+            target = _behind(entry) if entry.is_symlink() else entry.path
+            outside = outside or not target.startswith(self._inside)
             if not _is_directory(entry):
-                self._file(entry, owner, sizes, outside=outside)
-            elif self._enter(entry.path):
-                inner = [(one, outside or _leads_out(one, self._folder)) for one in self._entries(entry.path)]
-                pending += inner[::-1]
+                self._file(entry, target, found.name, owner, sizes, outside=outside)
+            elif self._enter(entry.path, is_link=entry.is_symlink()):
+                pending += [(one, outside) for one in self._entries(entry.path)][::-1]
 
-    def _enter(self, folder: str) -> bool:
+    def _enter(self, folder: str, *, is_link: bool) -> bool:
         """Whether a directory is to be entered: once, so that loops of links end, and none that holds the cache."""
         try:
             entry = os.stat(folder)
@@ -260,17 +262,25 @@ class _Reader:
         key = (entry.st_dev, entry.st_ino)
         if key in self._entered:
             return False
-        real = os.path.realpath(folder)
-        if os.path.commonpath([real, self._folder]) == real:
+        self._entered.add(key)
+        real = os.path.realpath(folder) if is_link else folder
+        if is_link and os.path.commonpath([real, self._folder]) == real:
             if real != self._folder:
                 self.problem(folder, "a link to a directory that the cache is in, which was not entered", unread=True)
             return False
-        self._entered.add(key)
         return True
 
     def _file(
-        self, found: os.DirEntry[str], owner: int | None, sizes: dict[tuple[int, int], int], *, outside: bool
+        self,
+        found: os.DirEntry[str],
+        target: str,
+        part: str,
+        owner: int | None,
+        sizes: dict[tuple[int, int], int],
+        *,
+        outside: bool,
     ) -> None:
+        """A file, or a link to ``target``, in a part of a repository or of the cache: ``blobs`` or another."""
         try:
             entry = found.stat()
         except OSError as error:
@@ -280,11 +290,10 @@ class _Reader:
             message = "a link to nothing" if missing else error.strerror or str(error)
             self.problem(found.path, message, unread=followed)
             return
-        kept = _part(found.path, self._folder) in _KEPT
         if found.name.endswith(".incomplete"):
             self.problem(found.path, "an incomplete download, which nothing loads")
             return
-        if not kept and _is_note(found, entry):
+        if part not in _KEPT and _is_note(found, entry):
             return
         if outside:
             self._elsewhere += 1
@@ -300,17 +309,10 @@ class _Reader:
         if owner is not None:
             owners[owner] = None
         if key not in self._blobs:
-            self._blobs[key] = (_behind(found), entry)
+            self._blobs[key] = (target, entry)
         # A blob is a path of its own only where no snapshot leads to it.
-        if not known or _part(found.path, self._folder) != _SHARED:
+        if not known or part != _SHARED:
             known.append(found.path)
-
-
-def _part(path: str, folder: str) -> str:
-    """The part of a repository, or of the cache, that a path lies in: ``blobs``, ``snapshots`` and so on."""
-    parts = os.path.relpath(path, folder).split(os.sep)
-    inside = parts[0].partition("--")[0] in _KINDS
-    return parts[1] if inside and len(parts) > 2 else parts[0] if not inside and len(parts) > 1 else ""
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:
@@ -325,6 +327,8 @@ def _is_note(found: os.DirEntry[str], entry: os.stat_result) -> bool:
     """Whether a small file beside the contents has nothing in it for a pickle loader; it is read on the spot."""
     if not stat.S_ISREG(entry.st_mode) or entry.st_size > _LONGEST_NOTE:
         return False
+    if not entry.st_size:
+        return True
     try:
         report = scan_file(found.path, digest=False)
     except OSError:
@@ -332,15 +336,8 @@ def _is_note(found: os.DirEntry[str], entry: os.stat_result) -> bool:
     return not report.streams and report.verdict == Verdict.CLEAN
 
 
-def _leads_out(found: os.DirEntry[str], folder: str) -> bool:
-    """Whether an entry of the cache is a link out of it."""
-    return found.is_symlink() and not _behind(found).startswith(folder + os.sep)
-
-
 def _behind(found: os.DirEntry[str]) -> str:
-    """The file that an entry of the cache is or leads to."""
-    if not found.is_symlink():
-        return found.path
+    """The file that a link of the cache leads to."""
     # The client's links lead one step to a file, which spares looking at each directory on the way.
     step = os.path.normpath(os.path.join(os.path.dirname(found.path), os.readlink(found.path)))
     return os.path.realpath(step) if os.path.islink(step) else step

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from picklegate import paths
 from picklegate.containers.detect import claims
-from picklegate.hub.connection import getter
 from picklegate.hub.path_safety import hostile, leaves
 from picklegate.locks import file_lock
 from picklegate.policy import Policy
@@ -26,7 +25,9 @@ from picklegate.store import Store, default
 if TYPE_CHECKING:
     from picklegate.hub.remote_file import RemoteFile
 
-_WORKERS = 16
+_MANY = 1_000
+"""Files of a repository from which on its listing is asked for page by page."""
+_WORKERS = 32
 """Files read side by side: reading parts is mostly waiting."""
 _PREFIXES = {"dataset": "datasets/", "space": "spaces/"}
 
@@ -109,7 +110,19 @@ class Preview:
         from huggingface_hub.hf_api import RepoFile
 
         api = HfApi(endpoint=self._endpoint, token=self._token, **self._identity)
-        commit = str(api.repo_info(revision=revision, **self._repo).sha)
+        told = api.repo_info(revision=revision, files_metadata=not statuses, **self._repo)
+        commit, siblings = str(told.sha), getattr(told, "siblings", None) or []
+        if not statuses and len(siblings) < _MANY and all(one.blob_id and one.size is not None for one in siblings):
+            # One request for all of it; of larger repositories the Hub may not tell all files in it.
+            return commit, tuple(
+                Entry(
+                    path=one.rfilename,
+                    commit=commit,
+                    tag=one.lfs.sha256 if one.lfs else str(one.blob_id),
+                    size=one.lfs.size if one.lfs else int(one.size or 0),
+                )
+                for one in siblings
+            )
         tree = api.list_repo_tree(recursive=True, expand=statuses, revision=commit, **self._repo)
         return commit, tuple(
             Entry(
@@ -171,6 +184,7 @@ class Preview:
         from huggingface_hub import hf_hub_url
         from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
+        from picklegate.hub.connection import getter
         from picklegate.hub.remote_file import RemoteFile
 
         return RemoteFile(

@@ -24,6 +24,8 @@ _HEAD = 1 << 16
 """Bytes of the beginning that are fetched together: the pickle of a torch archive stands there."""
 _TAIL = 1 << 16
 """Bytes of the end, which have the directory of an archive; a file of no more than both is fetched at once."""
+_MOST_EDGE = 1 << 19
+"""Bytes of the beginning and of the end of large files: those of archives of some thousands of tensors."""
 _AHEAD = 1 << 14
 _MOST_AHEAD = 1 << 23
 AT_ONCE = _HEAD + _TAIL
@@ -126,12 +128,20 @@ class RemoteFile(io.RawIOBase):
         for known, _ in self._spans:
             if start < known < end:
                 end = known
-        data = self._range(start, end)
-        if stop - start < _KEPT or end > stop:
-            self._spans.appendleft((start, data))
+        begin = self._from(start)
+        data = self._range(begin, end)
+        if stop - start < _KEPT or end > stop or begin < start:
+            self._spans.appendleft((begin, data))
             while len(self._spans) > 1 and sum(len(span) for _, span in self._spans) > _MOST_KEPT:
                 self._spans.pop()
-        return data[: stop - start]
+        return data[start - begin : stop - begin]
+
+    def _from(self, start: int) -> int:
+        """Where to begin what is fetched for ``start``: earlier at the end, where archives have their directory."""
+        edge = self.size - _edge(self.size)
+        if self.size <= AT_ONCE or start <= edge:
+            return start
+        return max([edge, *(known + len(data) for known, data in self._spans if known + len(data) <= start)])
 
     def _until(self, start: int, stop: int) -> int:
         """Where to end what is fetched for ``start`` to ``stop``: all of a small file, or as much again as was read."""
@@ -139,7 +149,7 @@ class RemoteFile(io.RawIOBase):
             return self.size
         if not 0 <= start - self._run_end <= _NEAR:
             self._run_start = start
-        least = _HEAD if start == 0 else _AHEAD
+        least = _edge(self.size) if start == 0 else _AHEAD
         ahead = min(max(start - self._run_start, least), _MOST_AHEAD)
         self._run_end = min(max(stop, start + ahead), self.size)
         return self._run_end
@@ -208,6 +218,11 @@ class RemoteFile(io.RawIOBase):
         if self._tag not in (None, tag):
             raise RemoteError(f"{self._url} has changed while it was read")
         self._tag = tag
+
+
+def _edge(size: int) -> int:
+    """Bytes of the beginning and of the end that are fetched at once, of a file of ``size`` bytes."""
+    return min(max(_HEAD, size >> 8), _MOST_EDGE)
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -39,7 +39,7 @@ def main() -> None:
               help="Where model, vocabulary and card go; needed with your own files.")  # fmt: skip
 @click.option("--seed", default=1, show_default=True, help="Seed of the generated samples and of the trees.")
 @click.option("--generated-hostile", default=8000, show_default=True, help="Hostile samples to generate.")
-@click.option("--generated-honest", default=6000, show_default=True, help="Honest samples to generate.")
+@click.option("--generated-honest", default=4000, show_default=True, help="Honest samples to generate.")
 def fit_command(
     root: Path | None,
     honest_folder: Path | None,
@@ -117,7 +117,7 @@ def dataset_of(
         ((f"written {name.partition('/')[0]}", data) for name, data in dataset.written()),
     )
     return fit.Material(
-        rows=[row for row in rows if row.description],
+        rows=list(dataset.thinned(row for row in rows if row.description)),
         hub=corpus.read_hub_imports(root) if root else (),
         gadgets=hostile.read_gadgets(),
         constructors=lists.rows("constructors.tsv"),

@@ -30,17 +30,17 @@ from picklegate.training.hostile import Gadget
 from picklegate.training.names import Names
 
 FOLDS = 5
-ROUNDS = 240
+ROUNDS = 180
 PARAMETERS = {
     "objective": "binary:logistic",
     "tree_method": "hist",
     "max_depth": 5,
-    "eta": 0.08,
+    "eta": 0.1,
     "min_child_weight": 2.0,
     "lambda": 2.0,
     "colsample_bytree": 0.6,
     "subsample": 0.9,
-    "max_bin": 256,
+    "max_bin": 64,
     "nthread": 2,
     "monotone_constraints": "("
     + ",".join(
