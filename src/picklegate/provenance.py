@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,20 @@ def made_by(policy: Policy) -> dict[str, Any]:
             "digest": model_files.digest(),
             "folder": model_files.folder(),
         },
+        "index": index_digest(),
         "policy": policy_digest(policy),
         "laxer": list(laxer(policy)),
     }
+
+
+@lru_cache(maxsize=1)
+def index_digest() -> str:
+    """The SHA-256 of the directory of the index that ships, as its card has it; ``""`` where it cannot be read."""
+    try:
+        card = resources.files("picklegate.capabilities").joinpath("data", "index.json").read_text("utf-8")
+        return str(json.loads(card)["directory"])
+    except (OSError, ValueError, KeyError):
+        return ""
 
 
 def laxer(policy: Policy) -> tuple[str, ...]:
@@ -38,7 +50,7 @@ def laxer(policy: Policy) -> tuple[str, ...]:
     words = replaced_model()
     if policy.block_from > _DEFAULT.block_from:
         words.append(f"the policy blocks only {policy.block_from} and above")
-    for option, noun in (("allow_imports", "import"), ("allow_digests", "digest")):
+    for option, noun in (("allow_imports", "import"), ("allow_digests", "digest"), ("allow_effects", "effect")):
         allowed = getattr(policy, option)
         if allowed:
             words.append(f"the policy allows {len(allowed)} {noun}{'' if len(allowed) == 1 else 's'}")
@@ -60,6 +72,7 @@ def policy_digest(policy: Policy) -> str:
     """The SHA-256 of all options of a policy."""
     options = {**verdict_options(policy), "block_from": policy.block_from.name, "on_block": policy.on_block}
     options["allow_digests"] = sorted(policy.allow_digests)
+    options["allow_effects"] = sorted(policy.allow_effects)
     return _digest(options)
 
 
