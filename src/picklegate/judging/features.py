@@ -74,7 +74,7 @@ def description(event: Event, arguments: Contents) -> tuple[float, ...]:
         event.kind == "state",
         event.kind == "construct",
         writes_into_import(event),
-        event.called and event.known not in CLASS_BODIES,
+        event.called and event.known not in CLASS_BODIES and not callables.makes_code(event.known),
         made is not None and made.known in callables.role("maker"),
         min(len(event.args) + len(event.kwargs) // 2, 8),
         *_texts(event, arguments),

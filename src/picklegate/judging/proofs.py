@@ -171,6 +171,11 @@ def made_methods(name: str, found: Trace) -> list[Finding]:
     return findings
 
 
+def is_settled(event: Event) -> bool:
+    """Whether rules alone judge an event: a call of code that the stream brings, and dill's harmless texts."""
+    return is_brought(event) or _inert(event)
+
+
 def is_brought(event: Event) -> bool:
     """Whether an event calls code that the stream itself brings, which made_methods judges."""
     return event.unresolved and _maker(event) in callables.role("maker") | CLASS_BODIES
