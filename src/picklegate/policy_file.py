@@ -6,17 +6,13 @@ them makes laxer is told, because a working directory may belong to somebody els
 
 from __future__ import annotations
 
-import datetime as dt
-import difflib
-import logging
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from picklegate import paths
 from picklegate.errors import PolicyError
@@ -24,13 +20,16 @@ from picklegate.limits import DEFAULT, Limits
 from picklegate.policy import Policy
 from picklegate.report import Verdict
 
+if TYPE_CHECKING:
+    import datetime as dt
+
 NAME = "picklegate.toml"
 _SHARED = "pyproject.toml"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LEVELS = {verdict.name.lower(): verdict for verdict in Verdict if verdict > Verdict.CLEAN}
 _ACTIONS = ("raise", "quarantine", "skip")
-_log = logging.getLogger(__name__)
-_KEYS = ("block_from", "on_block", "prefer_safetensors", "quarantine", "scores", "allow", "limits")
+_SWITCHES = ("prefer_safetensors", "block_unjudged", "strict")
+_KEYS = ("block_from", "on_block", *_SWITCHES, "quarantine", "log", "scores", "allow", "limits")
 _SCORES = {"suspicious": "suspicious_score", "malicious": "malicious_score"}
 """Keys of the table of scores -> the policy's options."""
 _KEY_OF = {option: f"scores.{key}" for key, option in _SCORES.items()} | {"allow_digests": "allow.digests"}
@@ -50,6 +49,8 @@ class Allowed:
     @property
     def expired(self) -> bool:
         """Whether its last day is over."""
+        import datetime as dt
+
         return self.expires is not None and self.expires < dt.datetime.now(dt.timezone.utc).date()
 
     @property
@@ -87,10 +88,13 @@ class Settings:
 
     def logged(self, *, searched: bool) -> Settings:
         """Itself, once it is logged what has expired and, of files that were ``searched`` for, what they allow."""
+        import logging
+
+        log = logging.getLogger(__name__)
         for path, words in self.laxer if searched else ():
-            _log.warning("%s makes the policy laxer: %s", path, words)
+            log.warning("%s makes the policy laxer: %s", path, words)
         for item in self.expired:
-            _log.warning("%s is no longer allowed: that ended with %s (%s)", item.what, item.expires, item.reason)
+            log.warning("%s is no longer allowed: that ended with %s (%s)", item.what, item.expires, item.reason)
         return self
 
 
@@ -102,9 +106,9 @@ def load(path: str | os.PathLike[str] | None = None) -> Settings:
     if path is not None:
         return _laid_over(Settings(), Path(path), _table(Path(path)))
     settings = Settings()
-    for found in (paths.config() / NAME, project()):
+    for found, own in ((paths.config() / NAME, True), (project(), False)):
         if found is not None and os.path.isfile(found):
-            settings = _laid_over(settings, found, _table(found))
+            settings = _laid_over(settings, found, _table(found), own=own)
     return settings
 
 
@@ -165,6 +169,8 @@ def _replace(path: Path, text: str) -> None:
         draft.write_text(text, "utf-8")
         _laid_over(Settings(), path, _table(draft, shared=path.name == _SHARED))
         if target.exists():
+            import shutil
+
             shutil.copymode(target, draft)
         draft.replace(target)
     finally:
@@ -212,10 +218,13 @@ def _table(path: Path, *, shared: bool | None = None) -> Mapping[str, Any]:
     return own
 
 
-def _laid_over(before: Settings, path: Path, table: Mapping[str, Any]) -> Settings:
-    """The settings with those of one more file."""
+def _laid_over(before: Settings, path: Path, table: Mapping[str, Any], *, own: bool = True) -> Settings:
+    """The settings with those of one more file; one that is not the user's ``own`` may not say where to write a log."""
     file = _File(path)
     file.known(table, _KEYS, "")
+    if "log" in table and not own:
+        raise file.error("log", "a project's file cannot name it: use your own file, --policy or PICKLEGATE_LOG")
+    log = str(file.path(table, "log", "file")) if "log" in table else before.policy.log
     level = _LEVELS[file.choice(table, "block_from", tuple(_LEVELS))] if "block_from" in table else None
     action = file.choice(table, "on_block", _ACTIONS) if "on_block" in table else before.policy.on_block
     allow = file.table(table, "allow", ("imports", "digests"))
@@ -223,7 +232,7 @@ def _laid_over(before: Settings, path: Path, table: Mapping[str, Any]) -> Settin
     digests = tuple(file.allowed(allow, "digests", "sha256"))
     limits = file.limits(table, before.policy.limits)
     scores = {_SCORES[key]: value for key, value in file.table(table, "scores", tuple(_SCORES)).items()}
-    prefer = file.switch(table, "prefer_safetensors", before.policy.prefer_safetensors)
+    switches: dict[str, Any] = {key: file.switch(table, key, getattr(before.policy, key)) for key in _SWITCHES}
     place = file.path(table, "quarantine") if "quarantine" in table else None
     after = replace(
         before,
@@ -237,7 +246,8 @@ def _laid_over(before: Settings, path: Path, table: Mapping[str, Any]) -> Settin
             before.policy,
             block_from=before.policy.block_from if level is None else level,
             on_block=action,
-            prefer_safetensors=prefer,
+            **switches,
+            log=log,
             allow_imports=tuple(item.entry for item in after.imports if not item.expired),
             allow_digests=tuple(item.entry for item in after.digests if not item.expired),
             limits=limits,
@@ -282,6 +292,8 @@ class _File:
     def known(self, table: Mapping[str, Any], keys: tuple[str, ...], prefix: str) -> None:
         for key in table:
             if key not in keys:
+                import difflib
+
                 near = difflib.get_close_matches(key, keys, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(keys)}"
                 raise self.error(prefix + key, f"no such key: {hint}")
@@ -299,10 +311,10 @@ class _File:
         self.known(value, keys, f"{key}.")
         return value
 
-    def path(self, table: Mapping[str, Any], key: str) -> Path:
+    def path(self, table: Mapping[str, Any], key: str, noun: str = "directory") -> Path:
         value = table[key]
         if not isinstance(value, str) or not value:
-            raise self.error(key, "must be the path of a directory")
+            raise self.error(key, f"must be the path of a {noun}")
         return self._path.parent.absolute() / Path(value).expanduser()
 
     def switch(self, table: Mapping[str, Any], key: str, before: bool) -> bool:  # noqa: FBT001 (a value, not a mode)
@@ -324,6 +336,8 @@ class _File:
                     raise self.error(f"{where}.{needed}", "is missing, or no text")
             if name == "name" and ("." not in item[name] or not all(item[name].split("."))):
                 raise self.error(f"{where}.{name}", f"{item[name]!r} must be a module and a name in it, as in os.path")
+            import datetime as dt
+
             expires = item.get("expires")
             if expires is not None and type(expires) is not dt.date:
                 raise self.error(f"{where}.expires", "must be a date, as in 2027-01-31, without quotes")

@@ -57,6 +57,7 @@ LINES = {op: 1 + (size == "lines") for op, (_, size, _) in _TABLE.items() if siz
 LITERALS = frozenset(op for op, (_, _, pushed) in _TABLE.items() if pushed) | frozenset(b"P")
 """Opcodes whose argument is a value by itself."""
 TEXTS = frozenset(op for op, (_, _, pushed) in _TABLE.items() if pushed == "text")
+NUMBERS = frozenset(op for op, (_, _, pushed) in _TABLE.items() if pushed == "number")
 COUNTED_NUMBERS = frozenset(op for op, (_, size, pushed) in _TABLE.items() if pushed == "number" and "+" in size)
 LINE_NUMBERS = frozenset(op for op, (_, size, pushed) in _TABLE.items() if pushed == "number" and size == "line")
 LENGTHS = [
@@ -140,6 +141,7 @@ class Cut(str):
     __slots__ = ()
 
 
+_LONGEST_NUMBER = 1 << 20
 _MOST_BYTES = 1 << 28
 """Bytes of one bytes literal that are kept; a loader that is given more is not followed."""
 
@@ -196,6 +198,14 @@ def literal(data: Buffer, pos: int, most: int) -> Any:
         return _unicode(data[start : start + data[pos + 1]])
     value = _literal(data, pos, most)
     return Cut(value) if type(value) is str and len(value) > most // 4 and _length(data, pos) > most else value
+
+
+def number(data: Buffer, pos: int) -> Any:
+    """The number that the literal opcode at ``pos`` pushes."""
+    op = data[pos]
+    if op == 0x4B:  # BININT1
+        return data[pos + 1] if pos + 1 < len(data) else 0
+    return _literal(data, pos, _LONGEST_NUMBER)
 
 
 def _length(data: Buffer, pos: int) -> int:

@@ -17,7 +17,7 @@ _DEEP = 200
 _FEW = 16
 """Numbers that are kept of a long run of them."""
 _CHEAP = 4
-"""Values given again in a container that is as it was, which cost what one costs that has to be resolved again."""
+"""Values given again in a container that is as it was, which cost what one costs that has to be resolved."""
 _REMEMBERED = 1 << 24
 """Characters of texts that are kept as decoded: names of attributes come again and again by the memo."""
 _PLAIN = frozenset((float, type(None), bool))
@@ -36,15 +36,13 @@ class Resolver:
         self._texts: dict[int, Any] = {}
         self._remembered = 0
         self._flat: dict[tuple[int, bool], tuple[int, Any, Any]] = {}
-        self._nested: dict[tuple[int, bool], tuple[int, Any, Any]] = {}
-        self._sizes: dict[int, tuple[int, Any]] = {}
-        self._open: set[int] = set()
-        self._again = 0
+        self._open: list[int] = []
+        self._spent = 0
 
     def close(self) -> None:
         """Let go of what was decoded, and of the bytes."""
         self.data = b""
-        for kept in (self._texts, self._flat, self._nested, self._sizes):
+        for kept in (self._texts, self._flat):
             kept.clear()
 
     def text(self, pos: int) -> Any:
@@ -59,58 +57,72 @@ class Resolver:
             self._texts[pos] = value
         return value
 
-    def resolve(self, value: Any, deep: int = 0, *, whole: bool = True) -> Any:
+    def resolve(self, value: Any, *, whole: bool = True) -> Any:
         """``value`` with each literal as its Python value; raises Retrace where items were dropped.
 
         Unless ``whole``, of a container of many numbers only the first are kept, and of what was passed over the texts.
         """
         kind = type(value)
         if kind is float:
-            return opcodes.literal(self.data, int(value), self.limits.max_literal_bytes)
+            return opcodes.number(self.data, int(value))
         if kind is int:
-            text = self.text(value)
-            if whole and self.data[value] == opcodes.BYTEARRAY:
-                self.changes.flow(text)
-            return text
-        if kind is Known:
-            return value.value
-        if kind not in CONTAINERS:
-            return value
-        if deep > _DEEP or id(value) in self._open:
-            if deep > _DEEP:
-                self.note("limit.depth", 0, f"arguments are nested more than {_DEEP} deep")
-            return Unresolved("nesting", 0)
-        return self._container(value, deep, whole=whole)
+            return self._literal(value, whole=whole)
+        if kind in CONTAINERS:
+            return self._container(value, {}, whole=whole) if value or kind is not tuple else value
+        return value.value if kind is Known else value
 
-    def _container(self, value: Any, deep: int, *, whole: bool) -> Any:
-        """A container with its items resolved; what was resolved before is not resolved again while it is as it was."""
+    def _literal(self, pos: int, *, whole: bool) -> Any:
+        text = self.text(pos)
+        if whole and self.data[pos] == opcodes.BYTEARRAY:
+            self.changes.flow(text)
+        return text
+
+    def _container(self, value: Any, done: dict[int, Any], *, whole: bool) -> Any:
+        """A container with its items resolved, once for all that hold it; ``done`` has those of this call, or None."""
         kind, size = type(value), len(value)
-        if not deep:
-            self._nested.clear()
-        key = (id(value), whole)
-        known = self._flat.get(key) or self._nested.get(key)
-        fresh = known is None or known[0] != size
-        self._again += self._sizes.get(id(value), (0, value))[0] if fresh else size // _CHEAP
-        if self._again > self.limits.max_arguments:
-            raise Exhausted(f"calls are given more than {self.limits.max_arguments:,} values again")
-        if known is not None and not fresh:
-            return known[2]
-        self._sizes[id(value)] = (size, value)
+        kept = self._flat.get((id(value), whole))
+        known = kept is not None and kept[0] == size
+        self._spent += size // _CHEAP if known else size
+        if self._spent > self.limits.max_arguments:
+            raise Exhausted(f"calls are given more than {self.limits.max_arguments:,} values in containers")
+        if kept is not None and known:
+            return kept[2]
+        if len(self._open) > _DEEP:
+            self.note("limit.depth", 0, f"arguments are nested more than {_DEEP} deep")
+            return Unresolved("nesting", 0)
         kinds = set(map(type, value))
         items = value[:_FEW] if not whole and size > _FEW and _PLAIN.issuperset(kinds) else value
         if Run in kinds:
             if whole:
                 raise Retrace
             items = self._opened(items)
-        self._open.add(id(value))
-        resolve = self.resolve
-        result = kind([resolve(item, deep + 1, whole=whole) for item in items])
-        self._open.discard(id(value))
+        key = id(value)
+        done[key] = None
+        self._open.append(key)
+        data, texts, found = self.data, self._texts, list[Any]()
+        add = found.append
+        for item in items:
+            one = type(item)
+            if one is int:
+                text = texts.get(item)
+                add(self._literal(item, whole=whole) if text is None or whole else text)
+            elif one is float:
+                add(opcodes.number(data, int(item)))
+            elif one in CONTAINERS:
+                known = done.get(id(item), self)
+                if known is self:
+                    known = self._container(item, done, whole=whole)
+                add(Unresolved("nesting", 0) if known is None else known)
+            else:
+                add(item.value if one is Known else item)
+        self._open.pop()
+        result = found if kind is list else kind(found)
+        done[key] = result
         if whole and kind is not tuple:
             self.changes.copy(value, result)
         # Containers only grow, so one of the same size is the same, unless it holds others that grow.
-        cache = self._flat if size > _FEW and CONTAINERS.isdisjoint(kinds) else self._nested
-        cache[key] = (size, value, result)
+        if size > _FEW and CONTAINERS.isdisjoint(kinds):
+            self._flat[key, whole] = (size, value, result)
         return result
 
     def _opened(self, items: Any) -> list[Any]:
@@ -121,8 +133,8 @@ class Resolver:
             if type(item) is not Run:
                 found.append(item)
                 continue
-            texts: list[Any] = list(item.texts(self.data))
-            self._again += len(texts)
+            texts: list[Any] = list(item.literals(self.data))
+            self._spent += len(texts)
             if pairs and at % 2 == 0:
                 texts = [part for text in texts for part in (text, None)][:-1] if texts else [None]
             found.extend(texts)

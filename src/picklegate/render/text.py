@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from picklegate.escape import escape
 from picklegate.findings import MODEL
 from picklegate.judging.classifier import classifier
 from picklegate.policy import Policy
+from picklegate.provenance import replaced_model
 from picklegate.refusal import allowing
 from picklegate.render.summary import Allowances, sentence, split
 from picklegate.report import Call, FileReport, Finding, StreamReport, Verdict
@@ -50,9 +50,17 @@ def render(
     lines += [f"{word} {_name(report)}  ({escape(why)})" for report, why in trusted]
     if len(clean) <= most_clean:
         lines += [title(report, colour=colour) for report in clean]
+    lines += notes()
+    unjudged = [report for report in clean if policy and policy.blocks(report)]
+    lines += [f"UNJUDGED    {_name(report)}  (blocked: {report.nothing_judged})" for report in unjudged]
     lines += [] if complete else [INTERRUPTED]
     lines.append(sentence(reports, allowed))
     return "\n".join(lines) + "\n"
+
+
+def notes() -> list[str]:
+    """The lines on what makes all verdicts other ones than those of the release."""
+    return [f"NOTE        {escape(words, _NAME_WIDTH)}" for words in replaced_model()]
 
 
 def blocked(
@@ -76,6 +84,8 @@ def blocked(
 
 def wrapped(lines: Iterable[str], width: int | None) -> Iterator[str]:
     """The lines in so many columns; what goes on is indented more than its beginning."""
+    import textwrap
+
     for line in lines:
         if width is None or len(line) <= width:
             yield line
@@ -104,14 +114,15 @@ def decided(stream: StreamReport, policy: Policy) -> str:
         return stream.decided_by
     suspicious = classifier().review if policy.suspicious_score is None else policy.suspicious_score
     malicious = classifier().block if policy.malicious_score is None else policy.malicious_score
-    return f"model ({score(stream.score)}; suspicious from {suspicious:g}, malicious from {malicious:g})"
+    return f"model (suspicious from {suspicious:g}, malicious from {malicious:g})"
 
 
 def title(report: FileReport, *, colour: bool) -> str:
     """The line that names a file, its verdict and what it is."""
     facts = [escape(report.container, _ARGUMENT_WIDTH), size(report.size)]
-    if report.streams and report.verdict == Verdict.CLEAN:
-        facts.append(score(report.score))
+    if report.verdict == Verdict.CLEAN:
+        formats = f": {', '.join(report.unjudged)}" if report.unjudged else ""
+        facts.append(f"nothing judged{escape(formats, _ARGUMENT_WIDTH)}" if not report.streams else score(report.score))
     word = _coloured(str(report.verdict), _COLOURS[report.verdict], colour=colour)
     return f"{word} {_name(report)}  ({', '.join(facts)})"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from picklegate.pickles.rules.iterators import items_of
+from picklegate.pickles.rules.iterators import inert, items_of
 from picklegate.pickles.rules.reflection import SPREAD, again, attribute, bound, item
 from picklegate.pickles.values import Dict, Event, Global, Set, Unresolved
 
@@ -60,7 +60,7 @@ def _iter(effects: Effects, event: Event) -> Any:
     """``iter(callable, sentinel)`` calls it; of one argument it is an iterator."""
     if len(event.args) > 1:
         return again(effects, event, event.args[0], ())
-    return None
+    return inert(effects, event)
 
 
 def _each(effects: Effects, event: Event, callee: Any, columns: Sequence[Any], *, spread: bool = False) -> None:
@@ -69,13 +69,17 @@ def _each(effects: Effects, event: Event, callee: Any, columns: Sequence[Any], *
     rows = [] if any(column is None for column in read) else list(zip(*read, strict=False))
     for row in rows[:SPREAD]:
         again(effects, event, callee, row[0] if spread else row)
-    if len(rows) > SPREAD or any(column is None for column in read):
+    if rows[SPREAD:]:
+        again(effects, event, callee, (rows[SPREAD:],))
+    elif any(column is None for column in read):
         again(effects, event, callee, (Unresolved("items", event.offset),))
 
 
 def _map(effects: Effects, event: Event) -> Any:
     """map, filter, starmap: lazy, but a sequence type beside them is all it takes to run them."""
-    if len(event.args) > 1 and event.args[0] is not None:
+    if len(event.args) > 1 and event.args[0] is None:
+        return inert(effects, event)
+    if len(event.args) > 1:
         _each(effects, event, event.args[0], event.args[1:], spread=event.known == "itertools.starmap")
     return None
 
@@ -89,7 +93,11 @@ def _reduce(effects: Effects, event: Event) -> Any:
         return again(effects, event, callee, (Unresolved("items", event.offset), Unresolved("items", event.offset)))
     # Each of its calls is an event of its own and judged as such: ``int | None`` is a reduce of operator.or_.
     event.reached = True
-    values = [*first, *read]
+    return _folded(effects, event, callee, [*first, *read])
+
+
+def _folded(effects: Effects, event: Event, callee: Any, values: list[Any]) -> Any:
+    """The result of ``callee(callee(first, second), third)`` and so on."""
     result = values[0] if values else None
     for value in values[1:]:
         result = effects.resolve(again(effects, event, callee, (result, value)))
@@ -97,11 +105,22 @@ def _reduce(effects: Effects, event: Event) -> Any:
 
 
 def _accumulate(effects: Effects, event: Event) -> Any:
-    """``accumulate(items, function)`` calls it with what came out so far."""
+    """``accumulate(items, function)`` calls it as reduce does."""
     function = event.args[1] if len(event.args) > 1 else _keyword(event, "func", None)
-    if function is not None:
-        again(effects, event, function, (Unresolved("items", event.offset), Unresolved("items", event.offset)))
+    if function is None:
+        return inert(effects, event)
+    read = items_of(effects, event.args[0])
+    first = _keyword(event, "initial", None)
+    if read is None or len(read) > SPREAD:
+        read = [Unresolved("items", event.offset)] * 2
+    _folded(effects, event, function, read if first is None else [first, *read])
     return None
+
+
+def _next(effects: Effects, event: Event) -> Any:
+    """``next(iterator)``: the first item of one that is new."""
+    found = items_of(effects, event.args[0]) if event.args and type(event.args[0]) is Event else None
+    return found[0] if found else Unresolved("items", event.offset)
 
 
 def _partial(effects: Effects, event: Event) -> Any:
@@ -176,7 +195,7 @@ def _union(_effects: Effects, event: Event) -> Any:
     return None
 
 
-def _cache(effects: Effects, event: Event) -> Any:
+def _cache(_effects: Effects, event: Event) -> Any:
     """``functools.lru_cache(function)``, or with its size: what it makes calls the function that it is given."""
     sizes = all(arg is None or isinstance(arg, int) for arg in (*event.args, *event.kwargs[1::2]))
     event.reached = sizes or (len(event.args) == 1 and not event.kwargs)
@@ -221,6 +240,7 @@ RULES: dict[str, Rule] = {
         ("copy.copy", "copy.deepcopy", "typing.final", "typing.no_type_check", "abc.abstractmethod"), _SAME
     ),
     "builtins.iter": _iter,
+    "builtins.next": _next,
     "functools.lru_cache": _cache,
     "functools.cache": _cache,
     "atexit.register": _through(0, None),
@@ -254,6 +274,7 @@ RULES: dict[str, Rule] = {
 
 APPLIED: dict[str, Rule] = {
     "functools.partial": _partial,
+    "types.PartialType": _partial,
     "operator.attrgetter": _attrgetter,
     "operator.itemgetter": _itemgetter,
     "operator.methodcaller": _methodcaller,

@@ -66,12 +66,12 @@ _FOLLOWED = {
 """Callables whose result is an iterator that is followed -> what it gives."""
 
 
-def _inert(_effects: Effects, event: Event) -> Any:
+def inert(_effects: Effects, event: Event) -> Any:
     """A call whose result only iterates over what it is given: it does nothing, and nothing in it could be called."""
     event.reached = not implicit_calls.callable_in((*event.args, *event.kwargs))
 
 
-def _collect(kind: type[list[Any]] | type[tuple[Any, ...]]) -> Rule:
+def _collect(kind: type[list[Any] | tuple[Any, ...]]) -> Rule:
     """``list(items)`` and ``tuple(items)``, where the items can be told."""
 
     def rule(effects: Effects, event: Event) -> Any:
@@ -94,7 +94,7 @@ _ITERATORS = (
 )  # fmt: skip
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(_ITERATORS, _inert),
+    **dict.fromkeys(_ITERATORS, inert),
     "builtins.list": _collect(list),
     "builtins.tuple": _collect(tuple),
 }

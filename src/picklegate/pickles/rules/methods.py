@@ -1,4 +1,4 @@
-"""Methods that a stream calls by a dotted name: of an object reached by name, or of a class with the instance before it."""
+"""Methods that a stream calls by a dotted name: of an object reached by name, or of a class with an instance."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CALLABLE = frozenset((
 
 
 def call_rule(found: Global, own: Rule | None) -> Rule:
-    """The rule for ``X.__call__``: X is called, or, where it is a class with that method, the instance that it is given."""
+    """The rule for ``X.__call__``: X is called, or the instance that it is given, where X is a class."""
 
     def rule(effects: Effects, event: Event) -> Any:
         result = own(effects, event) if own is not None and found.known not in _CALLABLE else None

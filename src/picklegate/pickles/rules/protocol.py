@@ -42,7 +42,7 @@ class Effects(Protocol):
     def hidden(self, opcode: str, pos: int, args: Any) -> Event:
         """Record that a method is called which the stream may have brought along."""
 
-    def resolve(self, value: Any, deep: int = 0, *, whole: bool = True) -> Any:
+    def resolve(self, value: Any, *, whole: bool = True) -> Any:
         """``value`` with each literal as its Python value."""
 
 

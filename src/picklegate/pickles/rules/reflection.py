@@ -82,11 +82,12 @@ def _method_of(target: Event, step: str) -> Rule:
     """The rule for calling a method of an instance: the function of its class is called with it."""
 
     def rule(effects: Effects, event: Event) -> Any:
-        owner = target.callee
-        planted = target.written and target.holds
-        path = f"{owner.name}.{step}" if owner.name else step
-        method = Unresolved("method", event.offset) if planted else effects.global_(event.offset, owner.module, path)
         event.reached = True
+        if target.written or (target.kwargs and not target.unresolved):
+            # It may be an attribute that the state, or a keyword, gave to the instance.
+            return again(effects, event, Unresolved("attribute", event.offset), event.args, event.kwargs or None)
+        owner = target.callee
+        method = effects.global_(event.offset, owner.module, f"{owner.name}.{step}" if owner.name else step)
         return again(effects, event, method, (target, *event.args), event.kwargs or None)
 
     return rule
@@ -216,6 +217,9 @@ RULES: dict[str, Rule] = {
     "builtins.dict.setdefault": _setitem,
 }
 
+SETTING = (_setattr, _setitem)
+"""Rules of state writes."""
+
 EMPTY: dict[str, type] = {
     "collections.OrderedDict": Dict,
     "builtins.dict": Dict,
@@ -235,7 +239,7 @@ def written(effects: Effects, target: Any, event: Event) -> None:
         target.args = state[:1]
         if state[1:2] != (0,):
             effects.changes.hand((target,))
-    if type(target) is Event and target.known == "functools.partial":
+    if type(target) is Event and target.known in ("functools.partial", "types.PartialType"):
         _repartial(event, target, state)
     if type(target) is not Global:
         return
