@@ -1,6 +1,7 @@
 """What well-known callables take: a call that the real one refuses is a call of something else under its name.
 
-``data/contracts.tsv`` says for each position what is accepted: ``t`` text, ``w`` one word, ``y`` a type, ``m`` a number as text,
+``data/contracts.tsv`` says for each position what is accepted: ``t`` text, ``w`` one word, ``y`` a type, ``m`` a
+number as text,
 ``b`` bytes, ``B`` at most ten bytes, ``n`` number, ``N`` None, ``s`` tuple, ``l`` list, ``d`` dict, ``S`` set, ``#``
 no text in these, ``g`` an imported object, ``-`` no literal, ``*`` anything here and behind, ``+`` the same again.
 Results of other calls are accepted everywhere.

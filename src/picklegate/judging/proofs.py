@@ -165,8 +165,9 @@ def made_methods(name: str, found: Trace) -> list[Finding]:
 
 
 def is_settled(event: Event) -> bool:
-    """Whether rules alone judge an event: a call of code that the stream brings, and dill's harmless texts."""
-    return is_brought(event) or _inert(event)
+    """Whether rules alone judge an event: code that the stream brings, dill's harmless texts, ``__main__``."""
+    own = event.kind == "state" and type(event.callee) is Global and event.callee.module == "__main__"
+    return is_brought(event) or _inert(event) or own
 
 
 def is_brought(event: Event) -> bool:
