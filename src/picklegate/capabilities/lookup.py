@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from picklegate.capabilities.analysis import primitive_summary
 from picklegate.capabilities.effects import Effect, Parameter, Summary
 from picklegate.capabilities.index import Index, Listed
-from picklegate.capabilities.primitives import primitives_of, twin
+from picklegate.capabilities.primitives import primitive_summary, primitives_of, twin
 
 _DEEP = 12
 _SELF = "__self__"
@@ -103,7 +102,7 @@ def _defined(index: Index, listed: Listed, steps: list[str]) -> Found | None:
         # A method that decides nothing by itself, or of a base.
         unknown = Effect(kind="unfollowed", way="call", parameters=(Parameter(position=0, rest=True),))
         return Found(
-            f"{listed.name}.{name}", Summary(kind="function", binding="unbound", opened=True, effects=(unknown,))
+            f"{listed.name}.{name}", Summary(kind="function", binding="member", opened=True, effects=(unknown,))
         )
     return None
 
