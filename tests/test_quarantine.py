@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from picklegate import quarantine
-from picklegate.cli import cli
+from picklegate.cli.commands import cli
 from picklegate.errors import GateError
 from picklegate.scan import scan_bytes, scan_file
 

@@ -100,6 +100,9 @@ def __getattr__(name: str) -> object:
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{home}"), name)
+    cards = import_module(f"{__name__}.report").cards
+    if not cards:
+        cards.append(lambda report: import_module(f"{__name__}.render.card").render(report))
     globals()[name] = value
     return value
 

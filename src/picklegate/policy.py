@@ -24,10 +24,11 @@ class Policy:
     blocked raises BlockedError, keeps nothing of it, and leaves what stood in place before; ``"quarantine"`` raises and
     moves either out of reach; ``"skip"`` leaves the blocked files of a snapshot out of it, with a warning. A score from
     ``suspicious_score`` on is SUSPICIOUS, from ``malicious_score`` on MALICIOUS; None leaves that to the model. With
-    ``prefer_safetensors``, a snapshot leaves out pickled weights that have a safetensors sibling. ``strict`` makes
-    every call of a function that nothing is known of SUSPICIOUS, whatever it is handed. ``environment`` are folders of
-    an import path (``sys.path``): what is installed there adds findings about callables that the index does not know.
-    Raises PolicyError for an option that is wrong.
+    ``prefer_safetensors``, a snapshot leaves out pickled weights that have a safetensors sibling. With
+    ``block_unjudged``, a file that holds a format which picklegate does not analyse (``unjudged``) is blocked too.
+    ``strict`` makes every call of a function that nothing is known of SUSPICIOUS, whatever it is handed.
+    ``environment`` are folders of an import path (``sys.path``): what is installed there adds findings about callables
+    that the index does not know. Raises PolicyError for an option that is wrong.
     """
 
     block_from: Verdict = Verdict.SUSPICIOUS
@@ -39,6 +40,7 @@ class Policy:
     strict: bool = False
     environment: tuple[str, ...] = ()
     prefer_safetensors: bool = False
+    block_unjudged: bool = False
     limits: Limits = field(default=DEFAULT)
 
     def __post_init__(self) -> None:
@@ -67,7 +69,12 @@ class Policy:
 
     def blocks(self, report: FileReport) -> bool:
         """Whether a front door refuses the file."""
-        return report.local_verdict >= self.block_from and report.sha256 not in self.allow_digests
+        blocked = report.local_verdict >= self.block_from or (self.block_unjudged and bool(report.unjudged))
+        return blocked and report.sha256 not in self.allow_digests
+
+    def blocking(self, verdict: Verdict) -> Policy:
+        """The policy that blocks from another verdict on."""
+        return replace(self, block_from=verdict)
 
     def within(self, repository: str) -> Policy:
         """The policy for one repository of the Hub, ``org/name``: entries for others do not count."""

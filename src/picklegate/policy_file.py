@@ -6,17 +6,13 @@ them makes laxer is told, because a working directory may belong to somebody els
 
 from __future__ import annotations
 
-import datetime as dt
-import difflib
-import logging
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from picklegate import paths
 from picklegate.errors import PolicyError
@@ -24,12 +20,14 @@ from picklegate.limits import DEFAULT, Limits
 from picklegate.policy import Policy
 from picklegate.report import Verdict
 
+if TYPE_CHECKING:
+    import datetime as dt
+
 NAME = "picklegate.toml"
 _SHARED = "pyproject.toml"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LEVELS = {verdict.name.lower(): verdict for verdict in Verdict if verdict > Verdict.CLEAN}
 _ACTIONS = ("raise", "quarantine", "skip")
-_log = logging.getLogger(__name__)
 _KEYS = ("block_from", "on_block", "prefer_safetensors", "quarantine", "scores", "allow", "limits")
 _SCORES = {"suspicious": "suspicious_score", "malicious": "malicious_score"}
 """Keys of the table of scores -> the policy's options."""
@@ -50,6 +48,8 @@ class Allowed:
     @property
     def expired(self) -> bool:
         """Whether its last day is over."""
+        import datetime as dt
+
         return self.expires is not None and self.expires < dt.datetime.now(dt.timezone.utc).date()
 
     @property
@@ -87,10 +87,13 @@ class Settings:
 
     def logged(self, *, searched: bool) -> Settings:
         """Itself, once it is logged what has expired and, of files that were ``searched`` for, what they allow."""
+        import logging
+
+        log = logging.getLogger(__name__)
         for path, words in self.laxer if searched else ():
-            _log.warning("%s makes the policy laxer: %s", path, words)
+            log.warning("%s makes the policy laxer: %s", path, words)
         for item in self.expired:
-            _log.warning("%s is no longer allowed: that ended with %s (%s)", item.what, item.expires, item.reason)
+            log.warning("%s is no longer allowed: that ended with %s (%s)", item.what, item.expires, item.reason)
         return self
 
 
@@ -165,6 +168,8 @@ def _replace(path: Path, text: str) -> None:
         draft.write_text(text, "utf-8")
         _laid_over(Settings(), path, _table(draft, shared=path.name == _SHARED))
         if target.exists():
+            import shutil
+
             shutil.copymode(target, draft)
         draft.replace(target)
     finally:
@@ -282,6 +287,8 @@ class _File:
     def known(self, table: Mapping[str, Any], keys: tuple[str, ...], prefix: str) -> None:
         for key in table:
             if key not in keys:
+                import difflib
+
                 near = difflib.get_close_matches(key, keys, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(keys)}"
                 raise self.error(prefix + key, f"no such key: {hint}")
@@ -324,6 +331,8 @@ class _File:
                     raise self.error(f"{where}.{needed}", "is missing, or no text")
             if name == "name" and ("." not in item[name] or not all(item[name].split("."))):
                 raise self.error(f"{where}.{name}", f"{item[name]!r} must be a module and a name in it, as in os.path")
+            import datetime as dt
+
             expires = item.get("expires")
             if expires is not None and type(expires) is not dt.date:
                 raise self.error(f"{where}.expires", "must be a date, as in 2027-01-31, without quotes")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
 from picklegate.escape import escape
@@ -52,6 +51,8 @@ def allowing(report: FileReport) -> Iterator[str]:
     if report.sha256:
         yield f"picklegate allow {report.sha256} {REASON}"
     elif "://" not in report.name and report.size and escape(report.name) == report.name != "-":
+        import shlex
+
         yield f"picklegate allow {shlex.quote(report.name)} {REASON}"
     names = _names(report)
     if names:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 SCHEMA = "picklegate.report/1"
+cards: list[Callable[[Any], str]] = []
+"""What renders a report in a notebook, put here by the package's own namespace: this module knows no renderer."""
 
 
 class Verdict(enum.IntEnum):
@@ -182,7 +184,7 @@ class StreamReport:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class FileReport:
     """What was seen in one artifact; ``findings`` are those of the container itself.
 
@@ -190,7 +192,8 @@ class FileReport:
     rest on them: it is the same on every machine.
 
     ``sha256`` is the hexadecimal digest of the bytes scanned, or ``""`` where the caller
-    asked for none or the artifact could not be read; ``size`` is in bytes.
+    asked for none or the artifact could not be read; ``size`` is in bytes. ``unjudged`` names the formats in it
+    that picklegate does not analyse (``"HDF5"``), in which other loaders may find code.
     """
 
     name: str
@@ -200,6 +203,16 @@ class FileReport:
     streams: tuple[StreamReport, ...] = ()
     findings: tuple[Finding, ...] = ()
     local_findings: tuple[Finding, ...] = ()
+    unjudged: tuple[str, ...] = ()
+
+    @property
+    def nothing_judged(self) -> str:
+        """What a report says of a file without a pickle beside its verdict; ``""`` where a stream was judged."""
+        if self.streams:
+            return ""
+        if self.unjudged:
+            return f"nothing judged: {', '.join(self.unjudged)}, which picklegate does not analyse"
+        return f"nothing judged: {self.container}, in which no pickle loader finds anything"
 
     @property
     def verdict(self) -> Verdict:
@@ -225,6 +238,15 @@ class FileReport:
         found = [*self.findings, *self.local_findings, *(f for stream in self.streams for f in stream.findings)]
         return tuple(sorted(found, key=lambda finding: -finding.verdict))
 
+    def __repr__(self) -> str:
+        """One short line; ``to_dict()`` has everything."""
+        worst = f", {self.reasons[0].code}" if self.reasons else ""
+        return f"<FileReport {self.name!a}: {self.verdict}{worst}, {self.container}, {self.size:,} bytes>"
+
+    def _repr_html_(self) -> str | None:
+        """A small card, for notebooks."""
+        return cards[0](self) if cards else None
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
         return {
@@ -234,6 +256,7 @@ class FileReport:
             "container": self.container,
             "size": self.size,
             "sha256": self.sha256,
+            "unjudged": list(self.unjudged),
             "findings": [finding.to_dict() for finding in self.findings],
             "local_findings": [finding.to_dict() for finding in self.local_findings],
             "streams": [stream.to_dict() for stream in self.streams],
@@ -250,10 +273,11 @@ class FileReport:
             streams=tuple(map(StreamReport.from_dict, data["streams"])),
             findings=tuple(map(Finding.from_dict, data["findings"])),
             local_findings=tuple(map(Finding.from_dict, data.get("local_findings", ()))),
+            unjudged=tuple(map(str, data["unjudged"])),
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class RepoReport:
     """What was seen in a repository of the Hub at one commit, without a download.
 
@@ -272,6 +296,14 @@ class RepoReport:
     def verdict(self) -> Verdict:
         """The highest verdict of the files."""
         return max((report.verdict for report in self.files), default=Verdict.CLEAN)
+
+    def __repr__(self) -> str:
+        """One short line; ``to_dict()`` has everything."""
+        return f"<RepoReport {self.name!a}: {self.verdict}, {len(self.files):,} files>"
+
+    def _repr_html_(self) -> str | None:
+        """A small card, for notebooks."""
+        return cards[0](self) if cards else None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""

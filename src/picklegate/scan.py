@@ -84,6 +84,7 @@ def scan_traces(
         streams=tuple(_judged(label, trace, policy, clock) for label, trace in streams),
         findings=contents.findings,
         local_findings=tuple(finding for found in local for finding in found),
+        unjudged=contents.unjudged,
     )
     return report, [trace for _, trace in streams]
 

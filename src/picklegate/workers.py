@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections import deque
@@ -136,6 +137,7 @@ def _start_method(known: Sequence[str]) -> str:
 
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    gc.disable()  # as the command line does: scanning leaves no cycles behind
     classifier()
 
 

@@ -166,7 +166,6 @@ def test_streams_end_at_their_limit() -> None:
     ("library", "data"),
     [
         ("lz4", b"\x04\x22\x4d\x18" + bytes(32)),
-        ("zstandard", b"\x28\xb5\x2f\xfd" + bytes(32)),
         ("py7zr", b"7z\xbc\xaf\x27\x1c" + bytes(32)),
     ],
 )
@@ -184,6 +183,25 @@ def test_a_missing_library_is_named(library: str, data: bytes, monkeypatch: pyte
     assert finding.code == "archive.library-missing"
     assert finding.verdict == Verdict.UNSCANNABLE
     assert "picklegate[archives]" in finding.message
+
+
+@pytest.mark.parametrize("name", ["data.jsonl.zst", "model.pkl.zst"])
+def test_zstd_without_a_library_blocks_only_what_claims_to_be_a_pickle(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing can decompress it, no loader of this machine can; the report says that nothing was judged."""
+    real = importlib.import_module
+
+    def without(name: str, package: str | None = None) -> Any:
+        if name in ("zstandard", "compression.zstd"):
+            raise ImportError(name)
+        return real(name, package)
+
+    monkeypatch.setattr(importlib, "import_module", without)
+    contents = scan(b"\x28\xb5\x2f\xfd" + bytes(32), name)
+    codes = [finding.code for finding in contents.findings]
+    assert codes == (["archive.library-missing"] if "pkl" in name else [])
+    assert bool(contents.unjudged) == ("pkl" not in name)
 
 
 @pytest.mark.parametrize("pickle", [PAYLOAD, HONEST, joblib_file()], ids=["hostile", "benign", "joblib"])

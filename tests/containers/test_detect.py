@@ -35,7 +35,7 @@ INNOCENT: dict[str, tuple[bytes, str]] = {
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(64), "hdf5"),
     "png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "png"),
     "jpeg": (b"\xff\xd8\xff\xe0\0\x10JFIF", "jpeg"),
-    "protobuf": (b"\x08\x07\x12\x07pytorch\x1a\x052.0.0", "unknown"),
+    "onnx": (b"\x08\x07\x12\x07pytorch\x1a\x052.0.0", "onnx"),
     "extension-code-alone": (b"\x82\x10\xfe\xfd" + bytes(16), "unknown"),
     "type-1-font": (b"\x80\x01\x8b\x10\0\0%!PS-AdobeFont-1.0: CMR10", "unknown"),
     "protocol-header-alone": (b"\x80\x04\0\0\0\0\0\0", "unknown"),

@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from huggingface_hub import errors
 
 from picklegate import quarantine
-from picklegate.cli import cli
+from picklegate.cli.commands import cli
 from picklegate.demo import faults, models
 from picklegate.demo.hub_server import Hub
 from picklegate.demo.repositories import Blob

@@ -86,9 +86,9 @@ def _reflected(index: Index, module: str, steps: list[str], depth: int) -> Found
         return None
     at = steps.index(_SELF, 1)
     before = _find(index, module, steps[:at], depth + 1)
-    if before is None:
-        return None
-    found = _find(index, before.canonical.rpartition(".")[0], steps[at + 1 :], depth + 1)
+    known = before is not None and before.summary is not None
+    owner = before.canonical.rpartition(".")[0] if before is not None and known else (module, *steps)[at - 1]
+    found = _find(index, owner, steps[at + 1 :], depth + 1)
     return replace(found, alias=True) if found is not None else None
 
 

@@ -60,6 +60,7 @@ def audit(
         say(f"interrupted, after {sentence(reports)}")
     done = cache_audit.Audit(cache=cache, reports=tuple(reports), seconds=time.monotonic() - start)
     write(_rendered(done, wanted), wanted.output)
+    wanted.write_also(done.reports, complete=done.complete)
     if not done.complete:
         return EXIT_INTERRUPTED
     if wanted.output:

@@ -84,7 +84,7 @@ def download(
     if verbosity() == QUIET:
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     wanted = [*map(glob.escape, names), *include]
-    chosen = {"allow_patterns": wanted or None, "ignore_patterns": list(exclude) or None}
+    chosen: dict[str, Any] = {"allow_patterns": wanted or None, "ignore_patterns": list(exclude) or None}
     if dry_run:
         return _dry_run(repository, address.repo_id, form, policy, {**chosen, **_common(options)})
     try:

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from typing import Any, BinaryIO, TextIO
 
@@ -44,6 +44,13 @@ output = click.option(
     "-o", "--output", type=click.File("w", encoding="utf-8", lazy=False), help="Write the report there, not to stdout."
 )
 form = click.option("--format", "form", type=click.Choice(FORMATS), help="Output format; text, if not given.")
+also = click.option(
+    "--also",
+    type=(click.Choice(FORMATS), click.File("w", encoding="utf-8", lazy=False)),
+    multiple=True,
+    metavar="FORMAT FILE",
+    help="Write the report in this format there, too; repeatable.",
+)
 jobs = click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Processes; one for each processor.")
 fail_on = click.option(
     "--fail-on",
@@ -53,10 +60,9 @@ fail_on = click.option(
 )
 
 
-def _talking(context: click.Context, _: click.Parameter, level: int | None) -> None:
+def _talking(_: click.Context, __: click.Parameter, level: int | None) -> None:
     if level is not None:
         set_verbosity(level)
-        context.call_on_close(lambda: set_verbosity(NORMAL))
 
 
 def talking(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -137,6 +143,7 @@ class Reporting:
     fail_on: Verdict | None
     baseline: Known | None
     settings: Settings
+    also: tuple[tuple[str, TextIO], ...]
 
     @property
     def policy(self) -> Policy:
@@ -151,7 +158,8 @@ class Reporting:
     @property
     def hashes(self) -> bool:
         """Whether something shows or compares digests."""
-        return self.form not in (None, "text", "github") or self.baseline is not None or bool(self.policy.allow_digests)
+        forms = {self.form or "text", *(form for form, _ in self.also)}
+        return bool(forms - {"text", "github"}) or self.baseline is not None or bool(self.policy.allow_digests)
 
     def fresh(self, reports: Sequence[FileReport]) -> list[FileReport]:
         """The reports that the baseline does not have; says on stderr how many it has."""
@@ -171,6 +179,12 @@ class Reporting:
             annotated = self.form is None and self.output is None and os.environ.get("GITHUB_ACTIONS") == "true"
             return shown + render_as("github")(reports, **told) if annotated else shown
         return render_as(str(self.form))(reports, **told)
+
+    def write_also(self, reports: Sequence[FileReport], *, complete: bool) -> None:
+        """Write the further reports."""
+        for form, file in self.also:
+            file.write(replace(self, form=form, output=file).render(reports, complete=complete))
+            file.flush()
 
     def for_terminal(self) -> dict[str, Any]:
         """How text is laid out where it goes."""
@@ -204,7 +218,7 @@ def reporting(command: Callable[..., int]) -> Callable[..., int]:
         return command(wanted=wanted, **given)
 
     call: Callable[..., int] = gathered
-    for option in (talking, settings, baseline, fail_on, scheduler, jobs, output, form):
+    for option in (talking, settings, baseline, fail_on, scheduler, jobs, also, output, form):
         call = option(call)
     return call
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TextIO
-
-import click
 
 from picklegate.cli import progress
 from picklegate.escape import escape
@@ -21,13 +17,14 @@ EXIT_FOUND = 1
 EXIT_UNSCANNABLE = 2
 EXIT_INTERRUPTED = 130
 """What a shell reports of a program that SIGINT ended."""
+INTERRUPTED = "The scan was interrupted: files are missing from this report."
 QUIET, NORMAL, VERBOSE, DEBUG = range(4)
 _level = [NORMAL]
 
 
 def status(reports: Iterable[FileReport], policy: Policy, fail_on: Verdict | None = None) -> int:
     """The exit code for these verdicts: only what the policy blocks counts, from ``fail_on`` on where that is given."""
-    counts = policy if fail_on is None else replace(policy, block_from=fail_on)
+    counts = policy if fail_on is None else policy.blocking(fail_on)
     verdicts = {report.verdict for report in reports if counts.blocks(report)}
     if verdicts & {Verdict.SUSPICIOUS, Verdict.MALICIOUS}:
         return EXIT_FOUND
@@ -60,13 +57,21 @@ def wants_colour() -> bool:
 
 def width() -> int | None:
     """The columns of the terminal that stdout is; None where it is none."""
-    return max(40, shutil.get_terminal_size().columns) if is_terminal() else None
+    if not is_terminal():
+        return None
+    import shutil
+
+    return max(40, shutil.get_terminal_size().columns)
 
 
 def write(report: str, output: TextIO | None) -> None:
     """Write data to ``output``, or to stdout; raises OSError, but not for a reader that has gone."""
+    file = output or sys.stdout
+    if file is None:  # as with pythonw
+        return
     try:
-        click.echo(report, file=output, nl=False)
+        file.write(report)
+        file.flush()
     except OSError as error:
         if output is None:
             # What is left in the buffer must not fail once more when the interpreter flushes it at exit.
@@ -86,7 +91,9 @@ def in_words(error: Exception) -> str:
 def say(message: str) -> None:
     """Say one sentence on stderr, whatever the verbosity: an error, or what was asked for."""
     progress.clear()
-    click.echo(f"picklegate: {escape(message, 1000)}", err=True)
+    if sys.stderr is not None:
+        sys.stderr.write(f"picklegate: {escape(message, 1000)}\n")
+        sys.stderr.flush()
 
 
 def note(message: str, *, at: int = NORMAL) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import signal
 import sys
-import threading
 import time
 from types import FrameType, TracebackType
 from typing import Any
@@ -28,14 +25,18 @@ class Progress:
         self._done = 0
         self._begin = time.monotonic()
         self._before: Any = None
-        main = threading.current_thread() is threading.main_thread()
-        self._on = not quiet and main and hasattr(signal, "setitimer") and _is_terminal()
+        self._on = not quiet and _is_terminal()
 
     def __enter__(self) -> Progress:  # noqa: PYI034 (typing has Self from 3.11 on)
         """Set the timer."""
         if self._on:
-            self._before = signal.signal(signal.SIGALRM, self._draw)
-            signal.setitimer(signal.ITIMER_REAL, _FIRST_S, _NEXT_S)
+            import signal
+
+            try:
+                self._before = signal.signal(signal.SIGALRM, self._draw)
+                signal.setitimer(signal.ITIMER_REAL, _FIRST_S, _NEXT_S)
+            except (AttributeError, ValueError):  # Windows has no such timer, a thread no signals
+                self._on = False
         return self
 
     def __exit__(
@@ -43,6 +44,8 @@ class Progress:
     ) -> None:
         """Stop the timer and remove the line."""
         if self._on:
+            import signal
+
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, self._before)
             clear()
@@ -56,6 +59,8 @@ class Progress:
         count = f" {self._done:,}" if self._total is None else f" {self._done:,} of {self._total:,}"
         count = "" if self._total == 1 or not (self._done or self._total) else count
         text = f"{self._words}{count}, {time.monotonic() - self._begin:.0f} s"
+        import shutil
+
         return text[: shutil.get_terminal_size().columns - 1]
 
     def _draw(self, _: int, __: FrameType | None) -> None:

@@ -80,6 +80,7 @@ def scan(
     left_out.tell()
     fresh = wanted.fresh(reports)
     write(wanted.render(reports if wanted.form in ("json", "sarif") else fresh, complete=complete), wanted.output)
+    wanted.write_also(reports, complete=complete)
     if not complete:
         return EXIT_INTERRUPTED
     if not reports:

@@ -24,6 +24,7 @@ from picklegate.errors import BlockedError
 from picklegate.escape import escape
 from picklegate.hub.path_safety import climbs, vetted
 from picklegate.hub.preview import Lookout, address
+from picklegate.hub.signatures import HfHubDownload, SnapshotDownload
 from picklegate.hub.staging import StagedCache, StagedFolder, StandIn, staging
 from picklegate.locks import file_lock
 from picklegate.policy import Policy, PolicyOption, chosen
@@ -87,8 +88,9 @@ class GatedDownload:
         return getattr(client, PLAIN, client)
 
 
-safe_hf_hub_download = hf_hub_download = GatedDownload("hf_hub_download")
-safe_snapshot_download = snapshot_download = GatedDownload("snapshot_download")
+safe_hf_hub_download: HfHubDownload = GatedDownload("hf_hub_download")
+safe_snapshot_download: SnapshotDownload = GatedDownload("snapshot_download")
+hf_hub_download, snapshot_download = safe_hf_hub_download, safe_snapshot_download
 
 
 def scan_repo(

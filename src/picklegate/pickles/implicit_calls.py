@@ -6,6 +6,7 @@ import builtins
 import re
 import sys
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 from picklegate.pickles.values import CONTAINERS, Event, Global, Unresolved
@@ -39,23 +40,26 @@ FEEDING = frozenset(("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS"))
 """Opcodes that call a method of an instance with items; pickle writes them before the instance's state."""
 
 
-def callable_in(values: Iterable[Any], deep: int = 0) -> bool:
+def callable_in(values: Iterable[Any]) -> bool:
     """Whether something in these values, as they lie on the stack or resolved, could be called as a function."""
-    for value in values:
-        kind = type(value)
-        if kind is Global:
-            if _is_function(value):
+    level, seen = [values], set[int]()
+    for _ in range(_DEEP + 1):
+        below: list[Any] = []
+        for value in chain.from_iterable(level):
+            kind = type(value)
+            if kind is Global:
+                if _is_function(value):
+                    return True
+            elif kind is Event:
+                if value.holds or value.known in _FUNCTIONS or _is_result(value):
+                    return True
+            elif kind is Unresolved:
                 return True
-        elif kind is Event:
-            if value.holds or value.known in _FUNCTIONS or _is_result(value):
-                return True
-        elif kind is Unresolved or (kind in CONTAINERS and deep < _DEEP and _telling(value, deep)):
-            return True
+            elif kind in CONTAINERS and id(value) not in seen and not _TELLING.isdisjoint(map(type, value)):
+                seen.add(id(value))
+                below.append(value)
+        level = below
     return False
-
-
-def _telling(value: Any, deep: int) -> bool:
-    return not _TELLING.isdisjoint(map(type, value)) and callable_in(value, deep + 1)
 
 
 def _is_result(made: Event) -> bool:

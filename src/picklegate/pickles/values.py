@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from picklegate.pickles.opcodes import TEXTS, Buffer, instructions
+from picklegate.pickles.opcodes import NUMBERS, TEXTS, Buffer, instructions
 
 _TELLING = frozenset((str, bytes, int, float, bool, type(None)))
 """Types of which it can be told whether two values are one key."""
@@ -89,6 +89,9 @@ class Known:
     value: Any
 
 
+_NUMBERS_SHOWN = 16
+
+
 @dataclass(eq=False, slots=True)
 class Run:
     """Plain data in a container of a long stream that was passed over: ``data[start:end]``, which may be empty."""
@@ -96,11 +99,15 @@ class Run:
     start: int
     end: int
 
-    def texts(self, data: Buffer) -> Iterator[int]:
-        """The offsets of the text and bytes literals in it."""
+    def literals(self, data: Buffer) -> Iterator[int | float]:
+        """The text and bytes literals in it, and its first numbers, as they would lie on the stack."""
+        numbers = 0
         for pos, _ in instructions(data, self.start, self.end):
             if data[pos] in TEXTS:
                 yield pos
+            elif numbers < _NUMBERS_SHOWN and data[pos] in NUMBERS:
+                numbers += 1
+                yield float(pos)
 
 
 _NO_KEYWORDS = Dict()

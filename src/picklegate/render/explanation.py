@@ -68,7 +68,8 @@ def _stream(told: Told, policy: Policy, *, listing: bool) -> Iterator[str]:
     report = told.report
     novelty = "" if report.novelty is None else f", novelty {report.novelty:.3f}"
     facts = f"{told.opcodes:,} opcodes, protocol {told.protocol}{novelty}"
-    yield f"{escape(report.name, _NAME_WIDTH)}: {report.verdict}, decided by {text.decided(report, policy)}"
+    about = f"{report.verdict}, {text.score(report.score)}, decided by {text.decided(report, policy)}"
+    yield f"{escape(report.name, _NAME_WIDTH)}: {about}"
     yield f"  {facts}"
     if report.decided_by == "inert":
         yield f"  {_INERT}"
@@ -77,8 +78,10 @@ def _stream(told: Told, policy: Policy, *, listing: bool) -> Iterator[str]:
     if told.steps:
         yield "  Loading it would"
         yield from _steps(told.steps)
-    scored = [step for step in told.steps if step.call and step.weights]
-    most = 1 if report.verdict == Verdict.CLEAN else MAX_WEIGHED
+    blamed = {finding.offset for finding in report.findings if finding.verdict > Verdict.CLEAN}
+    clean = report.verdict == Verdict.CLEAN
+    scored = [step for step in told.steps if step.call and step.weights and (clean or step.offset in blamed)]
+    most = 1 if clean else MAX_WEIGHED
     for step in sorted(scored, key=lambda step: -step.call.score if step.call else 0.0)[:most]:
         yield from _weights(step)
     told_of = sorted((f for f in report.findings if f.verdict > Verdict.CLEAN), key=lambda f: -f.verdict)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from picklegate.escape import escape
@@ -76,6 +75,8 @@ def blocked(
 
 def wrapped(lines: Iterable[str], width: int | None) -> Iterator[str]:
     """The lines in so many columns; what goes on is indented more than its beginning."""
+    import textwrap
+
     for line in lines:
         if width is None or len(line) <= width:
             yield line
@@ -104,7 +105,7 @@ def decided(stream: StreamReport, policy: Policy) -> str:
         return stream.decided_by
     suspicious = classifier().review if policy.suspicious_score is None else policy.suspicious_score
     malicious = classifier().block if policy.malicious_score is None else policy.malicious_score
-    return f"model ({score(stream.score)}; suspicious from {suspicious:g}, malicious from {malicious:g})"
+    return f"model (suspicious from {suspicious:g}, malicious from {malicious:g})"
 
 
 def title(report: FileReport, *, colour: bool) -> str:

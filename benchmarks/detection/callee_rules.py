@@ -4,7 +4,7 @@ Rule A: an argument that is given decides a harm of a stranger. Rule B: a strang
 and that has such an effect. A stranger is a callee that no honest project of the corpus calls and that is no
 serialiser's helper.
 
-    PYTHONPATH=src python benchmarks/callee_rules.py [FOLDER ...] [--environment] [--strangers]
+    PYTHONPATH=src python -m benchmarks.detection.callee_rules [FOLDER ...] [--environment] [--strangers]
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from picklegate import callees as lists
 from picklegate import containers
 from picklegate.capabilities import HARMS, NEAR, Callee, Callees, Environment
-from picklegate.features import vocabulary
+from picklegate.judging import callables as lists
+from picklegate.judging.features import vocabulary
 from picklegate.limits import Limits
 from picklegate.pickles import Event, Global, Unresolved
 from picklegate.pickles.values import CONTAINERS, attributes

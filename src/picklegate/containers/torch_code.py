@@ -1,0 +1,71 @@
+"""The code that torch's archives bring: TorchScript, of which loading runs ``__setstate__``, and packages of Python.
+
+TorchScript is text that torch compiles. It reaches files only by operators: torch's own (``aten::save``,
+``aten::from_file``), or those of libraries, which may do anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from picklegate.containers.context import Context
+
+_TEXT = re.compile(rb"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'", re.DOTALL)
+_CALL = re.compile(rb"\b(torch|ops)\.([\w.]+)\s*\(")
+_OPERATOR = re.compile(rb"\b([a-z_]\w*)::(\w+)")
+"""How the byte code of mobile archives names an operator."""
+_LOADED = re.compile(rb"\b__setstate__\b")
+_OWN = frozenset((
+    b"aten", b"prim", b"prims", b"quantized", b"_quantized", b"quantization", b"sparse", b"mkldnn", b"mkldnn_prepacked",
+    b"mkl", b"onednn", b"inductor", b"profiler", b"c10d", b"_c10d_functional", b"static_runtime", b"prepacked",
+    b"xnnpack", b"metal", b"metal_prepack", b"vulkan", b"vulkan_prepack", b"_nnapi", b"onnx", b"export", b"rnn",
+))  # fmt: skip
+"""Namespaces of torch's own operators, none of which but the named ones of aten reaches a file."""
+_REACHING = frozenset((
+    b"save", b"load", b"file", b"open", b"read", b"write", b"dump", b"path", b"url", b"download", b"exec", b"system",
+    b"shell", b"library", b"import", b"popen", b"connect", b"send", b"remove", b"delete", b"unlink",
+))  # fmt: skip
+"""Words in the name of an operator that reaches files, programs or the network."""
+
+
+def is_code(label: bytes) -> bool:
+    """Whether a member of a torch archive is TorchScript: its text, or its byte code for phones."""
+    label = label.lower()
+    return (b"code/" in label and label.endswith(b".py")) or label.rpartition(b"/")[2] == b"bytecode.pkl"
+
+
+def judge(context: Context, scripts: Iterable[bytes], name: str) -> None:
+    """Report operators that reach files wherever they stand, and unknown ones in code that loading may run."""
+    called: dict[tuple[bytes, bytes], None] = {}
+    loaded = False
+    for script in scripts:
+        loaded = loaded or bool(_LOADED.search(script))
+        called.update(dict.fromkeys(_operators(script)))
+    for space, operator in called:
+        shown = b"::".join((space, operator)).decode("ascii", "replace")
+        when = "loading it, or using it, calls" if loaded else "using it calls"
+        if not _REACHING.isdisjoint(operator.lower().split(b"_")):
+            context.odd("torch.script-operator", f"{when} the operator {shown}, which reaches files or more", name)
+        elif loaded and space not in _OWN:
+            context.odd("torch.script-operator", f"{when} the operator {shown} of another library", name)
+
+
+def _operators(script: bytes) -> Iterable[tuple[bytes, bytes]]:
+    """(namespace, name) of each operator that a script calls."""
+    for match in _CALL.finditer(_TEXT.sub(b'""', script)):
+        space, _, operator = match[2].rpartition(b".")
+        yield (space or b"aten", operator) if match[1] == b"ops" else (b"aten", operator)
+    if script[:1] == b"\x80":
+        yield from ((match[1], match[2]) for match in _OPERATOR.finditer(script))
+
+
+def judge_package(context: Context, labels: Iterable[bytes], name: str) -> None:
+    """Report an archive of torch.package that brings Python modules: its importer runs them while it unpickles."""
+    labels = [label.lower() for label in labels]
+    if not any(label.rpartition(b"/.data/")[2] == b"extern_modules" for label in (b"/" + label for label in labels)):
+        return
+    brought = [label for label in labels if label.endswith((b".py", b".so")) and b"code/" not in label]
+    if brought:
+        shown = ", ".join(label.decode("utf-8", "replace") for label in brought[:3])
+        context.odd("torch.package-code", f"its importer runs the Python modules that it brings: {shown}", name)
