@@ -248,6 +248,7 @@ GROUPS: tuple[tuple[str, str, tuple[Kind, ...]], ...] = (
              "If you know the file, raise `Limits.max_literal_bytes`."),
         Kind("limit.streams", UNSCANNABLE, FAULT, "There are too many streams.", _BOUND),
         Kind("limit.members", UNSCANNABLE, FAULT, "The archive has too many members.", _BOUND),
+        Kind("limit.report", UNSCANNABLE, FAULT, "The streams of the file import and call more than a report tells of a file of its size.", _BOUND),
         Kind("limit.held", UNSCANNABLE, FAULT, "The pickles of the file are longer than a scan holds in memory.", _BOUND),
         Kind("limit.inflated", UNSCANNABLE, FAULT, "Decompressing would pass a limit on size, on ratio or on memory.", _BOUND),
     )),
@@ -277,6 +278,9 @@ GROUPS: tuple[tuple[str, str, tuple[Kind, ...]], ...] = (
              "Install the guard before importing the code that loads, load with `safe_pickle_load`, or allow the import."),
     )),
     ("What the Hub says", "", (
+        Kind("hub.changed-content", MALICIOUS, FAULT,
+             "The server sends other bytes than it showed when the file was judged, or than its own digest says. Nothing of the difference was given out.",
+             "Do not use this server for the file. Ask whoever runs the server or a mirror before it."),
         Kind("hub.hostile-name", MALICIOUS, RULE,
              "The server's name for a content or a commit is a path, and the Hub's client would write outside its cache with it. The real Hub does not do that.",
              "Do not use this endpoint or mirror."),

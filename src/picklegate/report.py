@@ -202,8 +202,8 @@ class FileReport:
     sha256: str = ""
     streams: tuple[StreamReport, ...] = ()
     findings: tuple[Finding, ...] = ()
-    local_findings: tuple[Finding, ...] = ()
     unjudged: tuple[str, ...] = ()
+    local_findings: tuple[Finding, ...] = ()
 
     @property
     def nothing_judged(self) -> str:
@@ -272,8 +272,8 @@ class FileReport:
             sha256=data["sha256"],
             streams=tuple(map(StreamReport.from_dict, data["streams"])),
             findings=tuple(map(Finding.from_dict, data["findings"])),
-            local_findings=tuple(map(Finding.from_dict, data.get("local_findings", ()))),
             unjudged=tuple(map(str, data["unjudged"])),
+            local_findings=tuple(map(Finding.from_dict, data.get("local_findings", ()))),
         )
 
 
@@ -282,7 +282,8 @@ class RepoReport:
     """What was seen in a repository of the Hub at one commit, without a download.
 
     ``bytes_read`` and ``requests`` are what reading parts of its files has cost; where nothing had to be read again,
-    nothing. ``statuses`` are (path in the repository, what the Hub's own scanners say of the file).
+    nothing. ``statuses`` are (path in the repository, what the Hub's own scanners say of the file), ``code`` are the
+    files of the repository that hold code, which nobody has judged.
     """
 
     name: str
@@ -291,6 +292,7 @@ class RepoReport:
     bytes_read: int
     requests: int
     statuses: tuple[tuple[str, str], ...] = ()
+    code: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -314,5 +316,6 @@ class RepoReport:
             "bytes_read": self.bytes_read,
             "requests": self.requests,
             "statuses": dict(self.statuses),
+            "code": list(self.code),
             "files": [report.to_dict() for report in self.files],
         }

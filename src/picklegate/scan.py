@@ -83,8 +83,8 @@ def scan_traces(
         sha256=sha256,
         streams=tuple(_judged(label, trace, policy, clock) for label, trace in streams),
         findings=contents.findings,
-        local_findings=tuple(finding for found in local for finding in found),
         unjudged=contents.unjudged,
+        local_findings=tuple(finding for found in local for finding in found),
     )
     return report, [trace for _, trace in streams]
 

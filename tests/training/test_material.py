@@ -22,7 +22,6 @@ from picklegate.training import carriers, corpus, hiding, honest, hostile, hub_f
 from picklegate.training.arguments import Arguments
 from picklegate.training.assembler import assemble, assemble_value
 from picklegate.training.families import FAMILIES
-from picklegate.training.lists import rows
 from picklegate.training.style import Style, random_style
 from picklegate.training.tree import Build, Call, Extend, Fill, Marked, Name, New, PersistentId, Then
 from samples.hostile import HONEST, HOSTILE

@@ -13,6 +13,7 @@ from picklegate.pickles import Cut, Dict, Event, Global, Trace, Unresolved, cano
 from picklegate.pickles.values import attributes
 from picklegate.report import Finding, Verdict
 
+
 def _plants(event: Event) -> bool:
     """Whether a state write sets such a method on an instance to something that can be called."""
     parts = event.args[0] if event.args and isinstance(event.args[0], tuple) else event.args
@@ -161,6 +162,12 @@ def made_methods(name: str, found: Trace) -> list[Finding]:
             findings.append(_finding("call.made-method", Verdict.SUSPICIOUS, message, name, made[0]))
             break
     return findings
+
+
+def is_settled(event: Event) -> bool:
+    """Whether rules alone judge an event: code that the stream brings, dill's harmless texts, ``__main__``."""
+    own = event.kind == "state" and type(event.callee) is Global and event.callee.module == "__main__"
+    return is_brought(event) or _inert(event) or own
 
 
 def is_brought(event: Event) -> bool:

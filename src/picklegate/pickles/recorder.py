@@ -55,6 +55,8 @@ class Recorder:
         self.globals: dict[tuple[str, str], Global] = {}
         self.seen: dict[Any, Event] = {}
         self.pids: dict[Any, Persistent] = {}
+        self.states: list[tuple[Event, Any]] | None = None
+        """Each object and the state that BUILD gives it, as it lies on the stack; None where nobody asks."""
         self.computed = 0
         self.closed = False
         self.made = 0
@@ -125,6 +127,8 @@ class Recorder:
             found = self.pids[key] = Persistent(self.resolve(pid), pos)
             self.persistent.append(found)
             self.shared.budget.event()
+        else:
+            found = Persistent(pid, pos, self.resolve)
         if key[:1] == ("module",) and type(pid[1]) is Global:
             return pid[1]
         if type(pid) is tuple and pid and type(pid[0]) is Global:
@@ -286,6 +290,8 @@ class Recorder:
         """Record a write of ``items`` into what is no plain container."""
         if type(target) is int or type(target) is float or target is None:
             return
+        if self.states is not None and opcode == "BUILD" and type(target) is Event:
+            self.states.append((target, items[0]))
         self.changes.hand(items)
         owner = target = implicit_calls.shared(target)
         if type(target) is Event:
