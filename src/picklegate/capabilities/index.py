@@ -1,8 +1,7 @@
 """The index that ships: what the callables of common packages can do, opened package by package.
 
-One file: a directory (compressed text, whose digest stands in the card beside it), then one compressed block for each
-top-level package, whose digest stands in the directory. Whatever does not match its digest counts as not there, and
-``Index.damaged`` says so.
+One file: a directory (compressed text), then one compressed block for each top-level package. The card beside it has
+the digest of the whole; where that is another the index counts as empty, and ``Index.damaged`` says so.
 """
 
 from __future__ import annotations
@@ -48,28 +47,42 @@ class Listed:
     """Modules whose names it has as well."""
 
 
+_SETS = {"f": "functions", "u": "opened", "c": "classes", "n": "natives", "k": "native_classes"}
+_KINDS = {"M": ".py", "P": "/__init__.py", "N": ""}
+"""The lines that begin a module, and how the name of its source ends; N has none."""
+
+
 def write_block(modules: Iterable[Listed], top: str) -> bytes:
-    """The block of one top-level package."""
+    """The block of one top-level package.
+
+    A line for each module (M, P, N), then lines of names: functions f, not followed u, classes c, natives n and k, star
+    imports s, other names by the module of what they mean a, and d: a summary and all that it is the summary of.
+    """
     lines = []
     for module in sorted(modules, key=lambda item: item.name):
-        lines.append(f"M{module.name[len(top) :]}\t{'native' if module.native else module.location}")
-        for letter, names in (
-            ("f", module.functions),
-            ("u", module.opened),
-            ("c", module.classes - module.summaries.keys()),
-            ("n", module.natives),
-            ("k", module.native_classes),
-        ):
-            if names:
-                lines.append(f"{letter}{' '.join(sorted(names))}")
-        if module.stars:
-            lines.append(f"s{' '.join(module.stars)}")
-        lines += [f"a{name}={target}" for name, target in sorted(module.aliases.items())]
-        alike: dict[str, list[str]] = {}
-        for name, text in sorted(module.summaries.items()):
-            alike.setdefault(text, []).append(name)
-        lines += [f"d{text}\t{' '.join(names)}" for text, names in alike.items()]
-    return zlib.compress("\n".join(lines).encode(), 9)
+        kind = "N" if module.native else "P" if module.location.endswith("__init__.py") else "M"
+        lines.append(kind + module.name[len(top) :])
+        module.classes -= module.summaries.keys()
+        lines += [f"{letter}{' '.join(sorted(getattr(module, name)))}" for letter, name in _SETS.items()]
+        lines.append(f"s{' '.join(module.stars)}")
+        lines += _grouped("a", (_alias(name, target, top) for name, target in sorted(module.aliases.items())))
+        lines += _grouped("d", sorted(module.summaries.items()))
+    return zlib.compress("\n".join(line for line in lines if len(line) > 1 or line in _KINDS).encode(), 9)
+
+
+def _grouped(letter: str, pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """One line for all names that have the same text."""
+    alike: dict[str, list[str]] = {}
+    for name, text in pairs:
+        alike.setdefault(text, []).append(name)
+    return [f"{letter}{text}\t{' '.join(names)}" for text, names in alike.items()]
+
+
+def _alias(name: str, target: str, top: str) -> tuple[str, str]:
+    """A name, with what it is there if that is another, and the module of what it means: the package itself is ``~``."""
+    module, _, path = target.partition(":")
+    inside = module == top or module.startswith(f"{top}.")
+    return (name if path == name else f"{name}={path}"), f"~{module[len(top) :]}" if inside else module
 
 
 def read_block(data: bytes, top: str) -> dict[str, Listed]:
@@ -79,25 +92,20 @@ def read_block(data: bytes, top: str) -> dict[str, Listed]:
     module = Listed("", "")
     for line in text.split("\n"):
         letter, rest = line[:1], line[1:]
-        if letter == "M":
-            name, _, location = rest.partition("\t")
-            native = location == "native"
-            module = found[top + name] = Listed(top + name, "" if native else location, native=native)
-        elif letter == "f":
-            module.functions.update(rest.split(" "))
-        elif letter == "u":
-            module.opened.update(rest.split(" "))
-        elif letter == "c":
-            module.classes.update(rest.split(" "))
-        elif letter == "n":
-            module.natives.update(rest.split(" "))
-        elif letter == "k":
-            module.native_classes.update(rest.split(" "))
+        if letter in _KINDS:
+            name = top + rest
+            location = name.replace(".", "/") + _KINDS[letter] if letter != "N" else ""
+            module = found[name] = Listed(name, location, native=letter == "N")
+        elif letter in _SETS:
+            getattr(module, _SETS[letter]).update(rest.split(" "))
         elif letter == "s":
             module.stars = tuple(rest.split(" "))
         elif letter == "a":
-            name, _, target = rest.partition("=")
-            module.aliases[name] = target
+            target, _, names = rest.partition("\t")
+            target = top + target[1:] if target.startswith("~") else target
+            for item in names.split(" "):
+                name, equals, path = item.partition("=")
+                module.aliases[name] = f"{target}:{path if equals else name}"
         elif letter == "d":
             summary, _, names = rest.partition("\t")
             module.summaries.update(dict.fromkeys(names.split(" "), summary))
@@ -109,7 +117,7 @@ def write_index(blocks: dict[str, bytes], sinks: Names, versions: Mapping[str, t
     lines, at = ["\t".join(sinks.names)], 0
     for top, block in sorted(blocks.items()):
         name, version = versions.get(top, ("-", "-"))
-        lines.append(f"{top} {at} {len(block)} {hashlib.sha256(block).hexdigest()} {name} {version}")
+        lines.append(f"{top} {at} {len(block)} {name} {version}")
         at += len(block)
     directory = zlib.compress("\n".join(lines).encode(), 9)
     return b"".join(
@@ -121,13 +129,16 @@ _UNFOLLOWED = Effect(kind="unfollowed", way="call", parameters=(Parameter(positi
 
 
 class Index:
-    """The index: modules by name, each package's block read once. ``damaged`` names what did not match its digest."""
+    """The index: modules by name, each package's block read once.
+
+    ``damaged``: it is not what its card says, and counts as empty.
+    """
 
     def __init__(self, data: bytes, digest: str = "") -> None:
-        """``digest`` is the SHA-256 of the directory as the card has it; without it the directory is not checked."""
-        self.damaged: list[str] = []
+        """``digest`` is the SHA-256 of the data as the card has it; without it nothing is checked."""
+        self.damaged = not data.startswith(MAGIC) or (digest != "" and hashlib.sha256(data).hexdigest() != digest)
         self._data = data
-        self._blocks: dict[str, tuple[int, int, str]] = {}
+        self._blocks: dict[str, tuple[int, int]] = {}
         self._versions: dict[str, tuple[str, str]] = {}
         self._open: dict[str, dict[str, Listed]] = {}
         self._lock = threading.Lock()
@@ -135,16 +146,14 @@ class Index:
         self.card: dict[str, Any] = {}
         start = len(MAGIC) + 4
         length = int.from_bytes(data[len(MAGIC) : start], "little")
-        directory = data[start : start + length]
         self._start = start + length
-        if not data.startswith(MAGIC) or (digest and hashlib.sha256(directory).hexdigest() != digest):
-            self.damaged.append("index")
+        if self.damaged:
             return
-        sinks, *lines = zlib.decompress(directory).decode().split("\n")
+        sinks, *lines = zlib.decompress(data[start : self._start]).decode().split("\n")
         self.sinks = Names(sinks.split("\t"))
         for line in lines:
-            top, at, size, sha256, name, version = line.split(" ")
-            self._blocks[top] = (int(at), int(size), sha256)
+            top, at, size, name, version = line.split(" ")
+            self._blocks[top] = (int(at), int(size))
             self._versions[top] = (name, version)
 
     @classmethod
@@ -181,12 +190,8 @@ class Index:
         return tuple(self._open.get(top, {}).values())
 
     def _read(self, top: str) -> dict[str, Listed]:
-        at, size, sha256 = self._blocks[top]
-        data = self._data[self._start + at : self._start + at + size]
-        if hashlib.sha256(data).hexdigest() != sha256:
-            self.damaged.append(top)
-            return {}
-        return read_block(data, top)
+        at, size = self._blocks[top]
+        return read_block(self._data[self._start + at : self._start + at + size], top)
 
     def summary(self, module: Listed, name: str) -> Summary | None:
         """What a definition of a module can do; None if the module does not define it."""
@@ -222,8 +227,8 @@ def _shipped() -> Index:
 def _opened(folder: Traversable) -> Index:
     try:
         card = json.loads(folder.joinpath("index.json").read_text(encoding="utf-8"))
-        index = Index(folder.joinpath("index.bin").read_bytes(), card["directory"])
+        index = Index(folder.joinpath("index.bin").read_bytes(), card["sha256"])
         index.card = card
     except (OSError, ValueError, KeyError):
-        return Index(MAGIC + bytes(4) + b"", "none")
+        return Index(b"")
     return index

@@ -21,6 +21,7 @@ from picklegate.training.distributions import STANDARD, Distribution, decoded
 
 DATA = Path(__file__).parents[1] / "capabilities" / "data"
 LARGEST = 2_000_000
+_METHODS = 2
 """Bytes that the index may have."""
 _TOLD = frozenset((*HARMS, "call"))
 
@@ -68,9 +69,10 @@ def decided(summary: Summary) -> bool:
     )
 
 
-def _harms(summary: Summary) -> bool:
-    """Whether an argument decides a harm, on a short chain."""
-    return decided(replace(summary, effects=tuple(effect for effect in summary.effects if effect.kind in HARMS)))
+def _worth(summary: Summary) -> bool:
+    """Whether a method is kept: an argument decides a harm, one or two calls away. Others count as not followed."""
+    near = tuple(effect for effect in summary.effects if effect.kind in HARMS and effect.chain <= _METHODS)
+    return decided(replace(summary, effects=near))
 
 
 def _kept(summary: Summary) -> Summary:
@@ -152,7 +154,7 @@ class Builder:
         method = target.kind == "function" and "." in target.name
         if decided(summary):
             self.decided += 1
-        if decided(summary) and not (method and not _harms(summary)):
+        if decided(summary) and not (method and not _worth(summary)):
             found.summaries[target.name] = shorten(_kept(summary), self.sinks)
         elif target.kind == "function" and not method:
             kept = _kept(summary)
@@ -212,11 +214,9 @@ def build(distributions: Iterable[Distribution], output: Path, *, today: str = "
     builder.link()
     blocks = builder.blocks()
     data = write_index(blocks, builder.sinks, world.versions)
-    start = data.index(b"\n") + 1
-    length = int.from_bytes(data[start : start + 4], "little")
     card = {
         "made": today or dt.datetime.now(tz=dt.timezone.utc).date().isoformat(),
-        "directory": hashlib.sha256(data[start + 4 : start + 4 + length]).hexdigest(),
+        "sha256": hashlib.sha256(data).hexdigest(),
         "bytes": len(data),
         "packages": len(blocks),
         "modules": len(world.modules) + len(world.natives),
