@@ -14,7 +14,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol
 
 from picklegate.cache_files import delete_from_cache, entries, link_target, tree
@@ -300,9 +300,9 @@ def _sweep(home: Path) -> None:
                 lock.unlink(missing_ok=True)
 
 
-def _within(relative: Path) -> bool:
-    """Whether a name that came from outside stays below what it is joined to."""
-    return not relative.is_absolute() and ".." not in relative.parts
+def _within(relative: PurePath) -> bool:
+    """Whether a name from outside stays below what it is joined to; on Windows a drive or a root leads out."""
+    return not relative.anchor and ".." not in relative.parts
 
 
 def _named(folder: Path, filename: str | None) -> Iterable[Path]:
