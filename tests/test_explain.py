@@ -16,7 +16,7 @@ import pytest
 from picklegate import containers
 from picklegate.explain import TORCHS_OWN, Explanation, explain_stream
 from picklegate.judging.classifier import classifier, sigmoid
-from picklegate.judging.features import FEATURES
+from picklegate.judging.feature_table import FEATURES
 from picklegate.render import explanation as form
 from samples.hostile import HOSTILE
 from support.builders import Hostile

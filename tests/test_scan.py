@@ -24,8 +24,7 @@ from picklegate import (
     scan_bytes,
     scan_file,
 )
-from picklegate.judging.features import FEATURES
-from picklegate.judging.reasons import words
+from picklegate.judging.feature_table import FEATURES, words
 from picklegate.scan import scan_stream
 
 HOSTILE = b"cos\nsystem\n(S'true'\ntR."

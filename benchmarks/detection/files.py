@@ -17,13 +17,13 @@ from unittest import mock
 from benchmarks.detection.folds import Fold, Judge
 from picklegate import containers
 from picklegate.containers import context
-from picklegate.judging import features
+from picklegate.judging import features, vocabulary
 from picklegate.judging.arguments import arguments_of
 from picklegate.pickles import Buffer, Event, Trace, trace
 from picklegate.policy import Policy
 from picklegate.report import FileReport, Verdict
 from picklegate.scan import scan_bytes
-from picklegate.training import benign, corpus, dataset, fit, hostile
+from picklegate.training import corpus, dataset, fit, honest, hostile
 from picklegate.training.carriers import Sample
 
 FRAMEWORKS = (
@@ -31,7 +31,7 @@ FRAMEWORKS = (
     *("transformers", "ultralytics", "keras", "tensorflow", "torch", "statsmodels", "dill", "cloudpickle"),
     *("pandas", "scipy", "joblib", "numpy"),
 )
-"""What a benign file is counted under: the first of these that it imports from."""
+"""What a honest file is counted under: the first of these that it imports from."""
 
 _SUFFIX = {"torch_zip": ".pt", "torch_legacy": ".pt", "npy": ".npy", "joblib_zlib": ".joblib"}
 _DANGEROUS = tuple(features.DESCRIPTION.index(name) for name in ("code", "shell", "url"))
@@ -83,7 +83,7 @@ def of_corpus(root: Path) -> Iterator[Item]:
     """The real files, in the folds that training puts their groups in."""
     manifest = corpus.read_manifest(root)
     for entry, group in zip(manifest, corpus.groups(manifest), strict=True):
-        honest = entry.label == "benign"
+        honest = entry.label == "honest"
         yield Item(
             name=str(entry.path.relative_to(root)),
             label=entry.label,
@@ -100,7 +100,7 @@ def of_written() -> Iterator[Item]:
         library = name.partition("/")[0]
         yield Item(
             name=name,
-            label="benign",
+            label="honest",
             unit=library,
             fold=fit.fold_of(f"0 written {library}"),
             container=Path(name).suffix,
@@ -132,9 +132,9 @@ def hostile_items(count: int, seed: int, carriers: Sequence[bytes], families: Se
     return list(of_generated(draws, "-".join(("hostile", *families))))
 
 
-def benign_items(count: int, seed: int) -> list[Item]:
+def honest_items(count: int, seed: int) -> list[Item]:
     """Generated honest files that training has not drawn."""
-    return list(of_generated(benign.samples(random.Random(seed), count=count), "honest"))
+    return list(of_generated(honest.samples(random.Random(seed), count=count), "honest"))
 
 
 def outcomes(items: Sequence[Item], folds: Sequence[Fold], processes: int) -> list[Outcome]:
@@ -212,8 +212,8 @@ def _events(found: Trace) -> Iterator[Event]:
         yield from _events(inner)
 
 
-def breaks_rule(event: Event, names: features.Vocabulary) -> bool:
-    """The two-line rule: a dangerous-looking string goes to a callee that takes none in any benign project."""
+def breaks_rule(event: Event, names: vocabulary.Vocabulary) -> bool:
+    """The two-line rule: a dangerous-looking string goes to a callee that takes none in any honest project."""
     if names.text_callees.get(features.callee(event)):
         return False
     described = features.description(event, arguments_of(event))

@@ -28,7 +28,7 @@ thresholds. Shares come with Wilson's 95 % interval.
 *Model alone* blocks where a score reaches its threshold; the *gate* also where a proof or a fault says so. A project
 counts as blocked if any of its files is; a family of near-twins, a gadget or a shape (the set of a file's calls) as
 caught only if all of its files are. The *two-line rule* blocks a string that looks like code, a command or an address
-where it is handed to a callable that takes no strings in any benign project of the other folds."""
+where it is handed to a callable that takes no strings in any honest project of the other folds."""
 
 
 def report(
@@ -44,9 +44,9 @@ def report(
     seed: int,
 ) -> str:
     """Every table of the page."""
-    honest, bad, between = (_labelled(real, label) for label in ("benign", "malicious", "suspicious"))
-    made = _labelled(generated, "malicious")
-    plain = _labelled(generated, "benign")
+    honest, bad, between = (_labelled(real, label) for label in ("honest", "hostile", "suspicious"))
+    made = _labelled(generated, "hostile")
+    plain = _labelled(generated, "honest")
     beside = f"## Beside other scanners\n\n{beside}" if beside else ""
     parts = (
         _INTRODUCTION.format(seed=seed),
@@ -100,7 +100,7 @@ def _joblib(real: Sequence[Outcome], made: Sequence[Outcome]) -> str:
     for source, found in (("real", real), ("generated", made)):
         for result in found:
             if result.item.container.startswith("joblib"):
-                honest = "honest" if result.item.label == "benign" else "hostile"
+                honest = "honest" if result.item.label == "honest" else "hostile"
                 groups[f"{source}, {honest}", result.item.container].append(result)
     lines = [
         (title, container, *(files(group, test) for _, test in TESTS[:2]), str(sum(found.unread for found in group)))

@@ -9,8 +9,9 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from picklegate.judging import features
-from picklegate.judging.arguments import arguments_of
+from picklegate.judging.arguments import States, arguments_of, states_of
 from picklegate.judging.classifier import classifier
+from picklegate.judging.vocabulary import vocabulary
 from picklegate.pickles import Event, Import, Trace
 from picklegate.pickles.disassembly import disassemble
 from picklegate.policy import PolicyOption
@@ -136,7 +137,8 @@ def explain_stream(
 
 def _told(report: StreamReport, found: Trace, *, listing: bool) -> Told:
     calls = {(call.offset, call.callee): call for call in report.calls}
-    steps = [*map(_import, found.imports), *(_step(event, calls) for event in found.events[:MAX_STEPS])]
+    states = states_of(found.events)
+    steps = [*map(_import, found.imports), *(_step(event, calls, states) for event in found.events[:MAX_STEPS])]
     return Told(
         report=report,
         protocol=found.protocol,
@@ -150,12 +152,12 @@ def _import(item: Import) -> Step:
     return Step(kind="import", name=f"{item.module}.{item.name}" if item.name else item.module, offset=item.offset)
 
 
-def _step(event: Event, calls: Mapping[tuple[int, str], Call]) -> Step:
+def _step(event: Event, calls: Mapping[tuple[int, str], Call], states: States) -> Step:
     names = (event.name, f"unresolved ({event.via})")
     call = next((calls[event.offset, name] for name in names if (event.offset, name) in calls), None)
     weights: tuple[Weight, ...] = ()
     if call is not None and not event.reached:
-        vector = features.vector(event, arguments_of(event), features.vocabulary())
+        vector = features.vector(event, arguments_of(event, states), vocabulary())
         values = dict(zip(features.FEATURES, vector, strict=True))
         moved = [(name, adds) for name, adds in classifier().contributions(vector) if abs(adds) >= 0.05]
         weights = tuple(

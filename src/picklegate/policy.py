@@ -24,10 +24,11 @@ class Policy:
     blocked raises BlockedError, keeps nothing of it, and leaves what stood in place before; ``"quarantine"`` raises and
     moves either out of reach; ``"skip"`` leaves the blocked files of a snapshot out of it, with a warning. A score from
     ``suspicious_score`` on is SUSPICIOUS, from ``malicious_score`` on MALICIOUS; None leaves that to the model. With
-    ``prefer_safetensors``, a snapshot leaves out pickled weights that have a safetensors sibling; with
-    ``block_unjudged``, a file in a format which picklegate does not analyse (``FileReport.unjudged``) is blocked too.
-    ``log`` is a file that decisions are appended to as JSON lines, if PICKLEGATE_LOG names none. Raises PolicyError for
-    an option that is wrong.
+    ``prefer_safetensors``, a snapshot leaves out pickled weights that have a safetensors sibling. With
+    ``block_unjudged``, a file that holds a format which picklegate does not analyse (``unjudged``) is blocked too.
+    ``strict`` makes every call of a function that nothing is known of SUSPICIOUS, whatever it is handed. ``log`` is a
+    file that decisions are appended to as JSON lines, if PICKLEGATE_LOG names none. Raises PolicyError for an option
+    that is wrong.
     """
 
     block_from: Verdict = Verdict.SUSPICIOUS
@@ -36,6 +37,7 @@ class Policy:
     on_block: OnBlock = "raise"
     suspicious_score: float | None = None
     malicious_score: float | None = None
+    strict: bool = False
     prefer_safetensors: bool = False
     log: str = ""
     block_unjudged: bool = False
@@ -45,6 +47,8 @@ class Policy:
         """Check each option."""
         if not isinstance(self.block_from, Verdict) or self.block_from == Verdict.CLEAN:
             raise PolicyError("block_from: must be Verdict.SUSPICIOUS, UNSCANNABLE or MALICIOUS")
+        if not isinstance(self.strict, bool):
+            raise PolicyError("strict: must be true or false")
         if self.on_block not in get_args(OnBlock):
             raise PolicyError("on_block: must be 'raise', 'quarantine' or 'skip'")
         if not isinstance(self.log, str):

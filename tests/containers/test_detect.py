@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from picklegate.report import Verdict
-from samples.containers import BENIGN, CALL, PAYLOAD, imports, scan, zipped
+from samples.containers import HONEST, CALL, PAYLOAD, imports, scan, zipped
 
 INNOCENT: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "empty"),
@@ -101,7 +101,7 @@ def test_a_name_that_promises_a_pickle_must_keep_it(name: str, data: bytes, kind
     assert scan(data, "weights.bin").findings == ()
 
 
-@pytest.mark.parametrize("data", [b"\x80\x02}q\0X\x01\0", BENIGN[:-1], b"(dp0\nS'a'\np1\n"], ids=["2", "stop", "0"])
+@pytest.mark.parametrize("data", [b"\x80\x02}q\0X\x01\0", HONEST[:-1], b"(dp0\nS'a'\np1\n"], ids=["2", "stop", "0"])
 def test_a_cut_off_pickle_is_a_stream_with_a_fault(data: bytes) -> None:
     """What is cut off before STOP does not pass for a file without a pickle."""
     contents = scan(data, "model.pkl")

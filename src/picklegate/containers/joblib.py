@@ -97,7 +97,7 @@ class Arrays:
                 "joblib.unknown-array", "the length of an array between the opcodes cannot be told", name, offset
             )
         states: dict[int, list[tuple[Any, ...]]] = {}
-        for event in (event for seen in traces for event in seen.events if event.kind == "state"):
+        for event in (event for seen in traces if self._reads for event in seen.events if event.kind == "state"):
             states.setdefault(id(event.callee), []).append(event.args)
         for one in {(id(one.dtype), one.size): one for one in self._reads}.values():
             if not all(_agrees(args, one.size) for args in states.get(id(one.dtype), ())):
@@ -171,10 +171,15 @@ class _Hooks(Mapping[tuple[str, str], Inline]):
 def _deeds(seen: Trace) -> Iterator[tuple[str, ...]]:
     """What a stream does that the items of an array, read as opcodes, do not do by chance."""
     yield from ((one.module, one.name) for one in seen.imports if is_importable(one))
-    failed = {"unresolved", *(f"{one.module}.{one.name}" for one in seen.imports if "\0" in one.module)}
+    failed = {f"{one.module}.{one.name}" for one in seen.imports if "\0" in one.module}
     for event in seen.events:
         written = event.kind == "state" and not (event.args and isinstance(event.args[0], (tuple, list)))
-        if event.name not in failed and not written and event.opcode not in ("APPENDS", "SETITEMS", "ADDITEMS"):
+        if (
+            not event.unresolved
+            and event.name not in failed
+            and not written
+            and event.opcode not in ("APPENDS", "SETITEMS", "ADDITEMS")
+        ):
             yield (event.kind, event.opcode, event.name)
 
 

@@ -19,9 +19,6 @@ from picklegate.pickles.opcodes import Buffer
 if TYPE_CHECKING:
     from picklegate.pickles.rules.protocol import Effects
 
-_WIDTHS = {**opcodes.FIXED_NUMBERS, 0x68: 2, 0x6A: 5, 0x71: 2, 0x72: 5, 0x80: 2, 0x82: 2, 0x83: 3, 0x84: 5, 0x95: 9}
-_ONE_LINE = opcodes.LINES | frozenset(b"gp")
-_TWO_LINES = frozenset(b"ci")
 _MOST_COPIED = 1 << 26
 """Bytes of the longest stream that is copied for its other reading; a longer one is UNSCANNABLE all the same."""
 
@@ -29,8 +26,8 @@ _MOST_COPIED = 1 << 26
 def reads(data: Buffer, pos: int) -> Iterator[tuple[int, int]]:
     """(start, end) of each read that the opcode at ``pos`` makes after its own byte; raises IndexError."""
     op = data[pos]
-    if op in _ONE_LINE or op in _TWO_LINES:
-        for _ in range(1 + (op in _TWO_LINES)):
+    if op in opcodes.LINES:
+        for _ in range(opcodes.LINES[op]):
             end = opcodes.line_end(data, pos + 1)
             yield pos + 1, end + 1
             pos = end
@@ -38,8 +35,8 @@ def reads(data: Buffer, pos: int) -> Iterator[tuple[int, int]]:
         start, end = opcodes.extent(data, pos)
         yield pos + 1, start
         yield start, end
-    elif op in _WIDTHS:
-        yield pos + 1, pos + _WIDTHS[op]
+    elif opcodes.LENGTHS[op] > 1:
+        yield pos + 1, pos + opcodes.LENGTHS[op]
 
 
 def straddle(data: Buffer, start: int, end: int) -> int | None:
@@ -53,7 +50,7 @@ def straddle(data: Buffer, start: int, end: int) -> int | None:
                     return first
                 following = last
             pos = following
-    except (IndexError, struct.error):
+    except IndexError:
         pass
     return None
 

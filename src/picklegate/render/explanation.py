@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from picklegate.escape import escape
 from picklegate.explain import Explanation, Step, Told
-from picklegate.judging.reasons import words
+from picklegate.judging.feature_table import words
 from picklegate.policy import Policy
 from picklegate.refusal import advice
 from picklegate.render import text

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import xgboost
 
-from picklegate.judging import features
+from picklegate.judging import feature_table, features, vocabulary
 from picklegate.judging.classifier import KINDS, SCHEMA, kind
 from picklegate.judging.model_files import CARD, digest_of
 from picklegate.judging.novelty import Shape
@@ -39,7 +39,9 @@ PARAMETERS = {
     "max_bin": 256,
     "nthread": 2,
     "monotone_constraints": "("
-    + ",".join("-1" if n in features.FALLING else "1" if n in features.RISING else "0" for n in features.FEATURES)
+    + ",".join(
+        "-1" if n in feature_table.FALLING else "1" if n in feature_table.RISING else "0" for n in features.FEATURES
+    )
     + ")",
 }
 
@@ -89,10 +91,10 @@ def names_of(
     texts = features.DESCRIPTION.index("texts")
     for row in rows:
         if row.label == 0 and row.source in REAL and row.known:
-            names.benign(row.group, row.known, text=row.description[texts] > 0)
+            names.honest(row.group, row.known, text=row.description[texts] > 0)
     for entry in hub:
         for module, name in entry.imports:
-            names.benign(hub_group(entry.repo), canonical(module, name), text=False)
+            names.honest(hub_group(entry.repo), canonical(module, name), text=False)
     for made in constructors:
         names.harmless(made["package"], canonical(made["module"], made["name"]))
     for gadget in gadgets:
@@ -110,7 +112,7 @@ def matrix(rows: Sequence[Row], names: Names, *, leave_out: bool = True) -> Any:
 
     Each row's own group is left out of the names, or unknown honest names would never occur in training.
     """
-    vocabularies: dict[str, features.Vocabulary] = {}
+    vocabularies: dict[str, vocabulary.Vocabulary] = {}
     known: dict[tuple[str, str], tuple[float, ...]] = {}
     result: Any = np.zeros((len(rows), len(features.FEATURES)), dtype=np.float32)
     for number, row in enumerate(rows):
@@ -120,7 +122,7 @@ def matrix(rows: Sequence[Row], names: Names, *, leave_out: bool = True) -> Any:
             vocabularies[group] = names.vocabulary((group,))
         key = (group, row.known)
         if key not in known:
-            known[key] = features.reputation(row.known, vocabularies[group])
+            known[key] = vocabulary.reputation(row.known, vocabularies[group])
         result[number] = known[key] + row.description
     return result
 
@@ -194,8 +196,11 @@ def out_of_fold(material: Material, seed: int) -> Any:
     return result
 
 
-MARGIN = 0.75
-"""Log-odds between the highest score of an honest real file, out of fold, and the threshold of its kind."""
+MARGIN = 0.5
+"""Log-odds between the highest score of the honest real groups that count, out of fold, and the threshold of a kind."""
+
+REAL_ALARMS = 0.004
+"""Share of the honest real groups (projects, libraries) whose highest score does not set the threshold of a kind."""
 
 ALARMS = 0.007
 """Share of the generated honest files, out of fold, that events of one kind may make suspicious."""
@@ -210,26 +215,31 @@ BLOCK = 0.9
 def thresholds(rows: Sequence[Row], *scored: tuple[Any, Any]) -> dict[str, float]:
     """Kind of event -> the log-odds from which on it is suspicious; ``scored`` are (scores, vectors) of the rows.
 
-    No honest real file comes within MARGIN of it, and at most ALARMS of the generated honest files reach it.
+    All but REAL_ALARMS of the honest real groups stay MARGIN below it, and at most ALARMS of the generated honest files
+    reach it.
     """
     levels = dict.fromkeys(KINDS, -1.0 + MARGIN) | LEAST
     generated = {row.file for row in rows if row.label == 0 and row.source == "generated"}
+    real = {row.group for row in rows if row.label == 0 and row.source != "generated"}
     for scores, vectors in scored:
-        highest: dict[str, dict[str, float]] = {name: {} for name in KINDS}
+        drawn: dict[str, dict[str, float]] = {name: {} for name in KINDS}
+        found: dict[str, dict[str, float]] = {name: {} for name in KINDS}
         for row, score, vector in zip(rows, scores, vectors, strict=True):
             if row.label:
                 continue
-            name = kind(vector)
-            if row.source == "generated":
-                highest[name][row.file] = max(highest[name].get(row.file, -np.inf), float(score))
-            else:
-                levels[name] = max(levels[name], float(score) + MARGIN)
-        for name, files in highest.items():
-            ordered = sorted(files.values(), reverse=True)
-            allowed = int(ALARMS * len(generated))
-            if len(ordered) > allowed:
-                levels[name] = max(levels[name], ordered[allowed])
+            highest, unit = (drawn, row.file) if row.source == "generated" else (found, row.group)
+            of_kind = highest[kind(vector)]
+            of_kind[unit] = max(of_kind.get(unit, -np.inf), float(score))
+        for name in KINDS:
+            levels[name] = max(levels[name], _level(drawn[name], ALARMS * len(generated)))
+            levels[name] = max(levels[name], _level(found[name], REAL_ALARMS * len(real)) + MARGIN)
     return {name: round(level, 3) for name, level in levels.items()}
+
+
+def _level(highest: Mapping[str, float], above: float) -> float:
+    """The level that at most ``above`` of the units exceed."""
+    ordered = sorted(highest.values(), reverse=True)
+    return ordered[int(above)] if len(ordered) > int(above) else -np.inf
 
 
 def write(material: Material, folder: Path, seed: int) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from picklegate.training.lists import rows
-from picklegate.training.mining import Source, chosen, mine, parse, read_sources, write_table
+from picklegate.training.sources import Source, parse, read_sources, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,43 +105,31 @@ def _is_self(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id == "self"
 
 
-def read_distribution(path: str) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]], list[tuple[str, ...]]]:
-    """The rows of one wheel or folder for mined.tsv, constructors.tsv and classes.tsv."""
+def read_distribution(path: str) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """The rows of one wheel or folder for constructors.tsv and classes.tsv."""
     where, _, package = path.partition("=")
     objects: set[tuple[str, ...]] = set()
     shapes: set[tuple[str, ...]] = set()
-
-    def noted() -> Iterator[Source]:
-        for source in read_sources(Path(where), package):
-            objects.update(classes(source))
-            shapes.update(constructors(source))
-            yield source
-
-    gadgets = chosen(mine(noted()))
+    for source in read_sources(Path(where), package):
+        objects.update(classes(source))
+        shapes.update(constructors(source))
     found = sorted(objects)
     spread = found[:: max(1, len(found) // _CLASSES)][:_CLASSES]
-    return list(gadgets), sorted(shapes), spread
+    return sorted(shapes), spread
 
 
 def main(paths: list[str]) -> None:
-    """Read wheels and ``FOLDER=PACKAGE`` arguments, and write the three tables beside this module."""
-    gadgets: list[tuple[str, ...]] = []
+    """Read wheels and ``FOLDER=PACKAGE`` arguments, and write the two tables beside this module."""
     shapes: list[tuple[str, ...]] = []
     objects: list[tuple[str, ...]] = []
     with ProcessPoolExecutor(2) as pool:
-        for mined, made, spread in pool.map(read_distribution, paths):
-            gadgets += mined
+        for made, spread in pool.map(read_distribution, paths):
             shapes += made
             objects += spread
-    known = {(row[0], row[1]) for row in (*shapes, *objects)} | {
-        (row["module"], row["name"]) for row in rows("gadgets.tsv")
-    }
-    gadgets = list({(row[0], row[1]): row for row in gadgets if (row[0], row[1]) not in known}.values())
     data = Path(__file__).parent / "data"
-    write_table(data / "mined.tsv", "module\tname\tpackage\teffect\targuments\treaches", gadgets)
     write_table(data / "constructors.tsv", "module\tname\tpackage\targuments", shapes)
     write_table(data / "classes.tsv", "module\tname\tpackage\tkind\tattributes", objects)
-    print(f"{len(gadgets)} gadgets, {len(shapes)} constructors, {len(objects)} classes of {len(paths)} distributions")
+    print(f"{len(shapes)} constructors, {len(objects)} classes of {len(paths)} distributions")
 
 
 if __name__ == "__main__":

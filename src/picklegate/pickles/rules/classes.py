@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from picklegate.pickles import implicit_calls
-from picklegate.pickles.values import Dict, Event, Global
+from picklegate.pickles.values import Dict, Event, Global, Unresolved
 
 if TYPE_CHECKING:
     from picklegate.pickles.rules.protocol import Effects
@@ -18,8 +18,6 @@ def construct(effects: Effects, event: Event) -> Any:
     plain = event.known == "copyreg._reconstructor"
     if not all(map(is_class, event.args[: 1 + plain])):
         return effects.hidden(event.opcode, event.offset, event.args)
-    if type(event.args[0]) is not Global:
-        return None
     args = tuple(item for item in (event.args[2:3] if plain else event.args[1:]) if item is not None)
     kwargs = event.kwargs or None
     return effects.apply("construct", event.opcode, event.offset, event.args[0], args, kwargs, event.known)
@@ -36,9 +34,12 @@ def _make_instance(effects: Effects, event: Event) -> Any:
 
 
 def _type(_effects: Effects, event: Event) -> Any:
-    """``type(instance)`` is the class of what the stream constructed."""
-    made = event.args[0] if len(event.args) == 1 else None
-    return made.callee if type(made) is Event and made.kind == "construct" and type(made.callee) is Global else None
+    """``type(instance)`` is the class of what the stream constructed; of other values it cannot be told."""
+    if len(event.args) != 1 or event.kwargs:
+        return None
+    made = event.args[0]
+    known = type(made) is Event and made.kind == "construct" and type(made.callee) is Global
+    return made.callee if known else Unresolved("type", event.offset)
 
 
 def is_class(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Benign samples of the many kinds that real files are and a corpus of a hundred projects lacks."""
+"""Honest samples of the many kinds that real files are and a corpus of a hundred projects lacks."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _DTYPES = ("f4", "f8", "i8", "i4", "u1", "b1", "O8", "U12", "S5", "c16", "M8")
 
 
-class Benign:
-    """A seeded source of benign trees."""
+class Honest:
+    """A seeded source of honest trees."""
 
     def __init__(self, rng: random.Random) -> None:
         """Draw from ``rng``."""
@@ -361,17 +361,17 @@ class Benign:
 
 
 def samples(rng: random.Random, *, count: int, containers: Sequence[str] = CONTAINERS) -> Iterator[Sample]:
-    """Draw ``count`` benign samples; each is a project of its own (``package`` names it)."""
+    """Draw ``count`` honest samples; each is a project of its own (``package`` names it)."""
     for _ in range(count):
-        benign = Benign(rng)
+        honest = Honest(rng)
         draw = rng.random()
         if draw < 0.5:
-            tree: Tree = benign.object()
+            tree: Tree = honest.object()
         elif draw < 0.85:
-            tree = benign.checkpoint()
+            tree = honest.checkpoint()
         else:
-            tree = [benign.object() for _ in range(rng.randrange(1, 7))]
-        yield sample_of(tree, benign.package, "invented", containers, rng)
+            tree = [honest.object() for _ in range(rng.randrange(1, 7))]
+        yield sample_of(tree, honest.package, "invented", containers, rng)
 
 
 def sample_of(tree: Tree, package: str, family: str, containers: Sequence[str], rng: random.Random) -> Sample:
@@ -383,7 +383,7 @@ def sample_of(tree: Tree, package: str, family: str, containers: Sequence[str], 
     data, _ = contain(assemble(tree, style, rng).data, container, rng)
     return Sample(
         data=data,
-        label="benign",
+        label="honest",
         family=family,
         module="",
         name="",

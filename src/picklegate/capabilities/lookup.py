@@ -1,0 +1,163 @@
+"""A dotted name -> its definition in the index.
+
+Through other names of modules, star imports, and modules held by modules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from picklegate.capabilities.analysis import primitive_summary
+from picklegate.capabilities.effects import Effect, Parameter, Summary
+from picklegate.capabilities.index import Index, Listed
+from picklegate.capabilities.primitives import primitives_of, twin
+
+_DEEP = 12
+_SELF = "__self__"
+_STEPS = 40
+"""Steps of a dotted name that are followed, from its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a name leads: its definition's name, and its summary; None for a module or what the index does not have."""
+
+    canonical: str
+    summary: Summary | None
+    alias: bool = False
+    module: bool = False
+
+
+def find_listed(index: Index, module: str, name: str) -> Found | None:
+    """What the index has under (module, name); None if it knows nothing of the module."""
+    steps = [step for step in name.split(".") if step]
+    while steps and steps[-1] in {"__call__", "__func__", "__wrapped__"}:
+        steps.pop()
+    return _find(index, module, steps[-_STEPS:], 0)
+
+
+def _find(index: Index, module: str, steps: list[str], depth: int) -> Found | None:
+    if depth > _DEEP:
+        return None
+    module = _known_module(index, module)
+    if not steps:
+        return Found(module, None, module=True) if index.module(module) or index.lists(module) else None
+    listed = index.module(module)
+    found = _primitive(module, steps) or _reflected(index, module, steps, depth)
+    if found is None and listed is not None:
+        found = _defined(index, listed, steps) or _elsewhere(index, listed, steps, depth)
+    if found is None:
+        found = _held(index, module, steps, depth)
+    if found is None and listed is not None:
+        found = _starred(index, listed, steps, depth)
+    if found is None and listed is not None:
+        return Found(f"{module}.{'.'.join(steps)}", None)
+    return found
+
+
+def _known_module(index: Index, module: str) -> str:
+    """The name of a module in Python 3, and of the Python twin of one in C where only that is listed."""
+    other = twin(module)
+    return other if other != module and (module.startswith("_") is False or index.module(module) is None) else module
+
+
+def _primitive(module: str, steps: list[str]) -> Found | None:
+    name = f"{twin(module)}.{'.'.join(steps)}"
+    if not primitives_of(name):
+        return None
+    summary = primitive_summary(name)
+    if len(steps) > 1 and steps[-2][:1].isupper():
+        # A method that is reached through its class is given the object first.
+        summary = replace(summary, binding="unbound", effects=tuple(map(_shifted, summary.effects)))
+    return Found(name, summary)
+
+
+def _shifted(effect: Effect) -> Effect:
+    moved = tuple(
+        replace(item, position=item.position + 1) if item.position >= 0 and item.name != "self" else item
+        for item in effect.parameters
+    )
+    return replace(effect, parameters=moved)
+
+
+def _reflected(index: Index, module: str, steps: list[str], depth: int) -> Found | None:
+    """``__self__`` of a function in C is the module that it is defined in."""
+    if _SELF not in steps[1:]:
+        return None
+    at = steps.index(_SELF, 1)
+    before = _find(index, module, steps[:at], depth + 1)
+    known = before is not None and before.summary is not None
+    owner = before.canonical.rpartition(".")[0] if before is not None and known else (module, *steps)[at - 1]
+    found = _find(index, owner, steps[at + 1 :], depth + 1)
+    return replace(found, alias=True) if found is not None else None
+
+
+def _defined(index: Index, listed: Listed, steps: list[str]) -> Found | None:
+    """The whole name as the module defines it."""
+    name = ".".join(steps)
+    plain = name in listed.functions or name in listed.opened or name in listed.classes
+    if plain or name in listed.summaries or name in listed.natives or name in listed.native_classes:
+        owner = twin(listed.name) if listed.native else listed.name
+        return Found(f"{owner}.{name}", index.summary(listed, name))
+    if len(steps) > 1 and _is_class(index, listed, steps[:-1]) and not steps[-1][:1].isupper():
+        # A method that decides nothing by itself, or of a base.
+        unknown = Effect(kind="unfollowed", way="call", parameters=(Parameter(position=0, rest=True),))
+        return Found(
+            f"{listed.name}.{name}", Summary(kind="function", binding="unbound", opened=True, effects=(unknown,))
+        )
+    return None
+
+
+def _is_class(index: Index, listed: Listed, steps: list[str]) -> bool:
+    summary = index.summary(listed, ".".join(steps))
+    return summary is not None and summary.kind == "class"
+
+
+def _elsewhere(index: Index, listed: Listed, steps: list[str], depth: int) -> Found | None:
+    """A name that is bound to what is defined elsewhere, or to a submodule."""
+    target = listed.aliases.get(steps[0])
+    if target is not None:
+        module, _, path = target.partition(":")
+        found = _find(index, module, [*([path] if path else []), *steps[1:]], depth + 1)
+    elif index.module(f"{listed.name}.{steps[0]}") is not None:
+        return _find(index, f"{listed.name}.{steps[0]}", steps[1:], depth + 1)
+    else:
+        return None
+    return replace(found, alias=True) if found is not None else None
+
+
+def _held(index: Index, module: str, steps: list[str], depth: int) -> Found | None:
+    """A module that is reached as an attribute of another: the first step that names one."""
+    for at in range(len(steps) - 1):
+        name = steps[at]
+        for inner in dict.fromkeys((name, name.lstrip("_"))):
+            primitive = _primitive(inner, steps[at + 1 :])
+            if primitive is not None:
+                return replace(primitive, alias=True)
+            if inner and (index.lists(inner) and index.module(inner) is not None) and inner != module:
+                found = _find(index, inner, steps[at + 1 :], depth + 1)
+                if found is not None and found.summary is not None:
+                    return replace(found, alias=True)
+    return None
+
+
+def _starred(index: Index, listed: Listed, steps: list[str], depth: int) -> Found | None:
+    for star in listed.stars:
+        other = index.module(star)
+        if other is not None and star != listed.name:
+            found = (
+                _defined(index, other, steps)
+                or _elsewhere(index, other, steps, depth + 1)
+                or _starred_once(index, other, steps, depth)
+            )
+            if found is not None:
+                return replace(found, alias=True)
+    summary = index.summary(listed, ".".join(steps))
+    return Found(f"{listed.name}.{'.'.join(steps)}", summary) if summary is not None else None
+
+
+def _starred_once(index: Index, listed: Listed, steps: list[str], depth: int) -> Found | None:
+    if depth > _DEEP:
+        return None
+    found = _starred(index, listed, steps, depth + 2)
+    return found if found is not None and (found.summary is None or found.summary.effects) else None

@@ -1,0 +1,228 @@
+"""Make the index that ships (capabilities/index.py) out of wheels, installed packages and standard libraries."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gc
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from picklegate.capabilities.analysis import Analysis
+from picklegate.capabilities.effects import HARMS, NEAR, Effect, Summary
+from picklegate.capabilities.index import Listed, write_block, write_index
+from picklegate.capabilities.linking import REGISTRY
+from picklegate.capabilities.records import Module
+from picklegate.capabilities.resolving import Target
+from picklegate.capabilities.shorthand import Names, shorten
+from picklegate.training.distributions import Distribution, decoded
+
+DATA = Path(__file__).parents[1] / "capabilities" / "data"
+LARGEST = 2_000_000
+"""Bytes that the index may have."""
+_TOLD = frozenset((*HARMS, "call"))
+
+
+class Held:
+    """The modules of many distributions, as the world of one analysis."""
+
+    def __init__(self) -> None:
+        """Empty."""
+        self.modules: dict[str, Module] = {}
+        self.natives: dict[str, dict[str, str]] = {}
+        self.distributions: dict[str, str] = {}
+
+    def add(self, found: Distribution) -> None:
+        """Take in a distribution; of a module that is there already, only what it has beside."""
+        versions = self.distributions.get(found.name)
+        self.distributions[found.name] = f"{versions} {found.version}" if versions else found.version
+        for record in decoded(found):
+            known = self.modules.setdefault(record.name, record)
+            if known is not record:
+                known.functions = record.functions | known.functions
+                known.classes = record.classes | known.classes
+                known.names = record.names | known.names
+        for name, members in found.natives.items():
+            self.natives[name] = members | self.natives.get(name, {})
+
+    def module(self, name: str) -> Module | None:
+        """The record of a module."""
+        return self.modules.get(name)
+
+    def is_native(self, name: str) -> bool:
+        """Whether it is a module of native code."""
+        return name in self.natives
+
+
+def decided(summary: Summary) -> bool:
+    """Whether an argument decides a harm, or is called, on a short chain."""
+    return any(
+        effect.parameters and effect.kind in _TOLD and effect.chain <= NEAR and effect.sink != REGISTRY
+        for effect in summary.effects
+    )
+
+
+def _harms(summary: Summary) -> bool:
+    """Whether an argument decides a harm, on a short chain."""
+    return decided(replace(summary, effects=tuple(effect for effect in summary.effects if effect.kind in HARMS)))
+
+
+def _kept(summary: Summary) -> Summary:
+    """The summary without what the index has no room for.
+
+    Of harms that an argument decides on a short chain everything is kept; of others that they are; of calls and of
+    what was not followed the positions.
+    """
+    effects: dict[Effect, None] = {}
+    for effect in summary.effects:
+        near = effect.chain <= NEAR
+        if effect.kind == "read" or effect.sink == REGISTRY or (effect.kind not in HARMS and not near):
+            continue
+        if effect.kind not in HARMS:
+            parameters = dict.fromkeys(
+                replace(item, name="state" if item.name == "state" else "") for item in effect.parameters
+            )
+            if effect.kind == "unfollowed":
+                parameters = dict.fromkeys(replace(item, key="") for item in parameters if item.position >= 0)
+            effects[Effect(kind=effect.kind, way=effect.way, parameters=tuple(parameters))] = None
+        elif near and effect.parameters:
+            # Of a method that is called on its class, the object decides by whatever it holds.
+            held = (replace(item, key="") if item.name == "self" else item for item in effect.parameters)
+            effects[replace(effect, parameters=tuple(dict.fromkeys(held)))] = None
+        else:
+            effects[Effect(kind=effect.kind, way=effect.way, chain=1 if near else NEAR + 1)] = None
+    return replace(summary, effects=tuple(effects))
+
+
+class Builder:
+    """Writes what an analysis of all modules says, package by package."""
+
+    def __init__(self, world: Held) -> None:
+        """``world`` is complete."""
+        self.world = world
+        self.analysis = Analysis(world)
+        self.sinks = Names()
+        self.callables = 0
+        self.decided = 0
+        self._summaries: dict[Target, Summary | None] = {}
+
+    def link(self) -> None:
+        """Take in every definition, then link them at once."""
+        for module in self.world.modules.values():
+            for target in self._definitions(module):
+                self.analysis.prepare(target)
+        self.analysis.linker.link()
+
+    @staticmethod
+    def _definitions(module: Module) -> Iterable[Target]:
+        for name in module.functions:
+            if "'" not in name and ".setter" not in name and ".deleter" not in name:
+                yield Target("function", module.name, name)
+        for name in module.classes:
+            yield Target("class", module.name, name)
+
+    def summary(self, target: Target) -> Summary | None:
+        """The summary of a definition, told once."""
+        if target not in self._summaries:
+            self._summaries[target] = self.analysis.summary(target)
+        return self._summaries[target]
+
+    def listed(self, module: Module) -> Listed:
+        """What the index keeps of a module."""
+        found = Listed(module.name, module.location)
+        found.stars = module.stars
+        for target in self._definitions(module):
+            self._define(found, target)
+        for name in module.names:
+            if name.isidentifier() and name not in found.functions and name not in module.classes:
+                self._bind(found, module, name)
+        return found
+
+    def _define(self, found: Listed, target: Target) -> None:
+        summary = self.summary(target)
+        if summary is None:
+            return
+        self.callables += 1
+        method = target.kind == "function" and "." in target.name
+        if decided(summary):
+            self.decided += 1
+        if decided(summary) and not (method and not _harms(summary)):
+            found.summaries[target.name] = shorten(_kept(summary), self.sinks)
+        elif target.kind == "function" and not method:
+            kept = _kept(summary)
+            if any(effect.kind != "unfollowed" for effect in kept.effects):
+                found.summaries[target.name] = shorten(kept, self.sinks)
+            elif kept.effects or kept.opened:
+                found.opened.add(target.name)
+            else:
+                found.functions.add(target.name)
+        elif target.kind == "class" and not target.name.rpartition(".")[2].lstrip("_")[:1].isupper():
+            found.classes.add(target.name)
+
+    def _bind(self, found: Listed, module: Module, name: str) -> None:
+        """A name that is bound to something defined elsewhere."""
+        for target in self.analysis.find(module.name, name):
+            if target.kind == "module":
+                if target.module not in {name, f"{module.name}.{name}"}:
+                    found.aliases[name] = f"{target.module}:"
+            elif target.kind == "primitive" or (target.kind in {"function", "class"} and target.module != module.name):
+                summary = self.summary(target)
+                if summary is not None and decided(summary):
+                    found.aliases[name] = f"{target.module}:{target.name}"
+            elif target.kind == "instance":
+                summary = self.summary(target)
+                if summary is not None and decided(summary):
+                    found.summaries[name] = shorten(_kept(summary), self.sinks)
+            else:
+                continue
+            return
+
+    def blocks(self) -> dict[str, bytes]:
+        """Every top-level package's block."""
+        tops: dict[str, list[Listed]] = {}
+        for module in self.world.modules.values():
+            tops.setdefault(module.name.partition(".")[0], []).append(self.listed(module))
+        for name, members in self.world.natives.items():
+            if name in self.world.modules:
+                continue
+            found = Listed(name, "", native=True)
+            found.native_classes = {key for key, kind in members.items() if kind == "class"}
+            found.natives = set(members) - found.native_classes
+            tops.setdefault(name.partition(".")[0], []).append(found)
+        return {top: write_block(modules, top) for top, modules in tops.items()}
+
+
+def build(distributions: Iterable[Distribution], output: Path, *, today: str = "") -> dict[str, object]:
+    """Write ``index.bin`` and its card ``index.json`` into a folder; returns the card.
+
+    Raises ValueError if it is too large.
+    """
+    # Millions of small objects, none of which is garbage: collecting takes longer than linking.
+    gc.disable()
+    world = Held()
+    for found in distributions:
+        world.add(found)
+    builder = Builder(world)
+    builder.link()
+    blocks = builder.blocks()
+    data = write_index(blocks, builder.sinks)
+    start = data.index(b"\n") + 1
+    length = int.from_bytes(data[start : start + 4], "little")
+    card = {
+        "made": today or dt.datetime.now(tz=dt.timezone.utc).date().isoformat(),
+        "directory": hashlib.sha256(data[start + 4 : start + 4 + length]).hexdigest(),
+        "bytes": len(data),
+        "packages": len(blocks),
+        "modules": len(world.modules) + len(world.natives),
+        "callables": builder.callables,
+        "decided": builder.decided,
+        "distributions": dict(sorted(world.distributions.items())),
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "index.bin").write_bytes(data)
+    (output / "index.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    if len(data) > LARGEST:
+        raise ValueError(f"the index has {len(data):,} bytes, more than {LARGEST:,}")
+    return card

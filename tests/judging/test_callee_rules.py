@@ -1,0 +1,116 @@
+"""What the index says of a callee decides, and what it cannot say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from picklegate import Policy, Verdict, scan_bytes
+from picklegate.training.tree import Build, Call, Name, New
+from support.builders import SOURCE, call, written
+
+
+def _codes(tree: Any, **policy: Any) -> dict[str, Verdict]:
+    report = scan_bytes(written(tree), policy=Policy(**policy))
+    return {finding.code: finding.verdict for finding in reversed(report.reasons)}
+
+
+@pytest.mark.parametrize("handed", ["word", b"bytes", Name("package.other", "function"), call("package.other", "make"), {"a": "b c"}])
+def test_an_unknown_function_that_is_handed_something_is_suspicious(handed: Any) -> None:
+    """A text, bytes, a callable or the result of a function could decide what it does."""
+    found = _codes(call("own.module", "rebuild", handed))
+    assert found["call.unknown-function"] == Verdict.SUSPICIOUS
+
+
+@pytest.mark.parametrize("handed", [1, None, 2.5, (1, 2), [True], call("datetime", "timedelta", 1), {"name": 1}])
+def test_an_unknown_function_that_is_handed_numbers_is_shown(handed: Any) -> None:
+    """Numbers and arrays decide nothing: the call is told, and a strict policy blocks it."""
+    assert _codes(call("own.module", "rebuild", handed))["call.unknown-function"] == Verdict.CLEAN
+    assert _codes(call("own.module", "rebuild", handed), strict=True)["call.unknown-function"] == Verdict.SUSPICIOUS
+
+
+def test_classes_stay_open() -> None:
+    """A class of nobody's is made of what its author likes."""
+    assert "call.unknown-function" not in _codes(call("own.module", "Color", "red"))
+    assert "call.unknown-function" not in _codes(Build(New(Name("own.module", "net")), {"a": "b"}))
+
+
+def test_a_method_called_by_its_class_counts_with_its_instance() -> None:
+    """What the instance holds decides as well as an argument."""
+    made = call("own.module", "Book", "name")
+    assert _codes(call("own.module", "Book.close", made))["call.unknown-function"] == Verdict.SUSPICIOUS
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        call("collections", "OrderedDict", "ls -la"),
+        call("collections", "defaultdict", "os.system"),
+        call("torch._utils", "_rebuild_tensor_v2", SOURCE, 0, (1,), (1,), False, {}),
+        call("torch._utils", "_rebuild_parameter", b"code", True, {}),
+        call("numpy._core.multiarray", "_reconstruct", "ndarray", (0,), b"b"),
+        call("numpy._core.multiarray", "scalar", "f8", b"12345678"),
+        call("datetime", "datetime", "a text of many letters"),
+        call("fractions", "Fraction", "import os"),
+        call("builtins", "set", "a text"),
+        call("torch", "Size", ["3", SOURCE]),
+        call("torch", "device", "cpu; ls"),
+    ],
+)
+def test_what_the_real_callable_refuses_is_suspicious(tree: Any) -> None:
+    """Nobody's serialiser writes such a call."""
+    assert _codes(tree)["call.contract"] == Verdict.SUSPICIOUS
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        call("collections", "OrderedDict", [("a", 1)]),
+        call("datetime", "datetime", b"\x07\xe4\x01\x01\x00\x00\x00\x00\x00\x00"),
+        call("fractions", "Fraction", "3/4"),
+        call("decimal", "Decimal", "-1.5E+3"),
+        call("torch", "device", "cuda", 0),
+        call("numpy", "dtype", "datetime64[ns]", False, True),
+    ],
+)
+def test_what_it_takes_is_clean(tree: Any) -> None:
+    """The calls that serialisers write."""
+    assert scan_bytes(written(tree)).verdict == Verdict.CLEAN
+
+
+_HEAD = "from torch import device\nimport torch\n"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os\nos.system('true')\ndef forward(self): pass\n",
+        "def forward(self, x = __import__('os')): pass\n",
+        "def forward(self):\n    return torch.hub.load('a', 'b')\n",
+        "def forward(self):\n    return exec('1')\n",
+        "def forward(self):\n    a = torch.os\n    return a.system('true')\n",
+        "def forward(self):\n    return getattr(torch, 'os').system('true')\n",
+        "def forward(self):\n    return self.__class__.__base__\n",
+        "def forward(self):\n    import os\n",
+        "[*map(exec, ['1'])]",
+        "@exec\ndef forward(self): pass\n",
+    ],
+)
+def test_source_that_torch_fx_does_not_write_is_suspicious(code: str) -> None:
+    """reduce_graph_module runs its source: one forward that calls torch, and nothing else."""
+    tree = call("torch.fx.graph_module", "reduce_graph_module", {"_code": code}, _HEAD)
+    assert _codes(tree)["call.contract"] == Verdict.SUSPICIOUS
+
+
+def test_source_that_torch_fx_writes_is_clean() -> None:
+    """A traced module passes."""
+    code = "\n\n\ndef forward(self, x : torch.Tensor):\n    relu = torch.relu(x);  x = None\n    return self.linear(relu)\n"
+    tree = call("torch.fx.graph_module", "reduce_graph_module", {"_code": code, "training": True}, _HEAD)
+    assert scan_bytes(written(tree)).verdict == Verdict.CLEAN
+
+
+def test_rules_on_names_ask_for_arguments() -> None:
+    """A class without arguments is no download, whatever it is called."""
+    assert scan_bytes(written(New(Name("sphinx.addnodes", "download_reference")))).verdict == Verdict.CLEAN
+    assert scan_bytes(written(Call(Name("own.module", "download_model"), ("http://example.invalid",)))).verdict > Verdict.CLEAN
