@@ -31,7 +31,8 @@ def test_each_option_of_a_policy_counts(name: str) -> None:
     """In the digest of the policy, and in the store's key unless it only says what is done about a verdict."""
     plain = Policy()
     value = OTHER[name] if name in OTHER else not getattr(plain, name)
-    other = replace(plain, **{name: value})
+    changed: dict[str, Any] = {name: value}
+    other = replace(plain, **changed)
     assert (policy_digest(other) != policy_digest(plain)) == (name != "log")
     assert (judging_key(other, "model.pkl") != judging_key(plain, "model.pkl")) == (name not in SAME_VERDICT)
 

@@ -25,8 +25,6 @@ from picklegate.store import Store, default
 if TYPE_CHECKING:
     from picklegate.hub.remote_file import RemoteFile
 
-_MANY = 1_000
-"""Files of a repository from which on its listing is asked for page by page."""
 _WORKERS = 32
 """Files read side by side: reading parts is mostly waiting."""
 _PREFIXES = {"dataset": "datasets/", "space": "spaces/"}
@@ -110,19 +108,7 @@ class Preview:
         from huggingface_hub.hf_api import RepoFile
 
         api = HfApi(endpoint=self._endpoint, token=self._token, **self._identity)
-        told = api.repo_info(revision=revision, files_metadata=not statuses, **self._repo)
-        commit, siblings = str(told.sha), told.siblings or []
-        if not statuses and len(siblings) < _MANY and all(one.blob_id and one.size is not None for one in siblings):
-            # One request for all of it; of larger repositories the Hub may not tell all files in it.
-            return commit, tuple(
-                Entry(
-                    path=one.rfilename,
-                    commit=commit,
-                    tag=one.lfs.sha256 if one.lfs else str(one.blob_id),
-                    size=one.lfs.size if one.lfs else int(one.size or 0),
-                )
-                for one in siblings
-            )
+        commit = str(api.repo_info(revision=revision, **self._repo).sha)
         tree = api.list_repo_tree(recursive=True, expand=statuses, revision=commit, **self._repo)
         return commit, tuple(
             Entry(
