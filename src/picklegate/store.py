@@ -170,8 +170,8 @@ class Store:
 
 
 def _form(connection: sqlite3.Connection) -> int:
-    found: tuple[int] = connection.execute("PRAGMA user_version").fetchone()
-    return found[0]
+    version: tuple[int] = connection.execute("PRAGMA user_version").fetchone()
+    return version[0]
 
 
 def default() -> Store:

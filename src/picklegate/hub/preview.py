@@ -126,15 +126,15 @@ class Preview:
         """The report on each file, judged side by side, and each content once; None where there can be none."""
         wanted = list(entries)
         first = {(entry.tag, claims(entry.path)): entry for entry in sorted(wanted, key=lambda entry: -entry.size)}
-        found = {key: self._known(entry) for key, entry in first.items()}
-        new = [key for key, report in found.items() if report is None]
+        reports = {key: self._known(entry) for key, entry in first.items()}
+        new = [key for key, report in reports.items() if report is None]
         if new:
             with ThreadPoolExecutor(min(_WORKERS, len(new))) as pool:
                 made = pool.map(lambda key: self.report(first[key], most=most), new)
-                found.update(zip(new, made, strict=True))
+                reports.update(zip(new, made, strict=True))
         answers: dict[Entry, FileReport | None] = {}
         for entry in wanted:
-            report = found[entry.tag, claims(entry.path)]
+            report = reports[entry.tag, claims(entry.path)]
             answers[entry] = report and replace(report, name=self.address(entry.path, entry.commit))
         return answers
 
@@ -153,7 +153,7 @@ class Preview:
 
     def unreadable(self, entry: Entry) -> FileReport:
         """The report on a file of which no parts are to be had."""
-        message = "the server gives no parts of it: fetch it through the gate, which judges it on arrival"
+        message = "the server does not support range requests: download it through the gate, which judges it on arrival"
         finding = Finding(code="hub.no-parts", verdict=Verdict.UNSCANNABLE, message=message)
         name = self.address(entry.path, entry.commit)
         return FileReport(name=name, container="unknown", size=entry.size, findings=(finding,))
