@@ -27,7 +27,7 @@ LAYERS = """
     -> batch
     -> cache_files
     -> quarantine
-    -> hub guard explain
+    -> hub guard explain convert
     -> transfers
     -> protection
     -> bootstrap

@@ -22,8 +22,18 @@ OTHER: dict[str, Any] = {
     "malicious_score": 0.99,
     "limits": Limits(max_opcodes=5),
     "log": "decisions.jsonl",
+    "allow_effects": ("read",),
+    "environment": ("/usr/lib/python3",),
 }
-SAME_VERDICT = {"block_from", "allow_digests", "on_block", "prefer_safetensors", "block_unjudged", "log"}
+SAME_VERDICT = {
+    "block_from",
+    "allow_digests",
+    "on_block",
+    "prefer_safetensors",
+    "block_unjudged",
+    "allow_effects",
+    "log",
+}
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Policy)])

@@ -28,7 +28,8 @@ _SHARED = "pyproject.toml"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LEVELS = {verdict.name.lower(): verdict for verdict in Verdict if verdict > Verdict.CLEAN}
 _ACTIONS = ("raise", "quarantine", "skip")
-_KEYS = ("block_from", "on_block", "prefer_safetensors", "quarantine", "log", "scores", "allow", "limits")
+_SWITCHES = ("prefer_safetensors", "block_unjudged", "strict")
+_KEYS = ("block_from", "on_block", *_SWITCHES, "quarantine", "log", "scores", "allow", "limits")
 _SCORES = {"suspicious": "suspicious_score", "malicious": "malicious_score"}
 """Keys of the table of scores -> the policy's options."""
 _KEY_OF = {option: f"scores.{key}" for key, option in _SCORES.items()} | {"allow_digests": "allow.digests"}
@@ -231,7 +232,7 @@ def _laid_over(before: Settings, path: Path, table: Mapping[str, Any], *, own: b
     digests = tuple(file.allowed(allow, "digests", "sha256"))
     limits = file.limits(table, before.policy.limits)
     scores = {_SCORES[key]: value for key, value in file.table(table, "scores", tuple(_SCORES)).items()}
-    prefer = file.switch(table, "prefer_safetensors", before.policy.prefer_safetensors)
+    switches: dict[str, Any] = {key: file.switch(table, key, getattr(before.policy, key)) for key in _SWITCHES}
     place = file.path(table, "quarantine") if "quarantine" in table else None
     after = replace(
         before,
@@ -245,7 +246,7 @@ def _laid_over(before: Settings, path: Path, table: Mapping[str, Any], *, own: b
             before.policy,
             block_from=before.policy.block_from if level is None else level,
             on_block=action,
-            prefer_safetensors=prefer,
+            **switches,
             log=log,
             allow_imports=tuple(item.entry for item in after.imports if not item.expired),
             allow_digests=tuple(item.entry for item in after.digests if not item.expired),

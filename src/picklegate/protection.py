@@ -98,7 +98,7 @@ def _inherited() -> Policy:
     if text is None:
         return Policy()
     told = json.loads(text)
-    lists = {name: tuple(told[name]) for name in ("allow_imports", "allow_digests")}
+    lists = {name: tuple(told[name]) for name in ("allow_imports", "allow_digests", "allow_effects")}
     limits, block_from = Limits(**told["limits"]), Verdict(told["block_from"])
     return Policy(**{**told, **lists, "limits": limits, "block_from": block_from})
 

@@ -17,7 +17,17 @@ from picklegate.policy import Policy
 
 _COMPILED = (".pyc", ".pyo")
 _DEFAULT = Policy()
-_ABOUT_BLOCKING = frozenset(("block_from", "allow_digests", "on_block", "prefer_safetensors", "block_unjudged", "log"))
+_ABOUT_BLOCKING = frozenset(
+    (
+        "block_from",
+        "allow_digests",
+        "on_block",
+        "prefer_safetensors",
+        "block_unjudged",
+        "allow_effects",
+        "log",
+    )
+)
 """Options of a policy on which no verdict depends; a new one does until it is named here."""
 
 

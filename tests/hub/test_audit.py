@@ -261,7 +261,7 @@ def test_the_report_names_repositories_and_the_reason(
     assert shown[2].endswith("1 revision  1 file: 1 malicious")
     assert any("os.system('true')" in line for line in shown)
     assert "PROBLEM     gone: a link to nothing" in shown
-    assert shown[-2] == "3 files: 1 malicious, 2 clean"
+    assert shown[-2] == "3 files: 1 malicious, 1 clean, 1 with nothing to judge"
     assert " in 2 repositories, " in shown[-1]
 
 

@@ -129,6 +129,9 @@ def scan_address(
     size = sum(report.size for report in found.files)
     read = f"judged on {found.bytes_read:,} bytes in {plural(found.requests, 'request')}"
     note(f"{found.name}: {plural(len(found.files), 'file')} of {size:,} bytes, {read}")
+    if found.code:
+        shown = ", ".join(found.code[:3]) + (", ..." if len(found.code) > 3 else "")
+        note(f"{found.name}: {plural(len(found.code), 'file')} of code beside the weights, not judged: {shown}")
     for report in found.files:
         for finding in report.findings:
             if finding.code == "hub.status":

@@ -24,6 +24,7 @@ from picklegate.errors import GateError
 _COMMANDS = {
     "allow": "allow",
     "audit": "audit",
+    "convert": "convert",
     "demo": "demo",
     "download": "download",
     "explain": "explain",
@@ -32,6 +33,7 @@ _COMMANDS = {
     "rule": "rule",
     "run": "run",
     "scan": "scan",
+    "serve": "serve",
 }
 """Commands -> the modules below this package that have them, under the same name."""
 

@@ -230,7 +230,8 @@ def is_candidate(data: Buffer, seen: Trace, *, claimed: bool) -> bool:
         return True
     if any(data[one.offset] == _STACK_GLOBAL for one in seen.imports):
         return True
-    if any(note.code == "import.unresolved" for note in seen.notes):
+    text = {one.offset for one in seen.imports if not is_importable(one)}
+    if any(note.code == "import.unresolved" and note.offset not in text for note in seen.notes):
         return True
     if any(map(is_importable, seen.imports)) and (seen.events or claimed):
         return True

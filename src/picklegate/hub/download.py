@@ -10,6 +10,7 @@ import contextlib
 import glob
 import hashlib
 import inspect
+import logging
 import os
 import shlex
 import time
@@ -25,6 +26,7 @@ from picklegate.errors import BlockedError
 from picklegate.escape import escape
 from picklegate.hub.path_safety import checked_names, climbs
 from picklegate.hub.preview import Preview, address
+from picklegate.hub.siblings import code_beside, pickled_twins
 from picklegate.hub.signatures import HfHubDownload, SnapshotDownload
 from picklegate.hub.staging import HOME, StagedCache, StagedFolder, StandIn, staging
 from picklegate.locks import file_lock
@@ -126,6 +128,7 @@ def scan_repo(
         bytes_read=preview.bytes,
         requests=preview.requests,
         statuses=tuple((entry.path, entry.status) for entry in entries if entry.status),
+        code=code_beside(entry.path for entry in listed),
     )
 
 
@@ -208,6 +211,7 @@ def _foresee(
     if arguments.get("local_files_only") or constants.HF_HUB_OFFLINE:
         return [], None
     commit = None
+    twins: dict[str, str] = {}
     try:
         preview = Preview(arguments["repo_id"], repo_type=arguments.get("repo_type"), policy=policy, options=arguments)
         revision = arguments.get("revision") or constants.DEFAULT_REVISION
@@ -215,6 +219,8 @@ def _foresee(
             patterns = {name: arguments.get(name) for name in ("allow_patterns", "ignore_patterns")}
             commit, listed = preview.listing(revision)
             entries = [*filter_repo_objects(listed, key=lambda entry: entry.path, **patterns)]
+            twins = pickled_twins(entry.path for entry in entries) if policy.prefer_safetensors else {}
+            entries = [entry for entry in entries if entry.path not in twins]
         elif view.holds(filename, str(revision)):
             return [], None
         else:
@@ -224,15 +230,29 @@ def _foresee(
     wanted = [entry for entry in entries if entry.leaves or not view.holds(entry.path, entry.commit, entry.tag)]
     reports = preview.reports(wanted, most=MOST_READ)
     blocked = {entry.path: report for entry, report in reports.items() if report and policy.blocks(report)}
+    hint = _safetensors_hint(preview, filename, str(revision)) if blocked and filename else ""
     refuse(
         [
-            (report, f"Nothing of it was fetched. {_held(None, report, policy)[1]}".strip())
+            (report, " ".join(filter(None, ("Nothing of it was fetched.", hint, _held(None, report, policy)[1]))))
             for report in blocked.values()
         ],
         policy,
         skip=filename is None and policy.on_block == "skip",
     )
-    return list(blocked), commit
+    for path, twin in twins.items():
+        logging.getLogger(__name__).warning(
+            "%s is left out: %s has the same weights as safetensors", escape(path), escape(twin)
+        )
+    return [*blocked, *twins], commit
+
+
+def _safetensors_hint(preview: Preview, filename: str, revision: str) -> str:
+    """A sentence on the safetensors copy of a refused file, where its repository has one."""
+    try:
+        twin = pickled_twins(entry.path for entry in preview.listing(revision)[1]).get(filename)
+    except Exception:  # noqa: BLE001 (a hint is not worth an error)
+        return ""
+    return f"The repository has the same weights without code: {escape(twin)}." if twin else ""
 
 
 def _without(names: list[str], arguments: dict[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,7 @@ LINES = {op: 1 + (size == "lines") for op, (_, size, _) in _TABLE.items() if siz
 LITERALS = frozenset(op for op, (_, _, pushed) in _TABLE.items() if pushed) | frozenset(b"P")
 """Opcodes whose argument is a value by itself."""
 TEXTS = frozenset(op for op, (_, _, pushed) in _TABLE.items() if pushed == "text")
+NUMBERS = frozenset(op for op, (_, _, pushed) in _TABLE.items() if pushed == "number")
 COUNTED_NUMBERS = frozenset(op for op, (_, size, pushed) in _TABLE.items() if pushed == "number" and "+" in size)
 LINE_NUMBERS = frozenset(op for op, (_, size, pushed) in _TABLE.items() if pushed == "number" and size == "line")
 LENGTHS = [

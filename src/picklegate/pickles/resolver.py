@@ -16,6 +16,8 @@ _DEEP = 200
 """Containers in containers that an argument is read to."""
 _FEW = 16
 """Numbers that are kept of a long run of them."""
+_CHEAP = 4
+"""Values given again in a container that is as it was, which cost what one costs that has to be resolved."""
 _REMEMBERED = 1 << 24
 """Characters of texts that are kept as decoded: names of attributes come again and again by the memo."""
 _PLAIN = frozenset((float, type(None), bool))
@@ -79,11 +81,12 @@ class Resolver:
         """A container with its items resolved, once for all that hold it; ``done`` has those of this call, or None."""
         kind, size = type(value), len(value)
         kept = self._flat.get((id(value), whole))
-        if kept is not None and kept[0] == size:
-            return kept[2]
-        self._spent += size
+        known = kept is not None and kept[0] == size
+        self._spent += size // _CHEAP if known else size
         if self._spent > self.limits.max_arguments:
             raise Exhausted(f"calls are given more than {self.limits.max_arguments:,} values in containers")
+        if kept is not None and known:
+            return kept[2]
         if len(self._open) > _DEEP:
             self.note("limit.depth", 0, f"arguments are nested more than {_DEEP} deep")
             return Unresolved("nesting", 0)
@@ -130,7 +133,7 @@ class Resolver:
             if type(item) is not Run:
                 found.append(item)
                 continue
-            texts: list[Any] = list(item.texts(self.data))
+            texts: list[Any] = list(item.literals(self.data))
             self._spent += len(texts)
             if pairs and at % 2 == 0:
                 texts = [part for text in texts for part in (text, None)][:-1] if texts else [None]

@@ -13,7 +13,7 @@ from picklegate.judging.classifier import version
 from picklegate.policy_file import Settings
 from picklegate.provenance import made_by
 from picklegate.render.summary import counts, split
-from picklegate.report import SCHEMA, FileReport
+from picklegate.report import SCHEMA, FileReport, Verdict
 
 
 def render(
@@ -43,7 +43,14 @@ def document(
         "schema": SCHEMA,
         "context": context(settings),
         "files": [{**report.to_dict(), "allowed": trusted.get(id(report))} for report in reports],
-        "summary": {**counts(reports), "allowed": len(trusted), "complete": complete},
+        "summary": {
+            **counts(reports),
+            "allowed": len(trusted),
+            "nothing_judged": sum(
+                report.verdict == Verdict.CLEAN and bool(report.nothing_judged) for report in reports
+            ),
+            "complete": complete,
+        },
     }
 
 

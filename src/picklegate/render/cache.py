@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from picklegate.escape import escape
 from picklegate.hub.audit import Audit
+from picklegate.hub.siblings import code_beside
 from picklegate.policy import Policy
 from picklegate.policy_file import Settings
 from picklegate.render import as_json, text
@@ -103,6 +104,7 @@ def _within(audit: Audit, path: str) -> str:
 def _repositories(audit: Audit) -> Iterator[str]:
     found = groups(audit)
     revisions = {f"{one.kind} {one.name}": len(one.revisions) for one in audit.cache.repositories}
+    code = {name: len(code_beside(report.name for report in held)) for name, held in found.items()}
     worst = {name: max((report.verdict for report in held), default=Verdict.CLEAN) for name, held in found.items()}
     order = sorted(found, key=lambda name: (-worst[name], name))
     few = len(order) <= MAX_REPOSITORIES
@@ -113,6 +115,7 @@ def _repositories(audit: Audit) -> Iterator[str]:
         size = text.size(sum(report.size for report in held))
         number = revisions.get(name, 0)
         about = plural(number, "revision")
-        yield f"{escape(name, _NAME_WIDTH):<{width}}  {size:>8}  {about:>12}  {sentence(held)}"
+        brings = f"; {plural(code[name], 'file')} of code, not judged" if code[name] else ""
+        yield f"{escape(name, _NAME_WIDTH):<{width}}  {size:>8}  {about:>12}  {sentence(held)}{brings}"
     if len(order) > len(shown):
         yield f"... and {len(order) - len(shown):,} repositories with clean files only"

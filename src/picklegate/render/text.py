@@ -51,6 +51,8 @@ def render(
     if len(clean) <= most_clean:
         lines += [title(report, colour=colour) for report in clean]
     lines += notes()
+    unjudged = [report for report in clean if policy and policy.blocks(report)]
+    lines += [f"UNJUDGED    {_name(report)}  (blocked: {report.nothing_judged})" for report in unjudged]
     lines += [] if complete else [INTERRUPTED]
     lines.append(sentence(reports, allowed))
     return "\n".join(lines) + "\n"
@@ -118,8 +120,9 @@ def decided(stream: StreamReport, policy: Policy) -> str:
 def title(report: FileReport, *, colour: bool) -> str:
     """The line that names a file, its verdict and what it is."""
     facts = [escape(report.container, _ARGUMENT_WIDTH), size(report.size)]
-    if report.streams and report.verdict == Verdict.CLEAN:
-        facts.append(score(report.score))
+    if report.verdict == Verdict.CLEAN:
+        formats = f": {', '.join(report.unjudged)}" if report.unjudged else ""
+        facts.append(f"nothing judged{escape(formats, _ARGUMENT_WIDTH)}" if not report.streams else score(report.score))
     word = _coloured(str(report.verdict), _COLOURS[report.verdict], colour=colour)
     return f"{word} {_name(report)}  ({', '.join(facts)})"
 

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import xgboost
+try:
+    import numpy as np
+    import xgboost
+except ModuleNotFoundError as error:
+    message = f"training needs {error.name}: install it with `pip install 'picklegate[train]'`"
+    raise ModuleNotFoundError(message, name=error.name) from error
 
 from picklegate.judging import feature_table, features, vocabulary
 from picklegate.judging.classifier import KINDS, SCHEMA, kind
@@ -26,17 +30,17 @@ from picklegate.training.hostile import Gadget
 from picklegate.training.names import Names
 
 FOLDS = 5
-ROUNDS = 240
+ROUNDS = 180
 PARAMETERS = {
     "objective": "binary:logistic",
     "tree_method": "hist",
     "max_depth": 5,
-    "eta": 0.08,
+    "eta": 0.1,
     "min_child_weight": 2.0,
     "lambda": 2.0,
     "colsample_bytree": 0.6,
     "subsample": 0.9,
-    "max_bin": 256,
+    "max_bin": 64,
     "nthread": 2,
     "monotone_constraints": "("
     + ",".join(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from picklegate.pickles.opcodes import Cut
@@ -69,7 +70,7 @@ def acts(found: Trace) -> bool:
     """Whether a stream calls something after it imported what Python could import; what comes later changes nothing."""
     if not found.events:
         return False
-    last = found.events[-1].offset
+    last = max(event.offset for event in found.events)
     return any(one.offset < last and _NAME.fullmatch(one.module) and _NAME.fullmatch(one.name) for one in found.imports)
 
 
@@ -77,7 +78,7 @@ def peek(effects: Effects, event: Event) -> None:
     """Look at the bytes that a call or a state has: classes unpickle such bytes in ``__setstate__`` and helpers."""
     owner = event.known or getattr(event.callee, "known", "")
     few = _NUMBERS.fullmatch(owner) is not None
-    for data in _bytes_in((*event.args, *event.kwargs), 0):
+    for data in _bytes_in((*event.args, *event.kwargs)):
         if effects.depth >= effects.limits.max_depth:
             effects.note("limit.depth", event.offset, f"streams are nested more than {effects.limits.max_depth} deep")
             return
@@ -88,16 +89,22 @@ def peek(effects: Effects, event: Event) -> None:
             _peek(effects, event.name, data, few=few)
 
 
-def _bytes_in(values: Iterable[Any], deep: int) -> Iterator[bytes]:
-    for value in values:
-        if type(value) is bytes:
-            if len(value) >= _LEAST:
-                yield value
-        elif type(value) is str:
-            if len(value) >= _LEAST and _OLD.search(value):
-                yield value.encode("latin-1", "replace")
-        elif type(value) in CONTAINERS and deep < _DEEP and not _TELLING.isdisjoint(map(type, value)):
-            yield from _bytes_in(value, deep + 1)
+def _bytes_in(values: Iterable[Any]) -> Iterator[bytes]:
+    """The bytes in these values, and in containers among them; each container is looked through once."""
+    level, seen = [values], set[int]()
+    for _ in range(_DEEP + 1):
+        below: list[Any] = []
+        for value in chain.from_iterable(level):
+            if type(value) is bytes:
+                if len(value) >= _LEAST:
+                    yield value
+            elif type(value) is str:
+                if len(value) >= _LEAST and _OLD.search(value):
+                    yield value.encode("latin-1", "replace")
+            elif type(value) in CONTAINERS and id(value) not in seen and not _TELLING.isdisjoint(map(type, value)):
+                seen.add(id(value))
+                below.append(value)
+        level = below
 
 
 _TELLING = CONTAINERS | {bytes, str}
