@@ -1,9 +1,9 @@
 """Hostile streams that pass the scan, loaded behind a scan that approves of everything, and what comes of it.
 
 python -m benchmarks.robustness.gauntlet ../shared/redteam/streams. Each stream is loaded by each entry point, in a
-child process with limits and in a folder of its own, under a guard whose scan lists every name that is asked for and says
-CLEAN. What is left after the load, after what the manifest does with the object, and after the exit of the child, are
-files: nothing else that the streams do can be seen. They are inert.
+child process with limits and in a folder of its own, under a guard whose scan lists every name that is asked for and
+says CLEAN. The streams are inert: what one did is seen by the files that are there after the load, after what the
+manifest does with the object, and after the exit of the child.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Every hostile sample through every way to load it, in a process that notes what runs.
 
 Run as a program with ``scan``, ``blind`` or ``approving``, and the entry points if not all. ``blind`` has the scan find
-nothing in any file, so that only what is enforced at load time is left; ``approving`` has it list every name, so that of
-that only the wall against effects is left. Prints one JSON object: the outcome by sample and entry point.
+nothing in any file, so that only what is enforced at load time is left; ``approving`` has it list every name, so that
+of this only the wall against effects is left. Prints one JSON object: the outcome by sample and entry point.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def named(module: Any) -> dict[str, Callable[[bytes], Any]]:
 
 
 def note(mode: str, event: str, args: tuple[Any, ...]) -> None:
-    """Keep an event that a payload brings about: where names are listed, also modules are imported, outside of loads."""
+    """Keep an event that a payload brings about; where names are listed, imports outside of loads have some too."""
     from picklegate.guard import load_context
 
     if event in RUNS:

@@ -205,7 +205,7 @@ def test_a_policy_lets_a_digest_pass(canary: Path) -> None:
 class Doubles(torch.nn.Module):  # type: ignore[misc,name-defined]
     """A module that TorchScript can compile."""
 
-    def forward(self, given: torch.Tensor) -> torch.Tensor:
+    def forward(self, given: torch.Tensor) -> torch.Tensor:  # type: ignore[name-defined]
         """Twice as much."""
         return given * 2
 
