@@ -210,7 +210,7 @@ def test_a_baseline_that_is_none_is_told(run: Run, place: Path, text: str, capsy
 
 def test_scores_of_the_policy_hold_in_the_place_of_the_models() -> None:
     """A call is suspicious or malicious from the policy's scores on, and the file's verdict follows."""
-    data = b"cunheard.of\nthing\n(S'rm -rf x'\ntR."
+    data = b"cunheard.of\nThing\n(S'touch me'\ntR."
     score = scan_bytes(data).score
     assert 0.01 < score < 0.99
 

@@ -17,7 +17,17 @@ import click
 
 from benchmarks.detection import baselines as detection_baselines
 from benchmarks.detection import beside_peers, evasion, injection, report
-from benchmarks.detection.files import Item, Outcome, honest_items, hostile_items, of_corpus, of_written, outcomes
+from benchmarks.detection.files import (
+    Item,
+    Outcome,
+    held_out,
+    honest_items,
+    hostile_items,
+    of_corpus,
+    of_libraries,
+    of_written,
+    outcomes,
+)
 from benchmarks.detection.folds import Fold, folds
 from picklegate.training import corpus, dataset
 
@@ -29,11 +39,12 @@ END = "<!-- ... to here -->"
 class Size:
     """How many samples are drawn: for training, and for each table."""
 
-    trained_hostile: int = 6000
+    trained_hostile: int = 8000
     trained_honest: int = 4000
     hostile: int = 3000
     honest: int = 1500
     overwriting: int = 800
+    held_out: int = 1000
     injected: int = 120
     rewritten: int = 120
     peers: int = 300
@@ -45,6 +56,7 @@ QUICK = Size(
     hostile=400,
     honest=200,
     overwriting=100,
+    held_out=100,
     injected=20,
     rewritten=8,
     peers=4,
@@ -97,6 +109,12 @@ def main(
     overwriting = outcomes(overwritten, judges, processes)
     step("files of libraries")
     written = outcomes(list(of_written()), judges, processes)
+    step("files of other libraries")
+    libraries = outcomes(list(of_libraries(root)), judges, processes)
+    step("packages that the index does not have")
+    unknown = outcomes(held_out(drawn[: size.held_out]), judges, processes)
+    honest_drawn = [item for item in drawn if item.label == "honest"]
+    unknown_honest = outcomes(held_out(honest_drawn[: size.held_out]), judges, processes)
     step("rewritten files")
     rewritten = list(evasion.items(size.rewritten, seed + 4000))
     evaded = outcomes(rewritten, judges, processes)
@@ -120,6 +138,9 @@ def main(
     text = report.report(
         real=real,
         written=written,
+        libraries=libraries,
+        held_out=[result for result in unknown if result.item.label == "hostile"],
+        held_out_honest=unknown_honest,
         evaded=evasion.report(evaded),
         beside=beside,
         generated=generated,

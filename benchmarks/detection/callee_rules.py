@@ -20,13 +20,13 @@ from typing import Any
 from picklegate import containers
 from picklegate.capabilities import HARMS, NEAR, Callee, Callees, Environment
 from picklegate.judging import callables as lists
-from picklegate.judging.features import vocabulary
+from picklegate.judging.vocabulary import vocabulary
 from picklegate.limits import Limits
 from picklegate.pickles import Event, Global, Unresolved
 from picklegate.pickles.values import CONTAINERS, attributes
 from picklegate.scan import flat
 
-SHARED = Path(__file__).parents[1] / ".." / "shared"
+SHARED = Path(__file__).parents[3] / "shared"
 LIMITS = Limits(max_seconds=20)
 HOLDING = frozenset(("functools.partial", "types.MethodType", "types.PartialType"))
 """Callables whose result, called, calls what they were given."""

@@ -37,6 +37,9 @@ def report(
     generated: Sequence[Outcome],
     overwriting: Sequence[Outcome],
     written: Sequence[Outcome],
+    libraries: Sequence[Outcome],
+    held_out: Sequence[Outcome],
+    held_out_honest: Sequence[Outcome],
     injected: str,
     evaded: str,
     beside: str,
@@ -70,8 +73,18 @@ def report(
         _WRITTEN,
         _groups(written, lambda result: result.item.unit, "library"),
         _listed(written, lambda result: result.gate or result.model),
+        "## Honest files of libraries and habits, leave one library out",
+        _LIBRARIES,
+        _libraries(libraries),
+        "### Those that are blocked",
+        _listed(libraries, lambda result: result.gate or result.model),
         "## Gadgets of packages that no training saw",
+        _IN_INDEX,
         _families(made),
+        "### The same, of packages that the index does not have either",
+        _families(held_out),
+        "Honest calls of the same packages, unknown to training and to the index:",
+        table(("blocked by", "files"), [(name, files(held_out_honest, test)) for name, test in TESTS]),
         "Generated honest files, at the same thresholds:",
         table(("blocked by", "generated honest files"), [(name, files(plain, test)) for name, test in TESTS]),
         "### What passes, by the kinds of arguments",
@@ -92,6 +105,35 @@ _WRITTEN = """\
 Checkpoints, arguments, whole modules and fitted models, written by the libraries or made to their names and
 states where they cannot be installed (`tools/corpus/make_honest.py`). No model that judges a library's files was
 trained on any of them."""
+
+
+_LIBRARIES = """\
+Files that ordinary libraries wrote (`../shared/honest`), each judged by a model that was trained without the library,
+and without the names that it brings in. The mean is of the libraries' own shares."""
+_IN_INDEX = """\
+The index knows the package of each gadget; the model and its names do not."""
+
+
+def _libraries(found: Sequence[Outcome]) -> str:
+    """Shares by file and by library, the mean over libraries, and the worst library beside it."""
+    groups: dict[str, list[Outcome]] = defaultdict(list)
+    for result in found:
+        groups[result.item.unit].append(result)
+    lines = []
+    for name, test in TESTS[:2]:
+        shares = {unit: sum(map(test, group)) / len(group) for unit, group in groups.items()}
+        worst = max(shares, key=lambda unit: (shares[unit], unit), default="")
+        hit = [unit for unit in shares if shares[unit]]
+        lines.append(
+            (
+                name,
+                files(found, test),
+                share(len(hit), len(groups)),
+                f"{100 * sum(shares.values()) / max(1, len(shares)):.2f} %",
+                f"{worst}: {sum(map(test, groups[worst]))} of {len(groups[worst])}" if hit else "none",
+            )
+        )
+    return table(("blocked by", "files", "libraries with any", "mean of libraries", "worst library"), lines)
 
 
 def _joblib(real: Sequence[Outcome], made: Sequence[Outcome]) -> str:
@@ -212,7 +254,7 @@ def _groups(honest: Sequence[Outcome], key: Callable[[Outcome], str], title: str
 
 
 def _families(made: Sequence[Outcome]) -> str:
-    curated = {gadget.callee.module + "." + gadget.callee.name for gadget in hostile.read_gadgets(mined=False)}
+    curated = {gadget.callee.module + "." + gadget.callee.name for gadget in hostile.read_gadgets(indexed=False)}
     # A state write does its harm by what is written, not by what is called.
     handed = [result for result in made if result.item.kinds or result.item.family == "state"]
     groups = [(family, [result for result in handed if result.item.family == family]) for family in FAMILIES]
@@ -221,7 +263,7 @@ def _families(made: Sequence[Outcome]) -> str:
         ("all with arguments", handed),
         ("called with no argument", [result for result in made if result not in handed]),
         ("curated gadgets: plain, reflective, nested", [r for r in named if r.item.unit in curated]),
-        ("mined gadgets: plain, reflective, nested", [r for r in named if r.item.unit not in curated]),
+        ("gadgets of the index: plain, reflective, nested", [r for r in named if r.item.unit not in curated]),
     ]
     lines = [
         (

@@ -28,7 +28,8 @@ _SHARED = "pyproject.toml"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LEVELS = {verdict.name.lower(): verdict for verdict in Verdict if verdict > Verdict.CLEAN}
 _ACTIONS = ("raise", "quarantine", "skip")
-_KEYS = ("block_from", "on_block", "prefer_safetensors", "quarantine", "scores", "allow", "limits")
+_SWITCHES = ("prefer_safetensors", "block_unjudged", "strict")
+_KEYS = ("block_from", "on_block", *_SWITCHES, "quarantine", "log", "scores", "allow", "limits")
 _SCORES = {"suspicious": "suspicious_score", "malicious": "malicious_score"}
 """Keys of the table of scores -> the policy's options."""
 _KEY_OF = {option: f"scores.{key}" for key, option in _SCORES.items()} | {"allow_digests": "allow.digests"}
@@ -105,9 +106,9 @@ def load(path: str | os.PathLike[str] | None = None) -> Settings:
     if path is not None:
         return _laid_over(Settings(), Path(path), _table(Path(path)))
     settings = Settings()
-    for found in (paths.config() / NAME, project()):
+    for found, own in ((paths.config() / NAME, True), (project(), False)):
         if found is not None and os.path.isfile(found):
-            settings = _laid_over(settings, found, _table(found))
+            settings = _laid_over(settings, found, _table(found), own=own)
     return settings
 
 
@@ -217,10 +218,13 @@ def _table(path: Path, *, shared: bool | None = None) -> Mapping[str, Any]:
     return own
 
 
-def _laid_over(before: Settings, path: Path, table: Mapping[str, Any]) -> Settings:
-    """The settings with those of one more file."""
+def _laid_over(before: Settings, path: Path, table: Mapping[str, Any], *, own: bool = True) -> Settings:
+    """The settings with those of one more file; one that is not the user's ``own`` may not say where to write a log."""
     file = _File(path)
     file.known(table, _KEYS, "")
+    if "log" in table and not own:
+        raise file.error("log", "a project's file cannot name it: use your own file, --policy or PICKLEGATE_LOG")
+    log = str(file.path(table, "log", "file")) if "log" in table else before.policy.log
     level = _LEVELS[file.choice(table, "block_from", tuple(_LEVELS))] if "block_from" in table else None
     action = file.choice(table, "on_block", _ACTIONS) if "on_block" in table else before.policy.on_block
     allow = file.table(table, "allow", ("imports", "digests"))
@@ -228,7 +232,7 @@ def _laid_over(before: Settings, path: Path, table: Mapping[str, Any]) -> Settin
     digests = tuple(file.allowed(allow, "digests", "sha256"))
     limits = file.limits(table, before.policy.limits)
     scores = {_SCORES[key]: value for key, value in file.table(table, "scores", tuple(_SCORES)).items()}
-    prefer = file.switch(table, "prefer_safetensors", before.policy.prefer_safetensors)
+    switches: dict[str, Any] = {key: file.switch(table, key, getattr(before.policy, key)) for key in _SWITCHES}
     place = file.path(table, "quarantine") if "quarantine" in table else None
     after = replace(
         before,
@@ -242,7 +246,8 @@ def _laid_over(before: Settings, path: Path, table: Mapping[str, Any]) -> Settin
             before.policy,
             block_from=before.policy.block_from if level is None else level,
             on_block=action,
-            prefer_safetensors=prefer,
+            **switches,
+            log=log,
             allow_imports=tuple(item.entry for item in after.imports if not item.expired),
             allow_digests=tuple(item.entry for item in after.digests if not item.expired),
             limits=limits,
@@ -306,10 +311,10 @@ class _File:
         self.known(value, keys, f"{key}.")
         return value
 
-    def path(self, table: Mapping[str, Any], key: str) -> Path:
+    def path(self, table: Mapping[str, Any], key: str, noun: str = "directory") -> Path:
         value = table[key]
         if not isinstance(value, str) or not value:
-            raise self.error(key, "must be the path of a directory")
+            raise self.error(key, f"must be the path of a {noun}")
         return self._path.parent.absolute() / Path(value).expanduser()
 
     def switch(self, table: Mapping[str, Any], key: str, before: bool) -> bool:  # noqa: FBT001 (a value, not a mode)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from picklegate.capabilities import KINDS, Callees, Effect, Index, Parameter
+from picklegate.capabilities import KINDS, Callees, Effect, Environment, Index, Parameter
 from picklegate.capabilities.effects import WAYS, Summary
 from picklegate.capabilities.index import MAGIC
 from picklegate.capabilities.shorthand import Names, expand, shorten
@@ -106,6 +106,22 @@ def test_methods_reached_through_their_class(built: Path) -> None:
     assert {effect.kind for effect, _ in go.decided("REDUCE", (False, True))} >= {"command"}
     quiet = callees.find("pkg.deep", "Thing.quiet")
     assert (quiet.kind, quiet.binding, bool(quiet.unfollowed)) == ("function", "unbound", True)
+
+
+def test_another_version_is_read_where_it_is_installed(built: Path, tmp_path: Path) -> None:
+    """What either version can do counts; the same version is not read again."""
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg" / "__init__.py").write_text("")
+    (tmp_path / "pkg" / "deep.py").write_text("import shutil\ndef run(a, cmd): shutil.rmtree(cmd)\n")
+    (tmp_path / "pkg-2.0.dist-info").mkdir()
+
+    def kinds() -> set[str]:
+        callees = Callees(index=opened(built), environment=Environment([str(tmp_path)], seconds=30))
+        return {effect.kind for effect, _ in callees.find("pkg.deep", "run").decided("REDUCE", (True, True))}
+
+    assert {"command", "delete"} <= kinds()
+    (tmp_path / "pkg-2.0.dist-info").rename(tmp_path / "pkg-1.0.dist-info")
+    assert "delete" not in kinds()
 
 
 def test_damage_is_noticed(built: Path) -> None:

@@ -67,10 +67,7 @@ def test_dull_items_beside_a_telling_one_change_nothing(telling: str, count: int
     dull = [f"word{number}" for number in range(count)]
     bare = _margin(call("package.tools", "Runner", [telling]))
     for items in ([telling, *dull], [*dull, telling], {**dict.fromkeys(dull, "v"), "code": telling}):
-        assert (
-            _margin(call("package.tools", "Runner", items))
-            >= min(bare, _margin(call("package.tools", "Runner", [telling, "w"]))) - 1e-6
-        )
+        assert _margin(call("package.tools", "Runner", items)) >= bare - 1e-6
 
 
 def test_a_name_or_bytes_do_not_lower_the_score_of_a_stranger() -> None:

@@ -292,7 +292,7 @@ def _called(rng: Random, name: str, token: str, depth: int) -> Tree:
     other = Name(MODULE, DECOY)
     maker = rng.choice(("functools:partial", "types:MethodType"))
     made = _beside(rng, lambda which: call(maker, which, text), shape, other)
-    state = (shape, (text,), {}, None)
+    state: Tree = (shape, (text,), {}, None)
     dull = ["dull"] * rng.choice((0, 2, 70))
     return rng.choice((
         lambda: Call(shape, (text,)),

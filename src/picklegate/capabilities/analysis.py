@@ -31,10 +31,10 @@ class Analysis:
     ``most`` bounds the functions that are linked, ``deep`` the calls.
     """
 
-    def __init__(self, world: World, *, most: int = 1 << 60, deep: int = 1 << 60) -> None:
+    def __init__(self, world: World, *, most: int = 1 << 60, deep: int = 1 << 60, brief: bool = False) -> None:
         """Nothing is read before it is asked for."""
         self.resolver = Resolver(world)
-        self.linker = Linker(self.resolver, most=most, deep=deep)
+        self.linker = Linker(self.resolver, most=most, deep=deep, brief=brief)
 
     def find(self, module: str, path: str) -> tuple[Target, ...]:
         """The definitions that a module and a dotted path lead to."""
@@ -228,7 +228,9 @@ def _grouped(
                     chain=reason.chain,
                     location=f"{location}:{reason.line}",
                 )
-        if fixed is not None and kind not in {"call", UNFOLLOWED} and not near:
+        if fixed is not None and kind == UNFOLLOWED:
+            yield Effect(kind=kind, way=way, parameters=(Parameter(position=0, rest=True),), chain=fixed.chain)
+        elif fixed is not None and kind != "call" and not near:
             yield Effect(kind=kind, way=way, sink=fixed.sink, chain=fixed.chain, location=f"{location}:{fixed.line}")
 
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import threading
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -104,11 +104,12 @@ def read_block(data: bytes, top: str) -> dict[str, Listed]:
     return found
 
 
-def write_index(blocks: dict[str, bytes], sinks: Names) -> bytes:
-    """The whole file."""
+def write_index(blocks: dict[str, bytes], sinks: Names, versions: Mapping[str, tuple[str, str]]) -> bytes:
+    """The whole file; ``versions`` has the distribution and the version that each package was read in."""
     lines, at = ["\t".join(sinks.names)], 0
     for top, block in sorted(blocks.items()):
-        lines.append(f"{top} {at} {len(block)} {hashlib.sha256(block).hexdigest()}")
+        name, version = versions.get(top, ("-", "-"))
+        lines.append(f"{top} {at} {len(block)} {hashlib.sha256(block).hexdigest()} {name} {version}")
         at += len(block)
     directory = zlib.compress("\n".join(lines).encode(), 9)
     return b"".join(
@@ -127,6 +128,7 @@ class Index:
         self.damaged: list[str] = []
         self._data = data
         self._blocks: dict[str, tuple[int, int, str]] = {}
+        self._versions: dict[str, tuple[str, str]] = {}
         self._open: dict[str, dict[str, Listed]] = {}
         self._lock = threading.Lock()
         self.sinks = Names()
@@ -141,8 +143,9 @@ class Index:
         sinks, *lines = zlib.decompress(directory).decode().split("\n")
         self.sinks = Names(sinks.split("\t"))
         for line in lines:
-            top, at, size, sha256 = line.split(" ")
+            top, at, size, sha256, name, version = line.split(" ")
             self._blocks[top] = (int(at), int(size), sha256)
+            self._versions[top] = (name, version)
 
     @classmethod
     def shipped(cls) -> Index:
@@ -157,6 +160,10 @@ class Index:
         """Whether the index lists the top-level package of a module."""
         return module.partition(".")[0] in self._blocks
 
+    def version(self, module: str) -> tuple[str, str]:
+        """The distribution and version in which a module's package was read; ``-`` for the standard library."""
+        return self._versions.get(module.partition(".")[0], ("-", "-"))
+
     def module(self, name: str) -> Listed | None:
         """What the index has of a module."""
         top = name.partition(".")[0]
@@ -168,9 +175,10 @@ class Index:
                 block = self._open.setdefault(top, self._read(top))
         return block.get(name)
 
-    def modules(self, package: str) -> tuple[Listed, ...]:
-        """Everything that the index has of a top-level package."""
-        return tuple(self._read(package).values()) if package in self._blocks else ()
+    def modules(self, top: str) -> tuple[Listed, ...]:
+        """Every module of a top-level package."""
+        self.module(top)
+        return tuple(self._open.get(top, {}).values())
 
     def _read(self, top: str) -> dict[str, Listed]:
         at, size, sha256 = self._blocks[top]

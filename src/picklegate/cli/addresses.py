@@ -129,6 +129,9 @@ def scan_address(
     size = sum(report.size for report in found.files)
     read = f"judged on {found.bytes_read:,} bytes in {plural(found.requests, 'request')}"
     note(f"{found.name}: {plural(len(found.files), 'file')} of {size:,} bytes, {read}")
+    if found.code:
+        shown = ", ".join(found.code[:3]) + (", ..." if len(found.code) > 3 else "")
+        note(f"{found.name}: {plural(len(found.code), 'file')} of code beside the weights, not judged: {shown}")
     for report in found.files:
         for finding in report.findings:
             if finding.code == "hub.status":
@@ -139,12 +142,12 @@ def scan_address(
 @contextlib.contextmanager
 def opened(text: str, policy: Policy) -> Iterator[tuple[BinaryIO, str]]:
     """The file at an address, of which parts are read, and its name in reports."""
-    from picklegate.hub.preview import Lookout
+    from picklegate.hub.preview import Preview
 
     address = parse(text)
     if not address.path:
         raise click.UsageError(f"{text} is a repository: name a file in it, as in hf://org/name/model.pt")
     with spoken(text):
-        preview = Lookout(address.repo_id, repo_type=address.repo_type, policy=policy, options={})
+        preview = Preview(address.repo_id, repo_type=address.repo_type, policy=policy, options={})
         entry = preview.entry(address.path, address.revision or "main")
         yield cast("BinaryIO", preview.file(entry)), preview.address(entry.path, entry.commit)

@@ -8,7 +8,7 @@ from itertools import groupby
 
 import click
 
-from picklegate.batch import Found, find, scan_found
+from picklegate.batch import Found, find, scan_found, unreadable
 from picklegate.cli import options
 from picklegate.cli.addresses import hint, is_address, scan_address
 from picklegate.cli.output import EXIT_INTERRUPTED, QUIET, note, say, verbosity, write
@@ -16,7 +16,6 @@ from picklegate.cli.progress import Progress
 from picklegate.policy import Policy
 from picklegate.render.summary import plural, sentence
 from picklegate.report import FileReport
-from picklegate.workers import unreadable
 
 LEFT_OUT = frozenset((".git", ".hg", ".svn", ".venv", "venv", "node_modules", "__pycache__", ".tox", ".nox"))
 """Folders that hold no models: version control, environments and caches of tools."""

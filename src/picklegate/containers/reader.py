@@ -9,7 +9,7 @@ from typing import BinaryIO
 from picklegate.containers import archives, formats, npy, probe, raw, zips
 from picklegate.containers.context import Context, Stream
 from picklegate.containers.decompress import after_skippable
-from picklegate.containers.detect import COMPRESSED, FRAMED, HEAD, is_lzma, is_zlib, sniff, tar_start
+from picklegate.containers.detect import COMPRESSED, FRAMED, HEAD, sniff, tar_start
 from picklegate.containers.directories import TAIL, directories
 from picklegate.containers.source import Source
 from picklegate.limits import DEFAULT, Clock, Limits
@@ -118,10 +118,9 @@ class _Reader(Context):
         """The reading as compressed data, where it begins so or could."""
         if kind in COMPRESSED:
             return archives.read_compressed(self, source, name, depth, kind)
-        if is_lzma(head) and probe.is_lzma_of_pickles(self, source):
-            return archives.read_compressed(self, source, name, depth, "lzma")
-        if is_zlib(head) and probe.is_zlib_of_pickles(self, source):
-            return archives.read_compressed(self, source, name, depth, "zlib")
+        guess = probe.guessed(self, source, head)
+        if guess:
+            return archives.read_compressed(self, source, name, depth, guess)
         begin = after_skippable(source)
         if begin:
             framed = sniff(source.read(begin, HEAD), source.size - begin)

@@ -57,7 +57,12 @@ def _operators(script: bytes) -> Iterable[tuple[bytes, bytes]]:
         space, _, operator = match[2].rpartition(b".")
         yield (space or b"aten", operator) if match[1] == b"ops" else (b"aten", operator)
     if script[:1] == b"\x80":
-        yield from ((match[1], match[2]) for match in _OPERATOR.finditer(script))
+        for match in _OPERATOR.finditer(script):
+            start = match.start()
+            counted = script[start - 5 : start - 4] == b"X"
+            length = int.from_bytes(script[start - 4 : start], "little") if counted else script[start - 1]
+            space, _, operator = script[start : min(start + length, match.end())].partition(b"::")
+            yield space, operator
 
 
 def judge_package(context: Context, labels: Iterable[bytes], name: str) -> None:

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from picklegate.audit_log import refused
 from picklegate.errors import BlockedError
 from picklegate.escape import escape
+from picklegate.policy import Policy
 from picklegate.report import FileReport, Finding, Verdict
 
 _turn = threading.Lock()
@@ -40,7 +42,7 @@ def hostile(name: str, *, size: int = 0) -> FileReport:
 
 
 @contextlib.contextmanager
-def vetted(address: str) -> Iterator[None]:
+def checked_names(address: str, policy: Policy) -> Iterator[None]:
     """A stretch in which the client, in all threads, raises BlockedError for such a name before it uses it.
 
     ``address`` is what is downloaded, as reports name it.
@@ -54,7 +56,7 @@ def vetted(address: str) -> Iterator[None]:
         yield
     except _LeavingError as error:
         message = f"{escape(address)} is refused (MALICIOUS): {error}.\nNothing of it was kept."
-        raise BlockedError(hostile(address), message) from error
+        raise refused(BlockedError(hostile(address), message), policy) from error
     finally:
         with _turn:
             _inside -= 1
@@ -75,12 +77,12 @@ def _install() -> None:
     for owner, name in owners:
         function = vars(owner)[name]
         _plain.append((owner, name, function))
-        setattr(owner, name, _vetting(function))
+        setattr(owner, name, _checking(function))
 
 
-def _vetting(function: Callable[..., Any]) -> Callable[..., Any]:
+def _checking(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
-    def vetting(*args: Any, **kwargs: Any) -> Any:
+    def checking(*args: Any, **kwargs: Any) -> Any:
         told = function(*args, **kwargs)
         for name in ("etag", "commit_hash", "sha"):
             value = getattr(told, name, None)
@@ -93,4 +95,4 @@ def _vetting(function: Callable[..., Any]) -> Callable[..., Any]:
             raise _LeavingError("a name that the server has in the repository would be a path elsewhere")
         return told
 
-    return vetting
+    return checking

@@ -1,4 +1,4 @@
-"""The lookout: what the Hub tells of files, and their verdict before they are fetched.
+"""The preview: what the Hub tells of files, and their verdict before they are fetched.
 
 All of it is a forecast. A server can send other bytes to a range request than to a download, so what arrives is
 judged again; a forecast that cannot be made costs nothing but itself.
@@ -7,12 +7,10 @@ judged again; a forecast that cannot be made costs nothing but itself.
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from picklegate import paths
@@ -25,11 +23,11 @@ from picklegate.scan import scan_stream
 from picklegate.store import Store, default
 
 if TYPE_CHECKING:
-    import requests
-
     from picklegate.hub.remote_file import RemoteFile
 
-_WORKERS = 16
+_MANY = 1_000
+"""Files of a repository from which on its listing is asked for page by page."""
+_WORKERS = 32
 """Files read side by side: reading parts is mostly waiting."""
 _PREFIXES = {"dataset": "datasets/", "space": "spaces/"}
 
@@ -60,7 +58,7 @@ class Entry:
         return self.tag if len(self.tag) == 64 and not self.tag.strip("0123456789abcdef") else ""
 
 
-class Lookout:
+class Preview:
     """One repository of the Hub; ``requests`` and ``bytes`` count what judging its files has cost."""
 
     def __init__(
@@ -86,6 +84,7 @@ class Lookout:
             name: options.get(name) for name in ("library_name", "library_version", "user_agent", "headers")
         }
         self._timeout_s = options.get("etag_timeout") or constants.HF_HUB_ETAG_TIMEOUT
+        self._proxies = options.get("proxies")
         self._lock = threading.Lock()
 
     def address(self, path: str, commit: str | None) -> str:
@@ -97,9 +96,10 @@ class Lookout:
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
         url = hf_hub_url(filename=path, revision=revision, endpoint=self._endpoint, **self._repo)
-        told = get_hf_file_metadata(
-            url, token=self._token, timeout=self._timeout_s, endpoint=self._endpoint, **self._identity
-        )
+        options: dict[str, Any] = {**self._identity, "timeout": self._timeout_s, "endpoint": self._endpoint}
+        if self._proxies:  # clients before 1.0 take them
+            options["proxies"] = self._proxies
+        told = get_hf_file_metadata(url, token=self._token, **options)
         if told.commit_hash is None or told.etag is None or told.size is None:
             raise ValueError(f"{self._endpoint} does not describe {path}")
         return Entry(path=path, commit=told.commit_hash, tag=told.etag, size=told.size, location=told.location)
@@ -110,7 +110,19 @@ class Lookout:
         from huggingface_hub.hf_api import RepoFile
 
         api = HfApi(endpoint=self._endpoint, token=self._token, **self._identity)
-        commit = str(api.repo_info(revision=revision, **self._repo).sha)
+        told = api.repo_info(revision=revision, files_metadata=not statuses, **self._repo)
+        commit, siblings = str(told.sha), getattr(told, "siblings", None) or []
+        if not statuses and len(siblings) < _MANY and all(one.blob_id and one.size is not None for one in siblings):
+            # One request for all of it; of larger repositories the Hub may not tell all files in it.
+            return commit, tuple(
+                Entry(
+                    path=one.rfilename,
+                    commit=commit,
+                    tag=one.lfs.sha256 if one.lfs else str(one.blob_id),
+                    size=one.lfs.size if one.lfs else int(one.size or 0),
+                )
+                for one in siblings
+            )
         tree = api.list_repo_tree(recursive=True, expand=statuses, revision=commit, **self._repo)
         return commit, tuple(
             Entry(
@@ -164,14 +176,15 @@ class Lookout:
         name = self.address(entry.path, entry.commit)
         if entry.leaves:
             return hostile(name, size=entry.size)
-        known = self._store.report(entry.sha256, name=name, policy=self._policy) if entry.sha256 else None
-        return known or self._store.claimed(self._endpoint, entry.tag, name=name, policy=self._policy)
+        known = self._store.get_by_digest(entry.sha256, name=name, policy=self._policy) if entry.sha256 else None
+        return known or self._store.get_by_claim(self._endpoint, entry.tag, name=name, policy=self._policy)
 
     def file(self, entry: Entry, *, most: int | None = None) -> RemoteFile:
         """The file, of which at most so many bytes are read, by range requests."""
         from huggingface_hub import hf_hub_url
         from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
+        from picklegate.hub.connection import getter
         from picklegate.hub.remote_file import RemoteFile
 
         return RemoteFile(
@@ -180,7 +193,7 @@ class Lookout:
             headers=build_hf_headers(token=self._token, **self._identity),
             location=entry.location,
             most=most,
-            session=_session(os.getpid()),
+            get=getter(self._proxies),
         )
 
     def _read(self, entry: Entry, most: int | None) -> FileReport | None:
@@ -198,7 +211,7 @@ class Lookout:
                 self.requests += file.requests
                 self.bytes += file.bytes
         report = report if whole else replace(report, sha256=entry.sha256)
-        self._store.keep_claimed(self._endpoint, entry.tag, report, policy=self._policy)
+        self._store.put_by_claim(self._endpoint, entry.tag, report, policy=self._policy)
         return report
 
 
@@ -206,15 +219,3 @@ def address(repo_id: str, repo_type: str | None, commit: str | None, path: str) 
     """The name of a file of the Hub in reports, as ``picklegate scan`` takes it."""
     version = f"@{commit[:12]}" if commit else ""
     return f"hf://{_PREFIXES.get(repo_type or '', '')}{repo_id}{version}/{path}".rstrip("/")
-
-
-@lru_cache(maxsize=1)
-def _session(process: int) -> requests.Session:  # noqa: ARG001 (connections do not survive a fork)
-    """The connections that all reading shares."""
-    import requests
-
-    session = requests.Session()
-    adapter = requests.adapters.HTTPAdapter(pool_maxsize=2 * _WORKERS)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session

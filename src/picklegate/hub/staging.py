@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from picklegate.cache_files import delete_from_cache, entries, link_target, tree
+from picklegate.files import private_directory
 from picklegate.locks import file_lock
 
 HOME = ".picklegate"
@@ -77,13 +78,25 @@ def staging(target: Path, *, inside: str) -> Iterator[Path]:
         with file_lock(lock):
             try:
                 place.mkdir(mode=0o700)
+                _active.add(str(place))
                 yield place
             finally:
+                _active.discard(str(place))
                 shutil.rmtree(place, ignore_errors=True)
     finally:
         with contextlib.suppress(OSError):
             lock.unlink(missing_ok=True)
             place.parent.rmdir()
+
+
+_active: set[str] = set()
+"""The stagings of this process."""
+
+
+def is_staged(path: str | os.PathLike[str]) -> bool:
+    """Whether a path lies in a staging of this process: what the client writes there is judged before it leaves."""
+    real = os.path.realpath(path)
+    return any(real.startswith(place + os.sep) for place in list(_active))
 
 
 class StagedCache:
@@ -255,15 +268,20 @@ _NOTES = _CLIENT / "download"
 _LISTINGS = _CLIENT / "trees"
 
 
+_OWN_HOME = f"{HOME}-{os.geteuid()}" if hasattr(os, "geteuid") else f"{HOME}-own"
+
+
 def _reserve(target: Path, inside: str) -> Path:
     """The path of a staging to be made, beside which its lock file is."""
     same_volume = not target.exists() or target.stat().st_dev == target.parent.stat().st_dev
-    homes = ([target.parent / HOME] if same_volume else []) + [target / inside / HOME]
+    folders = ([target.parent] if same_volume else []) + [target / inside]
+    # Where another user has one of that name, or a link lies in its place, a name of one's own does.
+    homes = [folder / name for folder in folders for name in (HOME, _OWN_HOME)]
     # Another process may remove the home, empty as it is, before the lock is in it: then once more.
     for home in [home for home in homes for _ in range(10)]:
         place = home / secrets.token_hex(8)
         with contextlib.suppress(OSError):
-            home.mkdir(parents=True, exist_ok=True)
+            private_directory(home)
             place.with_suffix(".lock").touch()
             return place.resolve()
     return Path(tempfile.mkdtemp(prefix=HOME)).resolve() / secrets.token_hex(8)

@@ -1,8 +1,9 @@
 """What well-known callables take: a call that the real one refuses is a call of something else under its name.
 
 ``data/contracts.tsv`` says for each position what is accepted: ``t`` text, ``w`` one word, ``m`` a number as text,
-``b`` bytes, ``B`` at most ten bytes, ``n`` number, ``N`` None, ``s`` tuple, ``l`` list, ``d`` dict, ``S`` set, ``#`` no text in these, ``g`` an imported object, ``-``
-no literal, ``*`` anything here and behind, ``+`` the same again. Results of other calls are accepted everywhere.
+``b`` bytes, ``B`` at most ten bytes, ``n`` number, ``N`` None, ``s`` tuple, ``l`` list, ``d`` dict, ``S`` set, ``#``
+no text in these, ``g`` an imported object, ``-`` no literal, ``*`` anything here and behind, ``+`` the same again.
+Results of other calls are accepted everywhere.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def _contract(known: str) -> tuple[tuple[str, ...], str] | None:
 
 
 def refusal(event: Event) -> str:
-    """Why the real callable would refuse the call, in words; empty where it would not, or where nothing is known of it."""
+    """Why the real callable would refuse the call, in words; empty where it would not, or where it is not known."""
     if event.kind == "state" or event.unresolved:
         return ""
     if event.known == "torch.fx.graph_module.reduce_graph_module":

@@ -39,8 +39,8 @@ _MOST_TEXTS = 20_000
 def callee(event: Event) -> str:
     """The canonical name by which the event's callee is known, empty where it is unresolved.
 
-    An instance that the stream constructs is called by its class's name, a class that a well-known callable makes by the
-    name of that, and the helper with which Cython makes instances of a class by the name of the class.
+    An instance that the stream constructs is called by its class's name, a class that a well-known callable makes by
+    the name of that, and the helper with which Cython makes instances of a class by the name of the class.
     """
     if not event.unresolved:
         return event.known.replace("__pyx_unpickle_", "")

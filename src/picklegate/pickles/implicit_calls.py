@@ -107,7 +107,45 @@ def reaches(callee: Global, args: Iterable[Any]) -> bool:
         return False
     if any(event.known in _FUNCTIONS for event in given) and _calls(callee.known):
         return True
-    return any(map(holds, given)) and _HELPERS.fullmatch(callee.known) is not None
+    last = callee.known.rpartition(".")[2]
+    if _HELPERS.fullmatch(callee.known) is not None or (_calls(callee.known) and last[:1] != "_"):
+        return any(map(holds, given))
+    return "." in callee.name and last[:1] != "_" and holds(given[0]) and not _is_of(given[0], callee)
+
+
+def _is_of(instance: Event, method: Global) -> bool:
+    """Whether an instance is of the very class that a method is named by."""
+    return type(instance.callee) is Global and f"{instance.callee.known}." == method.known.rpartition(".")[0] + "."
+
+
+def copies(event: Event) -> bool:
+    """Whether a call copies an instance that holds what could be called: ``__deepcopy__`` is looked up on it."""
+    return event.known in _COPYING and any(map(holds, event.args))
+
+
+_COPYING = frozenset(("copy.copy", "copy.deepcopy", "copy.replace"))
+
+
+def unpacks(state: Any) -> bool:
+    """Whether BUILD asks a state for its ``items``, as Python's own unpickler does of whatever it is given."""
+    parts = state if type(state) is tuple and len(state) == 2 else (state,)
+    return any(type(part) is Event and holds(part) for part in parts)
+
+
+def plants(key: Any, value: Any) -> bool:
+    """Whether an attribute of an instance is a method that loading or a helper looks up on it."""
+    if type(value) not in (Global, Event, Unresolved) or not isinstance(key, str):
+        return False
+    return key in _LOOKED_UP or (key[:2] == key[-2:] == "__" and key not in _ATTRIBUTES and "pydantic" not in key)
+
+
+_LOOKED_UP = frozenset(("append", "extend", "add", "update"))
+"""Methods that unpicklers look up on whatever lies on the stack; the others of these are special ones."""
+_ATTRIBUTES = frozenset((
+    "__annotations__", "__class__", "__dict__", "__doc__", "__func__", "__module__", "__name__", "__objclass__",
+    "__orig_bases__", "__orig_class__", "__origin__", "__qualname__", "__self__", "__signature__", "__wrapped__",
+))  # fmt: skip
+"""Special attributes that are no methods, and that honest instances have."""
 
 
 def _calls(known: str) -> bool:

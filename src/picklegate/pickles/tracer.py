@@ -51,15 +51,19 @@ def trace(
     inline: Mapping[tuple[str, str], Inline] | None = None,
     depth: int = 0,
     shared: Shared | None = None,
+    whole: bool = False,
 ) -> Trace:
     """Execute the stream at ``data[start:]`` symbolically; never raises for content.
+
+    With ``whole``, the result keeps every item of every container, however long the stream is, and what it holds can
+    be resolved afterwards.
 
     ``inline`` maps a class (module, name) to a function that is called after BUILD of one of its
     instances: it tells where opcodes go on after the raw bytes that the loader reads there (joblib).
     """
     context = (limits, inline or {}, depth, shared or Shared(Budget(limits)))
     try:
-        return _Machine(data, start, *context, long=len(data) - start > _SMALL).run()
+        return _Machine(data, start, *context, long=not whole and len(data) - start > _SMALL).run(keep=whole)
     except Retrace:
         return _Machine(data, start, *context, long=False).run()
 
@@ -92,7 +96,8 @@ class _Machine:
         self.runs: Runs | None = None
         self.kept: Container[int] | None = None
 
-    def run(self) -> Trace:
+    def run(self, *, keep: bool = False) -> Trace:
+        self.effects.states = [] if keep else None
         fault = result = None
         try:
             result = self.loop()
@@ -114,7 +119,8 @@ class _Machine:
         frames.leave(self.pos)
         if fault is None:
             frames.stop(self.pos)
-        effects.close()
+        if not keep:
+            effects.close()
         self.budget.held -= self.held
         return Trace(
             data=self.data,
@@ -133,6 +139,7 @@ class _Machine:
             blobs=tuple(effects.blobs),
             result=result,
             waypoints=tuple(self.waypoints),
+            states=tuple(effects.states or ()),
         )
 
     def check(self, stack: list[Any], pos: int) -> None:

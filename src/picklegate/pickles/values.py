@@ -66,12 +66,23 @@ class Global:
         self.dotted = f"{self.module}.{self.name}" if self.name else self.module
 
 
-@dataclass(eq=False, slots=True)
 class Persistent:
-    """What ``persistent_load`` would return for ``pid``."""
+    """What ``persistent_load`` would return for ``pid``; given a ``reader``, that is resolved when somebody asks."""
 
-    pid: Any
-    offset: int
+    __slots__ = ("_pid", "_reader", "offset")
+
+    def __init__(self, pid: Any, offset: int, reader: Callable[[Any], Any] | None = None) -> None:
+        """``pid`` is resolved, or as it lies on the stack where there is a ``reader``."""
+        self._pid = pid
+        self._reader = reader
+        self.offset = offset
+
+    @property
+    def pid(self) -> Any:
+        """The persistent id, resolved."""
+        if self._reader is not None:
+            self._pid, self._reader = self._reader(self._pid), None
+        return self._pid
 
 
 @dataclass(eq=False, slots=True)

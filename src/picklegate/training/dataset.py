@@ -100,6 +100,19 @@ def _of_file(data: bytes, name: str, label: str, group: object) -> Iterator[Row]
     yield from made or [template]
 
 
+MOST_LIKE = 12
+"""Distinct events of one callee that are taken of one group: more of the same project say little more."""
+
+
+def thinned(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows, of honest groups at most MOST_LIKE with one callee."""
+    seen: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        seen[row.group, row.known] += 1
+        if row.label or seen[row.group, row.known] <= MOST_LIKE:
+            yield row
+
+
 MOST_SHAPES = 6
 """Files of one project whose shapes are looked at."""
 

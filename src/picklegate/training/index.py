@@ -17,7 +17,7 @@ from picklegate.capabilities.linking import REGISTRY
 from picklegate.capabilities.records import Module
 from picklegate.capabilities.resolving import Target
 from picklegate.capabilities.shorthand import Names, shorten
-from picklegate.training.distributions import Distribution, decoded
+from picklegate.training.distributions import STANDARD, Distribution, decoded
 
 DATA = Path(__file__).parents[1] / "capabilities" / "data"
 LARGEST = 2_000_000
@@ -33,12 +33,16 @@ class Held:
         self.modules: dict[str, Module] = {}
         self.natives: dict[str, dict[str, str]] = {}
         self.distributions: dict[str, str] = {}
+        self.versions: dict[str, tuple[str, str]] = {}
+        """Top-level package -> distribution and version, but for the standard library."""
 
     def add(self, found: Distribution) -> None:
         """Take in a distribution; of a module that is there already, only what it has beside."""
         versions = self.distributions.get(found.name)
         self.distributions[found.name] = f"{versions} {found.version}" if versions else found.version
         for record in decoded(found):
+            if found.name != STANDARD:
+                self.versions.setdefault(record.name.partition(".")[0], (found.name, found.version))
             known = self.modules.setdefault(record.name, record)
             if known is not record:
                 known.functions = record.functions | known.functions
@@ -102,7 +106,7 @@ class Builder:
     def __init__(self, world: Held) -> None:
         """``world`` is complete."""
         self.world = world
-        self.analysis = Analysis(world)
+        self.analysis = Analysis(world, brief=True)
         self.sinks = Names()
         self.callables = 0
         self.decided = 0
@@ -207,7 +211,7 @@ def build(distributions: Iterable[Distribution], output: Path, *, today: str = "
     builder = Builder(world)
     builder.link()
     blocks = builder.blocks()
-    data = write_index(blocks, builder.sinks)
+    data = write_index(blocks, builder.sinks, world.versions)
     start = data.index(b"\n") + 1
     length = int.from_bytes(data[start : start + 4], "little")
     card = {

@@ -55,7 +55,10 @@ REACHING = frozenset(
 )
 """Rules whose result is an object reached by name."""
 
-PASSING = frozenset((classes.construct, computation.wrapped, serialisers.make_class, serialisers.make_skeleton))
+PASSING = frozenset((
+    classes.construct, computation.wrapped, iterators.inert, serialisers.make_class, serialisers.make_skeleton,
+    *reflection.SETTING,
+))  # fmt: skip
 """Rules that pass on what the call is given as it is, and look at nothing in it."""
 
 
@@ -73,7 +76,13 @@ def rule_of(found: Global) -> Rule | None:
 
 def applied(made: Event) -> Rule | None:
     """The rule for calling what the event made."""
-    return forwarding.forward if forwarding.arguments(made) else functions.APPLIED.get(made.known)
+    if forwarding.arguments(made):
+        return forwarding.forward
+    return forwarding.brought if made.known in _MADE else functions.APPLIED.get(made.known)
+
+
+_MADE = frozenset(("types.FunctionType", "types.LambdaType", "cloudpickle._make_function", "dill._create_function"))
+"""Callables that make functions of code."""
 
 
 def opens(known: str) -> bool:

@@ -56,10 +56,25 @@ def forward(effects: Effects, event: Event) -> Any:
     """The rule for calling such a function: what it calls is named."""
     made = event.callee
     if event.kwargs or len(event.args) != arguments(made):
-        event.name, event.unresolved = "unresolved", True
-        return None
+        return brought(effects, event)
     event.known, made.called = made.known, False
     return effects.apply("call", event.opcode, event.offset, event.args[0], event.args[1:], None, event.known)
+
+
+def brought(effects: Effects, event: Event) -> Any:
+    """The rule for calling any other function that the stream makes: it may call whatever it is given with the rest."""
+    event.via = event.via or f"result of {event.name}"
+    event.name, event.unresolved = "unresolved", True
+    event.callee.called = False  # what its code does is judged
+    for at, callee in enumerate(event.args[:_MOST]):
+        if type(callee) is Global and callee.name:
+            rest = (*event.args[:at], *event.args[at + 1 :])
+            effects.apply("call", event.opcode, event.offset, callee, rest, None, event.via)
+    return None
+
+
+_MOST = 16
+"""Arguments of such a function that are taken for what it calls."""
 
 
 def handed(effects: Effects, callee: Global, args: tuple[Any, ...]) -> tuple[Any, ...]:
