@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from picklegate.pickles import implicit_calls, opcodes
 from picklegate.pickles.budget import Exhausted
+from picklegate.pickles.call_keys import only_numbers
 from picklegate.pickles.frames import Frames
 from picklegate.pickles.recorder import RESULT, Recorder
 from picklegate.pickles.values import Dict, Event, Run, Set, Unresolved
@@ -25,7 +26,7 @@ class Rare:
         self.cut: dict[int, Any] = {}
         """Containers of which items were let go."""
         self.dull: dict[int, bool] = {}
-        """Events, by identity -> whether the results that are counted as them could not be called."""
+        """Events, by identity -> whether nothing tells of the results that are counted as them."""
         self.memo = memo
         self.effects = effects
         self.frames = Frames(data, start, effects)
@@ -66,7 +67,7 @@ class Rare:
         return kept
 
     def _is_dull(self, item: Any) -> bool:
-        """Whether no later call can tell an item from others that are kept: a number, or a counted result."""
+        """Whether an item tells nothing to a later call: a number, or a counted result that was made of numbers."""
         kind = type(item)
         if kind is not Event:
             return kind in _NUMBERS or (kind is tuple and _NUMBERS.issuperset(map(type, item)))
@@ -75,7 +76,7 @@ class Rare:
             return False
         dull = self.dull.get(id(group))
         if dull is None:
-            dull = self.dull[id(group)] = not implicit_calls.callable_in((group,))
+            dull = self.dull[id(group)] = only_numbers(group) and not implicit_calls.callable_in((group,))
         return dull
 
     def marked(self, op: int, stack: list[Any], items: list[Any], pos: int) -> int:
