@@ -214,7 +214,7 @@ class Recorder:
         event = self.record(kind, opcode, pos, callee, name, args, kwargs, via)
         if rule is None and type(callee) is Global and implicit_calls.reaches(callee, (*args, *event.kwargs)):
             self.hidden(opcode, pos, args)
-        if rule is None or event.known in CHANGING:
+        if (rule is None and not rules.keeps(event.known)) or event.known in CHANGING:
             self.changes.hand(args)
         if rule is None:
             return event
