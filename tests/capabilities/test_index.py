@@ -20,7 +20,8 @@ from picklegate.training import distributions, index
 DATA = Path(index.__file__).parents[1] / "capabilities" / "data"
 
 SOURCES = {
-    "pkg/__init__.py": "from .deep import run as start\nfrom .all import *\nimport os as _o\nfrom . import deep\n",
+    "pkg/__init__.py": "from .deep import Thing, run as start\n"
+    "from .all import *\nimport os as _o\nfrom . import deep\n",
     "pkg/deep.py": """
         import os, pickle
         def run(a, cmd): os.system(cmd)
@@ -89,6 +90,7 @@ def test_what_is_written_is_read(built: Path) -> None:
         ("pkg", "_o.system", "os.system"), ("pkg.deep", "loads", "pickle.loads"),
         ("pkg.all", "pkg.deep.run", "pkg.deep.run"),
         ("pkg.deep", "os.system", "os.system"), ("pkg.deep", "run.__call__", "pkg.deep.run"),
+        ("pkg", "Thing.go", "pkg.deep.Thing.go"), ("pkg.deep", "Thing.__call__", "pkg.deep.Thing.__call__"),
         ("posix", "system", "os.system"), ("os", "getcwd.__self__.system", "os.system"),
     ],
 )  # fmt: skip
