@@ -141,7 +141,7 @@ def test_a_digest_that_is_allowed_passes(hub: Hub, fs: Any, tmp_path: Path, fetc
 
 @each_way
 def test_without_ranges_the_whole_is_judged(hub: Hub, fs: Any, tmp_path: Path, fetch: Callable[..., bytes]) -> None:
-    """A server that gives no parts changes nothing."""
+    """A server without range requests changes nothing."""
     hub.faults.append(faults.on("resolve|lfs", faults.unranged))
     with protect():
         with pytest.raises(BlockedError):

@@ -269,7 +269,7 @@ GROUPS: tuple[tuple[str, str, tuple[Kind, ...]], ...] = (
              "Do not load the file by other means. Please report it with the file: the scan should have seen the name."),
         Kind("guard.foreign-module", SUSPICIOUS, RULE,
              "A module does not come from where it was installed: it lies beside the model, hides an installed package, or replaces a part of the standard library.",
-             "If the module is yours, import it before the load, or allow the import. If it came with the model, do not load the model."),
+             "If the module is yours, import it before the load. If it came with the model, do not load the model."),
         Kind("guard.effect", MALICIOUS, RULE,
              "Loading would do something other than make objects: start a process, write a file, use the network, change the running program, and so on. It was stopped before it happened, or undone.",
              "Ask who made the file. If this is meant to happen, allow that kind of effect (`Policy(allow_effects=(...))`)."),

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from picklegate.capabilities.analysis import primitive_summary
 from picklegate.capabilities.effects import Effect, Parameter, Summary
 from picklegate.capabilities.index import Index, Listed
-from picklegate.capabilities.primitives import primitives_of, twin
+from picklegate.capabilities.primitives import primitive_summary, primitives_of, twin
 
 _DEEP = 12
 _SELF = "__self__"
@@ -31,7 +30,11 @@ class Found:
 def find_listed(index: Index, module: str, name: str) -> Found | None:
     """What the index has under (module, name); None if it knows nothing of the module."""
     steps = [step for step in name.split(".") if step]
-    while steps and steps[-1] in {"__call__", "__func__", "__wrapped__"}:
+    while len(steps) > 1 and steps[-1] in {"__call__", "__func__", "__wrapped__"}:
+        found = _find(index, module, steps[:-1][-_STEPS:], 0)
+        if found is not None and found.summary is not None and found.summary.kind == "class":
+            # The method of its objects: C.__call__ is not C.
+            break
         steps.pop()
     return _find(index, module, steps[-_STEPS:], 0)
 
@@ -100,10 +103,13 @@ def _defined(index: Index, listed: Listed, steps: list[str]) -> Found | None:
         owner = twin(listed.name) if listed.native else listed.name
         return Found(f"{owner}.{name}", index.summary(listed, name))
     if len(steps) > 1 and _is_class(index, listed, steps[:-1]) and not steps[-1][:1].isupper():
+        # The class may be defined in another module of the package.
+        for other in index.holders(listed.name, name):
+            return Found(f"{other.name}.{name}", index.summary(other, name), alias=True)
         # A method that decides nothing by itself, or of a base.
         unknown = Effect(kind="unfollowed", way="call", parameters=(Parameter(position=0, rest=True),))
         return Found(
-            f"{listed.name}.{name}", Summary(kind="function", binding="unbound", opened=True, effects=(unknown,))
+            f"{listed.name}.{name}", Summary(kind="function", binding="member", opened=True, effects=(unknown,))
         )
     return None
 

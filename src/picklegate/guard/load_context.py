@@ -143,7 +143,7 @@ class Load:
             self.admit(module, name)
 
     def admit_module(self, name: str) -> bool:
-        """Let the load import a module that the scan did not list, or raise BlockedError; no, if it is asked in here."""
+        """Let the load import a module that the scan did not list, or raise BlockedError; no, if asked in here."""
         if self._finding:
             return False
         self._finding = True

@@ -7,7 +7,7 @@ import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial, wraps
+from functools import lru_cache, partial, wraps
 from types import ModuleType
 from typing import Any, Final, Literal, get_args
 
@@ -182,7 +182,12 @@ _process = _Process()
 
 def _own_parts() -> tuple[Any, ...]:
     """The modules of the guard, and the classes in them."""
-    modules = [module for name, module in sys.modules.items() if name.startswith(_GUARD)]
+    return _own_parts_among(len(sys.modules))
+
+
+@lru_cache(maxsize=1)
+def _own_parts_among(_: int) -> tuple[Any, ...]:
+    modules = [module for name, module in tuple(sys.modules.items()) if name.startswith(_GUARD)]
     classes = [value for module in modules for value in vars(module).values() if isinstance(value, type)]
     return (*modules, *(cls for cls in dict.fromkeys(classes) if cls.__module__.startswith("picklegate.")))
 
