@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from picklegate import paths
 from picklegate.cli import main
+
+# Without torch (the extra test-core), the files that need it are left out.
+_NEEDS_TORCH = re.compile(r"^(import|from) torch\b", re.MULTILINE)
+collect_ignore = (
+    [str(path) for path in Path(__file__).parent.rglob("test_*.py") if _NEEDS_TORCH.search(path.read_text("utf-8"))]
+    if find_spec("torch") is None
+    else []
+)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,20 +4,45 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+from tools.architecture_tree import BLOCK, PAGE, named, real
+
 SRC = Path(__file__).parent.parent / "src"
 MODULES = sorted(SRC.rglob("*.py"))
 LAYERS = """
-    report limits errors escape paths locks policy findings -> capabilities -> pickles -> containers -> judging -> scan
-    -> training -> store -> workers -> batch -> cache_files -> quarantine -> hub guard explain policy_file -> protection
-    -> bootstrap -> render -> serve demo -> cli -> __main__
+    report limits errors escape paths files locks policy policy_file findings
+    -> refusal
+    -> capabilities
+    -> pickles
+    -> containers
+    -> judging
+    -> provenance
+    -> scan
+    -> training
+    -> store audit_log
+    -> batch
+    -> cache_files
+    -> quarantine
+    -> hub guard explain convert
+    -> transfers
+    -> protection
+    -> bootstrap
+    -> render
+    -> serve demo
+    -> cli
+    -> __main__
 """
 RANKS = {f"picklegate.{unit}": rank for rank, layer in enumerate(LAYERS.split("->")) for unit in layer.split()}
 LOADING = {f"picklegate.guard.{name}" for name in ("arrays", "pickle_patches", "pickles", "process", "torch")}
 LOADERS = {"pickle", "_pickle", "marshal", "dill", "cloudpickle", "joblib", "shelve"}
+
+
+LAZY = {("picklegate.policy", "picklegate.policy_file")}
+"""The one import against the order of files: ``Policy.from_file`` imports its reader when it is called."""
 
 
 def name_of(path: Path) -> str:
@@ -70,3 +95,36 @@ def test_nothing_loads_or_evaluates(path: Path) -> None:
 def test_a_module_stays_short(path: Path) -> None:
     """No module has more than 400 lines."""
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    """Imports that only type checkers see do not count."""
+    names = {name_of(path): path for path in MODULES}
+    graph = {name: set(_homes(path, names)) - {name, "picklegate"} for name, path in names.items()}
+    for importer, imported in LAZY:
+        graph[importer].discard(imported)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {error.args[1]}")
+
+
+def _homes(path: Path, names: dict[str, Path]) -> Iterator[str]:
+    """The modules of the package that a module imports, at run time."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for branch in [node for node in ast.walk(tree) if isinstance(node, ast.If)]:
+        if "TYPE_CHECKING" in ast.unparse(branch.test):
+            branch.body = [ast.Pass()]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield from (name for name in (whole if whole in names else str(node.module),) if name in names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in names)
+
+
+def test_the_tree_in_the_documentation_is_the_real_one() -> None:
+    """Run ``python -m tools.architecture_tree`` after adding, moving or deleting a module."""
+    (block,) = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
+    assert named(block) == real()

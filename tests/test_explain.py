@@ -9,12 +9,14 @@ import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from picklegate import containers
 from picklegate.explain import TORCHS_OWN, Explanation, explain_stream
 from picklegate.judging.classifier import classifier, sigmoid
-from picklegate.judging.features import FEATURES
+from picklegate.judging.feature_table import FEATURES
 from picklegate.render import explanation as form
 from samples.hostile import HOSTILE
 from support.builders import Hostile
@@ -115,3 +117,17 @@ def test_any_container_is_explained(sample: Hostile) -> None:
     found = explain(sample.data, listing=True)
     assert [told.report for told in found.streams] == list(found.report.streams)
     assert all(line.isprintable() for line in form.render(found, listing=True).splitlines())
+
+
+def test_a_file_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report and the steps come from one reading."""
+    readings = []
+    read = containers.read
+
+    def counted(*args: Any, **options: Any) -> Any:
+        readings.append(args)
+        return read(*args, **options)
+
+    monkeypatch.setattr(containers, "read", counted)
+    explain(SYSTEM)
+    assert len(readings) == 1

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from picklegate.cli import cli
+from picklegate.cli.commands import cli
 from picklegate.cli.scan import scan
 from picklegate.report import Verdict
 from picklegate.scan import scan_stream

@@ -92,3 +92,11 @@ def test_links_lead_somewhere(page: Path) -> None:
     """Each relative link of the documentation names a file of the repository."""
     links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_api_page_has_each_public_name() -> None:
+    """What is promised is documented."""
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    missing = {name for name in picklegate.__all__ if name not in page} - {"__version__"}
+    errors = {name for name in missing if name.endswith("Error")}  # the page shows their module
+    assert missing == errors

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from picklegate import quarantine
-from picklegate.cli import cli
+from picklegate.cli.commands import cli
 from picklegate.errors import GateError
 from picklegate.scan import scan_bytes, scan_file
 
@@ -106,16 +106,85 @@ def test_a_spoilt_record_does_not_break_the_list(entry: quarantine.Entry, home: 
     for arguments in (("list",), ("show", entry.id)):
         answer = run(*arguments)
         assert answer.exit_code == 0, answer.exception
-        assert entry.id[:12] in answer.stdout
+        assert entry.short in answer.stdout
         assert "cannot be read" in answer.stdout
     assert run("purge", entry.id[:8]).exit_code == 0
     assert quarantine.entries() == ()
 
 
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths of all values in a JSON document, and of the lists and objects that hold them."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(leaf for key, item in inner for leaf in leaves(item, (*path, key)))]
+
+
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    10**400,
+    1e999,
+    "",
+    "0001-01-01T00:00:00",
+    "9999-12-31T23:59:59-23:59",
+    [],
+    [[]],
+    {},
+    {"a": 1},
+)
+
+
+def test_no_record_breaks_the_list(entry: quarantine.Entry, home: Path) -> None:
+    """Whatever stands in a record in the place of what was written there, and nested however deep."""
+    record = home / f"{entry.id}.json"
+    whole = json.loads(record.read_text())
+    texts = ["[" * 100_000, '{"a":' * 100_000, json.dumps({**whole, "report": [[]] * 10_000})]
+    for number, path in enumerate(leaves(whole)[1:]):
+        for odd in (ODD[number % len(ODD)], 10**400):
+            document = json.loads(json.dumps(whole))
+            holder = document
+            for key in path[:-1]:
+                holder = holder[key]
+            holder[path[-1]] = odd
+            texts.append(json.dumps(document))
+    for text in dict.fromkeys(texts):
+        record.write_text(text)
+        for arguments in (("list",), ("show", entry.id), ("show", entry.id, "--format", "json")):
+            answer = run(*arguments)
+            assert answer.exit_code == 0, (text[:2000], answer.exception)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need a privilege elsewhere")
+@pytest.mark.parametrize("suffix", [".json", ".blocked"])
+def test_links_in_quarantine_are_not_followed(entry: quarantine.Entry, home: Path, tmp_path: Path, suffix: str) -> None:
+    """Neither a record nor a content that leads elsewhere is read."""
+    part = home / f"{entry.id}{suffix}"
+    part.rename(tmp_path / "elsewhere")
+    part.symlink_to(tmp_path / "elsewhere")
+    (again,) = quarantine.entries()
+    assert (again.report is None) == (suffix == ".json")
+    assert (again.content is None) == (suffix == ".blocked")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need a privilege elsewhere")
+def test_a_quarantine_that_is_a_link_is_not_used(tmp_path: Path, home: Path) -> None:
+    """What lies where it leads is nobody's fragment, and keeps its mode."""
+    other = tmp_path / "other"
+    other.mkdir(mode=0o755)
+    (other / "work.part").touch()
+    home.parent.mkdir()
+    home.symlink_to(other)
+    (tmp_path / "weights.bin").write_bytes(HOSTILE)
+    with pytest.raises(OSError, match="a link"):
+        quarantine.keep(tmp_path / "weights.bin", scan_file(tmp_path / "weights.bin"))
+    assert [path.name for path in other.iterdir()] == ["work.part"]
+    assert stat.S_IMODE(other.stat().st_mode) == 0o755
+
+
 def test_the_list_and_an_entry_are_told(entry: quarantine.Entry) -> None:
     """In text hostile names are escaped; in JSON the report is whole."""
     listed, shown = run("list"), run("show", entry.id[:10])
-    assert entry.id[:12] in listed.stdout
+    assert entry.short in listed.stdout
     assert "MALICIOUS" in listed.stdout
     assert "call.execution" in shown.stdout
     assert "\x1b" not in listed.stdout + shown.stdout
@@ -139,7 +208,7 @@ def test_add_moves_a_file_and_release_gives_it_back(tmp_path: Path) -> None:
         assert answer.return_value == 0, answer.exception
         assert not path.exists()
         (entry,) = quarantine.entries()
-        assert answer.stdout.startswith(f"added {entry.id[:12]}")
+        assert answer.stdout.startswith(f"added {entry.short}")
         assert entry.content is not None
         assert entry.content.read_bytes() == HOSTILE
         run("purge", "--all")
@@ -165,7 +234,7 @@ def test_add_leaves_what_a_link_of_the_users_leads_to(tmp_path: Path) -> None:
 def test_release_gives_a_checked_copy(entry: quarantine.Entry, tmp_path: Path) -> None:
     """The copy is its owner's alone, a warning is said, the entry stays, and nothing is overwritten."""
     output = tmp_path / "copy"
-    answer = run("release", entry.id[:12], "-o", output)
+    answer = run("release", entry.short, "-o", output)
     assert answer.exit_code == 0, answer.exception
     assert "refused (MALICIOUS)" in answer.stderr
     assert output.read_bytes() == HOSTILE
@@ -189,7 +258,7 @@ def test_release_refuses_what_was_changed(entry: quarantine.Entry, tmp_path: Pat
 def test_purge_removes_and_tells(entry: quarantine.Entry, home: Path, arguments: tuple[object, ...]) -> None:
     """Record and content are gone, and each entry is named once."""
     answer = run("purge", *(entry.id if argument == "ID" else argument for argument in arguments))
-    assert answer.stdout.count(f"removed {entry.id[:12]}") == 1
+    assert answer.stdout.count(f"removed {entry.short}") == 1
     assert not [path for path in home.iterdir() if path.name != ".lock"]
 
 

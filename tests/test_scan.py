@@ -9,12 +9,22 @@ import os
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from picklegate import BlockedError, FileReport, Policy, PolicyError, Verdict, scan_bytes, scan_file
-from picklegate.judging.features import FEATURES
-from picklegate.judging.reasons import words
+from picklegate import (
+    BlockedError,
+    FileReport,
+    Policy,
+    PolicyError,
+    Verdict,
+    containers,
+    safe_pickle_load,
+    scan_bytes,
+    scan_file,
+)
+from picklegate.judging.feature_table import FEATURES, words
 from picklegate.scan import scan_stream
 
 HOSTILE = b"cos\nsystem\n(S'true'\ntR."
@@ -114,8 +124,13 @@ def test_trust_is_by_name_and_by_digest() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"block_from": Verdict.CLEAN}, {"allow_imports": ["os.system"]}, {"allow_digests": ("abc",)}],
-    ids=["block-nothing", "list", "no-digest"],
+    [
+        {"block_from": Verdict.CLEAN},
+        {"allow_imports": "os.system"},
+        {"allow_imports": [1]},
+        {"allow_digests": ("abc",)},
+    ],
+    ids=["block-nothing", "text", "no-text", "no-digest"],
 )
 def test_a_wrong_option_is_named(options: dict[str, object]) -> None:
     """The message begins with the option."""
@@ -187,3 +202,21 @@ def test_text_in_an_old_joblib_array_is_no_import() -> None:
     fitted = b"](csklearn.preprocessing.label\nLabelEncoder\n)\x81}(X\x08\0\0\0classes_" + wrapper
     report = scan_bytes(b"\x80\x02" + fitted + b"c\0u\0r\0l\0" + b"ubcm\nC\n)\x81}be.")
     assert [stream.name for stream in report.streams] == ["stream 1"]
+
+
+def test_a_blocked_file_is_read_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A front door hashes what it blocks, and does not scan it again for the digest."""
+    readings = []
+    read = containers.read
+
+    def counted(*args: Any, **options: Any) -> Any:
+        readings.append(args)
+        return read(*args, **options)
+
+    monkeypatch.setattr(containers, "read", counted)
+    path = tmp_path / "evil.pkl"
+    path.write_bytes(HOSTILE)
+    with pytest.raises(BlockedError) as caught:
+        safe_pickle_load(path)
+    assert caught.value.report.sha256 == hashlib.sha256(HOSTILE).hexdigest()
+    assert len(readings) == 1

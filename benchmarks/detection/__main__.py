@@ -17,7 +17,15 @@ import click
 
 from benchmarks.detection import baselines as detection_baselines
 from benchmarks.detection import beside_peers, evasion, injection, report
-from benchmarks.detection.files import Item, Outcome, benign_items, hostile_items, of_corpus, of_written, outcomes
+from benchmarks.detection.files import (
+    Item,
+    Outcome,
+    honest_items,
+    hostile_items,
+    of_corpus,
+    of_written,
+    outcomes,
+)
 from benchmarks.detection.folds import Fold, folds
 from picklegate.training import corpus, dataset
 
@@ -29,10 +37,10 @@ END = "<!-- ... to here -->"
 class Size:
     """How many samples are drawn: for training, and for each table."""
 
-    trained_hostile: int = 6000
-    trained_benign: int = 4000
+    trained_hostile: int = 8000
+    trained_honest: int = 4000
     hostile: int = 3000
-    benign: int = 1500
+    honest: int = 1500
     overwriting: int = 800
     injected: int = 120
     rewritten: int = 120
@@ -41,9 +49,9 @@ class Size:
 
 QUICK = Size(
     trained_hostile=600,
-    trained_benign=400,
+    trained_honest=400,
     hostile=400,
-    benign=200,
+    honest=200,
     overwriting=100,
     injected=20,
     rewritten=8,
@@ -83,14 +91,14 @@ def main(
         print(f"{time.monotonic() - began:6.0f} s  {name}", file=sys.stderr, flush=True)
 
     step("five models")
-    judges = folds(root, cache, seed=seed, hostile_count=size.trained_hostile, benign_count=size.trained_benign)
+    judges = folds(root, cache, seed=seed, hostile_count=size.trained_hostile, honest_count=size.trained_honest)
     step("real files")
     real = outcomes(list(of_corpus(root)), judges, processes)
     streams = carriers(real)
     step("generated files")
     drawn = [
         *hostile_items(size.hostile, seed + 1000, streams[:: dataset.CARRIER_STEP]),
-        *benign_items(size.benign, seed + 1000),
+        *honest_items(size.honest, seed + 1000),
     ]
     generated = outcomes(drawn, judges, processes)
     overwritten = hostile_items(size.overwriting, seed + 2000, (), ("known",))
@@ -110,8 +118,8 @@ def main(
     if environments is not None:
         step("the other scanners")
         groups = {
-            "hostile files": [result for result in real if result.item.label == "malicious"],
-            "honest files": [result for result in real if result.item.label == "benign"],
+            "hostile files": [result for result in real if result.item.label == "hostile"],
+            "honest files": [result for result in real if result.item.label == "honest"],
             "gadgets of unseen packages": _whole(generated, drawn)[: size.peers],
             "overwritten callables": _whole(overwriting, overwritten)[: size.peers],
             "rewritten files": _whole(evaded, rewritten)[:: max(1, len(rewritten) // size.peers)],
@@ -142,7 +150,7 @@ def carriers(real: list[Outcome]) -> list[bytes]:
     return [
         data
         for result in real
-        if result.item.label == "benign" and result.item.container == "raw" and not (result.gate or result.model)
+        if result.item.label == "honest" and result.item.container == "raw" and not (result.gate or result.model)
         if len(data := Path(result.item.path).read_bytes()) < dataset.LARGEST_CARRIER
     ]
 
@@ -152,8 +160,8 @@ def injections(
 ) -> list[tuple[str, list[Outcome]]]:
     """Real and generated payloads, each alone, in carriers and padded."""
     rng = random.Random(seed)
-    benign = injection.carriers(streams)
-    originals = [result.item for result in real if result.item.label == "malicious" and result.item.container == "raw"]
+    honest = injection.carriers(streams)
+    originals = [result.item for result in real if result.item.label == "hostile" and result.item.container == "raw"]
     made = [item for item in hostile_items(count * 4, seed + 3000, ()) if item.container == "raw"][:count]
     groups: list[tuple[str, list[tuple[Item, bytes]]]] = [
         ("real", [(item, Path(item.path).read_bytes()) for item in originals]),
@@ -162,18 +170,18 @@ def injections(
     return [
         (title, outcomes(
             [item for payload in injection.payloads(pairs)
-             for item in injection.injected(payload, benign, rng)], judges, processes))
+             for item in injection.injected(payload, honest, rng)], judges, processes))
         for title, pairs in groups
     ]  # fmt: skip
 
 
-def put(page: Path, text: str) -> None:
+def put(page: Path, text: str, begin_mark: str = BEGIN) -> None:
     """Replace what stands between the marks of the page, or make the page."""
-    old = page.read_text("utf-8") if page.is_file() else f"# Results\n\n{BEGIN}\n{END}\n"
-    before, begin, rest = old.partition(BEGIN)
+    old = page.read_text("utf-8") if page.is_file() else f"# Results\n\n{begin_mark}\n{END}\n"
+    before, begin, rest = old.partition(begin_mark)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise click.ClickException(f"{page} lacks the marks that the tables go between: {BEGIN} and {END}")
+        raise click.ClickException(f"{page} lacks the marks that the tables go between: {begin_mark} and {END}")
     page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", "utf-8")
 
 

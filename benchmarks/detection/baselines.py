@@ -79,7 +79,7 @@ def report(real: Sequence[Outcome], made: Sequence[Outcome], moved: Sequence[Out
     """
     everything = [*real, *made, *moved]
     x = frequencies([result.opcodes for result in everything])
-    y = np.array([int(result.item.label == "malicious") for result in everything])
+    y = np.array([int(result.item.label == "hostile") for result in everything])
     fold = np.array([result.item.fold for result in everything])
     place: Any = np.repeat([0, 1, 2], [len(real), len(made), len(moved)])
     hub_x, hub_y, hub_fold = read_hub(hub)
@@ -120,12 +120,12 @@ def _picklegate(real: Sequence[Outcome], made: Sequence[Outcome], moved: Sequenc
         chosen = [result.model for result in found if result.item.label == label]
         return share(sum(chosen), len(chosen))
 
-    hostile, honest = ([r for r in real if r.item.label == label] for label in ("malicious", "benign"))
+    hostile, honest = ([r for r in real if r.item.label == label] for label in ("hostile", "honest"))
     score = f1(hostile, honest, lambda result: result.model)
-    recall, alarms = blocked(real, "malicious"), blocked(real, "benign")
+    recall, alarms = blocked(real, "hostile"), blocked(real, "honest")
     return (
         "picklegate, model alone, thresholds not chosen in hindsight",
-        *(recall, score, recall, alarms, blocked(made, "malicious"), blocked(moved, "malicious")),
+        *(recall, score, recall, alarms, blocked(made, "hostile"), blocked(moved, "hostile")),
     )
 
 
@@ -148,5 +148,5 @@ def read_hub(path: Path) -> tuple[Any, Any, Any]:
         rows = list(csv.DictReader(file))
     counts = [{name: int(value) for name, value in row.items() if name in OPCODES} for row in rows]
     owners = [row["name"].replace("__", "/").partition("/")[0] for row in rows]
-    labels = np.array([int(row["label"] == "malicious") for row in rows])
+    labels = np.array([int(row["label"] == "hostile") for row in rows])
     return frequencies(counts), labels, np.array([fit.fold_of(owner) for owner in owners])

@@ -20,7 +20,7 @@ from typing import Any
 from picklegate import containers
 from picklegate.capabilities import HARMS, NEAR, Callee, Callees, Environment
 from picklegate.judging import callables as lists
-from picklegate.judging.features import vocabulary
+from picklegate.judging.vocabulary import vocabulary
 from picklegate.limits import Limits
 from picklegate.pickles import Event, Global, Unresolved
 from picklegate.pickles.values import CONTAINERS, attributes

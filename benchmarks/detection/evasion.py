@@ -110,7 +110,7 @@ def items(count: int, seed: int) -> Iterator[Item]:
         for title, write in WRITINGS.items():
             yield Item(
                 name=f"written-{number}.pkl",
-                label="malicious",
+                label="hostile",
                 unit=f"{payload.module}.{payload.name}",
                 fold=fit.fold_of(payload.package),
                 container="raw",

@@ -9,7 +9,8 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,21 +18,23 @@ from unittest import mock
 from benchmarks.detection.folds import Fold, Judge
 from picklegate import containers
 from picklegate.containers import context
-from picklegate.judging import features
+from picklegate.judging import features, vocabulary
 from picklegate.judging.arguments import arguments_of
+from picklegate.judging.callee_facts import using
 from picklegate.pickles import Buffer, Event, Trace, trace
 from picklegate.policy import Policy
 from picklegate.report import FileReport, Verdict
 from picklegate.scan import scan_bytes
-from picklegate.training import benign, corpus, dataset, fit, hostile
+from picklegate.training import corpus, dataset, fit, honest, hostile
 from picklegate.training.carriers import Sample
+from picklegate.training.hiding import Hiding
 
 FRAMEWORKS = (
     *("sklearn", "xgboost", "lightgbm", "catboost", "fastai", "spacy", "nltk", "gensim", "stable_baselines3"),
     *("transformers", "ultralytics", "keras", "tensorflow", "torch", "statsmodels", "dill", "cloudpickle"),
     *("pandas", "scipy", "joblib", "numpy"),
 )
-"""What a benign file is counted under: the first of these that it imports from."""
+"""What a honest file is counted under: the first of these that it imports from."""
 
 _SUFFIX = {"torch_zip": ".pt", "torch_legacy": ".pt", "npy": ".npy", "joblib_zlib": ".joblib"}
 _DANGEROUS = tuple(features.DESCRIPTION.index(name) for name in ("code", "shell", "url"))
@@ -41,7 +44,8 @@ _DANGEROUS = tuple(features.DESCRIPTION.index(name) for name in ("code", "shell"
 class Item:
     """One file under test; ``unit`` is what counts once beside it: a project, a family of twins, a gadget.
 
-    Its bytes are ``data``, or those at ``path``; ``kinds`` are the kinds of a generated payload's arguments.
+    Its bytes are ``data``, or those at ``path``; ``kinds`` are the kinds of a generated payload's arguments. The
+    top-level package ``hidden`` is not in the index while the file is judged.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Item:
     kinds: str = ""
     data: bytes = b""
     path: str = ""
+    hidden: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +88,7 @@ def of_corpus(root: Path) -> Iterator[Item]:
     """The real files, in the folds that training puts their groups in."""
     manifest = corpus.read_manifest(root)
     for entry, group in zip(manifest, corpus.groups(manifest), strict=True):
-        honest = entry.label == "benign"
+        honest = entry.label == "honest"
         yield Item(
             name=str(entry.path.relative_to(root)),
             label=entry.label,
@@ -100,12 +105,30 @@ def of_written() -> Iterator[Item]:
         library = name.partition("/")[0]
         yield Item(
             name=name,
-            label="benign",
+            label="honest",
             unit=library,
             fold=fit.fold_of(f"0 written {library}"),
             container=Path(name).suffix,
             data=data,
         )
+
+
+def of_libraries(root: Path) -> Iterator[Item]:
+    """The honest files of libraries beside the corpus, in the folds that training puts each library in."""
+    for entry in corpus.read_libraries(root):
+        yield Item(
+            name=f"{entry.group}/{entry.path.name}",
+            label="honest",
+            unit=entry.group,
+            fold=fit.fold_of(f"0 library {entry.group}"),
+            container=entry.path.suffix,
+            path=str(entry.path),
+        )
+
+
+def held_out(items: Iterable[Item]) -> list[Item]:
+    """The same files, judged without the index of their packages."""
+    return [replace(item, hidden=item.package, name=f"held-out {item.name}") for item in items]
 
 
 def of_generated(samples: Iterable[Sample], name: str) -> Iterator[Item]:
@@ -132,9 +155,9 @@ def hostile_items(count: int, seed: int, carriers: Sequence[bytes], families: Se
     return list(of_generated(draws, "-".join(("hostile", *families))))
 
 
-def benign_items(count: int, seed: int) -> list[Item]:
+def honest_items(count: int, seed: int) -> list[Item]:
     """Generated honest files that training has not drawn."""
-    return list(of_generated(benign.samples(random.Random(seed), count=count), "honest"))
+    return list(of_generated(honest.samples(random.Random(seed), count=count), "honest"))
 
 
 def outcomes(items: Sequence[Item], folds: Sequence[Fold], processes: int) -> list[Outcome]:
@@ -174,6 +197,7 @@ def judged(item: Item, judge: Judge) -> Outcome:
 
     with (
         judge.presiding(),
+        using(Hiding(lambda package: package == item.hidden)) if item.hidden else nullcontext(),
         mock.patch.object(context, "trace", tracing),
         mock.patch.object(containers, "read", reading),
     ):
@@ -212,8 +236,8 @@ def _events(found: Trace) -> Iterator[Event]:
         yield from _events(inner)
 
 
-def breaks_rule(event: Event, names: features.Vocabulary) -> bool:
-    """The two-line rule: a dangerous-looking string goes to a callee that takes none in any benign project."""
+def breaks_rule(event: Event, names: vocabulary.Vocabulary) -> bool:
+    """The two-line rule: a dangerous-looking string goes to a callee that takes none in any honest project."""
     if names.text_callees.get(features.callee(event)):
         return False
     described = features.description(event, arguments_of(event))

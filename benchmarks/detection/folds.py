@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from unittest import mock
 import numpy as np
 
 import picklegate
-from picklegate.judging import features, judge
+from picklegate.judging import features, judge, vocabulary
 from picklegate.judging.classifier import SCHEMA, Classifier, from_json
 from picklegate.training import corpus, dataset, fit, hostile, lists
 from picklegate.training.__main__ import dataset_of
@@ -38,7 +38,7 @@ class Judge:
     """A fold's classifier and vocabulary, ready to stand in for those that ship."""
 
     classifier: Classifier
-    vocabulary: features.Vocabulary
+    vocabulary: vocabulary.Vocabulary
 
     @classmethod
     def of(cls, fold: Fold) -> Judge:
@@ -51,25 +51,25 @@ class Judge:
             "block": fit.BLOCK,
             "version": "fold",
         }
-        return cls(classifier=from_json(fold.model, card), vocabulary=features.Vocabulary.from_dict(fold.names))
+        return cls(classifier=from_json(fold.model, card), vocabulary=vocabulary.Vocabulary.from_dict(fold.names))
 
     @contextmanager
     def presiding(self) -> Iterator[None]:
         """Let the gate's own policy judge with this classifier and vocabulary."""
         with (
             mock.patch.object(judge, "classifier", return_value=self.classifier),
-            mock.patch.object(features, "vocabulary", return_value=self.vocabulary),
+            mock.patch.object(vocabulary, "vocabulary", return_value=self.vocabulary),
         ):
             yield
 
 
-def folds(root: Path, cache: Path, *, seed: int, hostile_count: int, benign_count: int) -> list[Fold]:
+def folds(root: Path, cache: Path, *, seed: int, hostile_count: int, honest_count: int) -> list[Fold]:
     """The five folds, from ``cache`` where the same program has made them of the same corpus before."""
-    key = _key(root, seed, hostile_count, benign_count)
+    key = _key(root, seed, hostile_count, honest_count)
     stored = cache / f"folds-{key}.json"
     if stored.is_file():
         return [Fold(**item) for item in json.loads(stored.read_text("utf-8"))]
-    made = fit_folds(_material(root, cache / f"rows-{key}.json", seed, hostile_count, benign_count), seed)
+    made = fit_folds(_material(root, cache / f"rows-{key}.json", seed, hostile_count, honest_count), seed)
     stored.write_text(json.dumps([asdict(fold) for fold in made]), "utf-8")
     return made
 
@@ -96,7 +96,7 @@ def fit_folds(material: fit.Material, seed: int) -> list[Fold]:
     return made
 
 
-def _material(root: Path, stored: Path, seed: int, hostile_count: int, benign_count: int) -> fit.Material:
+def _material(root: Path, stored: Path, seed: int, hostile_count: int, honest_count: int) -> fit.Material:
     if stored.is_file():
         rows = [_row(item) for item in json.loads(stored.read_text("utf-8"))]
         return fit.Material(
@@ -105,7 +105,7 @@ def _material(root: Path, stored: Path, seed: int, hostile_count: int, benign_co
             gadgets=hostile.read_gadgets(),
             constructors=lists.rows("constructors.tsv"),
         )
-    material = dataset_of(root, seed, hostile_count, benign_count)
+    material = dataset_of(root, seed, hostile_count, honest_count)
     stored.write_text(json.dumps([asdict(row) for row in material.rows]), "utf-8")
     return material
 
@@ -117,15 +117,13 @@ def _row(item: dict[str, Any]) -> dataset.Row:
 def _key(root: Path, *settings: object) -> str:
     """A digest of everything that the folds depend on: settings, corpus and program."""
     home = Path(picklegate.__file__).parent
-    sources: Sequence[Path] = sorted(
+    sources = sorted(
         path
-        for folder in ("pickles", "containers", "training")
+        for folder in ("capabilities", "pickles", "containers", "judging", "training")
         for path in (home / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     )
-    names = ("features.py", "given.py", "literals.py", "callees.py", "classifier.py", "limits.py")
-    top = [home / name for name in names]
     digest = hashlib.sha256(repr((*settings, str(root))).encode())
-    for path in (root / "manifest.csv", root / "hub_imports.csv", *top, *sources):
+    for path in (root / "manifest.csv", root / "hub_imports.csv", home / "limits.py", *sources):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

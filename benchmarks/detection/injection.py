@@ -1,4 +1,4 @@
-"""Payloads put into real benign streams, and padded with them: what an attacker adds beside the harm."""
+"""Payloads put into real honest streams, and padded with them: what an attacker adds beside the harm."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchmarks.detection.files import Item, Outcome
 
 LARGEST_CARRIER = 50_000
-"""Bytes of the largest benign stream that is used as a carrier."""
+"""Bytes of the largest honest stream that is used as a carrier."""
 PADDING = 100
 """Times the payload's size that padding takes."""
 _ROOM = 10_000
@@ -68,17 +68,17 @@ def payloads(items: Sequence[tuple[Item, bytes]]) -> list[Payload]:
 
 
 def carriers(streams: Sequence[bytes]) -> list[Carrier]:
-    """The benign streams that payloads can be put into."""
+    """The honest streams that payloads can be put into."""
     found = (parts(stream, 0) for stream in streams if len(stream) <= LARGEST_CARRIER)
     return [Carrier(head=_HEAD, opcodes=made) for made in found if made]
 
 
-def injected(payload: Payload, benign: Sequence[Carrier], rng: random.Random) -> Iterator[Item]:
+def injected(payload: Payload, honest: Sequence[Carrier], rng: random.Random) -> Iterator[Item]:
     """The payload alone, at each place of a carrier drawn anew, and padded; ``family`` tells which."""
     whole = replace(payload.item, path="", container="raw")
     yield replace(whole, family="alone", data=payload.stream)
     for place in PLACES:
-        carrier = rng.choice(benign)
+        carrier = rng.choice(honest)
         if place == "before":
             data = payload.stream + carrier.stream()
         elif place == "after":
@@ -86,16 +86,16 @@ def injected(payload: Payload, benign: Sequence[Carrier], rng: random.Random) ->
         else:
             data, _ = carrier.inject(payload.opcodes, place, rng)
         yield replace(whole, family=place, data=data)
-    yield replace(whole, family=f"padded x{PADDING}", data=padded(payload, benign, rng))
+    yield replace(whole, family=f"padded x{PADDING}", data=padded(payload, honest, rng))
 
 
-def padded(payload: Payload, benign: Sequence[Carrier], rng: random.Random) -> bytes:
-    """The payload between benign values that are pushed and popped, before it and after."""
+def padded(payload: Payload, honest: Sequence[Carrier], rng: random.Random) -> bytes:
+    """The payload between honest values that are pushed and popped, before it and after."""
     sides: list[list[bytes]] = [[], []]
     sizes = [0, 0]
     while min(sizes) < PADDING * len(payload.stream) / 2:
         side = sizes.index(min(sizes))
-        value = b"".join(rng.choice(benign).opcodes) + b"0"
+        value = b"".join(rng.choice(honest).opcodes) + b"0"
         sides[side].append(value)
         sizes[side] += len(value)
     return b"".join((_HEAD, *sides[0], payload.opcodes, *sides[1], b"."))

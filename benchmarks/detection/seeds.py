@@ -18,7 +18,7 @@ from benchmarks.detection.files import Item, of_corpus
 from benchmarks.detection.folds import Judge
 from picklegate import scan_bytes
 from picklegate.judging.classifier import from_json
-from picklegate.judging.features import Vocabulary
+from picklegate.judging.vocabulary import Vocabulary
 from picklegate.training import corpus, fit
 from picklegate.training.__main__ import dataset_of
 
@@ -29,20 +29,20 @@ _FILES = ("model.json", "vocabulary.json", "novelty.json", "card.json")
 @click.option("--corpus", "root", type=click.Path(path_type=Path), default=corpus.DEFAULT_ROOT, show_default=True)
 @click.option("--seeds", default=5, show_default=True, help="How many seeds, from 1 on.")
 @click.option("--hostile", default=8000, show_default=True, help="Hostile samples to generate.")
-@click.option("--benign", default=6000, show_default=True, help="Benign samples to generate.")
+@click.option("--honest", default=6000, show_default=True, help="Honest samples to generate.")
 @click.option("--twice", is_flag=True, help="Fit the first seed twice and compare the files.")
-def main(root: Path, seeds: int, hostile: int, benign: int, twice: bool) -> None:  # noqa: FBT001
+def main(root: Path, seeds: int, hostile: int, honest: int, twice: bool) -> None:  # noqa: FBT001
     """Print on how many files of the corpus the models of all seeds agree."""
     os.nice(10)
     items = [item for item in of_corpus(root) if item.label != "suspicious"]
     said: list[list[str]] = []
     with tempfile.TemporaryDirectory() as place:
         for seed in range(1, seeds + 1):
-            folder = fitted(root, Path(place, str(seed)), seed, hostile, benign)
+            folder = fitted(root, Path(place, str(seed)), seed, hostile, honest)
             said.append(verdicts(items, folder))
             click.echo(f"seed {seed}: {sum(word == 'CLEAN' for word in said[-1])} clean", err=True)
         if twice:
-            again = fitted(root, Path(place, "again"), 1, hostile, benign)
+            again = fitted(root, Path(place, "again"), 1, hostile, honest)
             same = all(Path(place, "1", name).read_bytes() == (again / name).read_bytes() for name in _FILES)
             click.echo(f"seed 1 twice: {'the same bytes' if same else 'other bytes'}")
     agreed = sum(len(set(words)) == 1 for words in zip(*said, strict=True))
@@ -54,10 +54,10 @@ def main(root: Path, seeds: int, hostile: int, benign: int, twice: bool) -> None
             click.echo(f"  {item.name}: {' '.join(words)}")
 
 
-def fitted(root: Path, folder: Path, seed: int, hostile: int, benign: int) -> Path:
+def fitted(root: Path, folder: Path, seed: int, hostile: int, honest: int) -> Path:
     """The folder, with the seed's model in it."""
     folder.mkdir(parents=True)
-    fit.write(dataset_of(root, seed, hostile, benign), folder, seed)
+    fit.write(dataset_of(root, seed, hostile, honest), folder, seed)
     return folder
 
 

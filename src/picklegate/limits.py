@@ -13,16 +13,18 @@ class Limits:
     All but ``max_seconds`` depend on the bytes alone; honest files meet none of them.
     """
 
-    max_opcodes: int = 200_000_000
-    """Opcodes executed in one stream."""
-    max_stack: int = 10_000_000
+    max_opcodes: int = 50_000_000
+    """Opcodes executed in one artifact; runs of plain data that are passed over count a sixteenth."""
+    max_stack: int = 5_000_000
     """Values between two marks of one stream's stack."""
     max_marks: int = 100_000
     """Nested marks of one stream."""
-    max_events: int = 1_000_000
-    """Distinct calls, constructions and state writes kept of one stream."""
-    max_arguments: int = 1_000_000
-    """Values that one stream's calls are given again, in containers that grow between them."""
+    max_values: int = 3_000_000
+    """Containers and results of calls (which count as four) that are held at a time, and one more for each 16 bytes."""
+    max_events: int = 2_000_000
+    """Distinct calls, constructions and state writes kept of one artifact."""
+    max_arguments: int = 30_000_000
+    """Values in the containers that one stream's calls are given, each as often as it is given."""
     max_literal_bytes: int = 1 << 20
     """Bytes of one string that are looked at; longer ones are read at both ends."""
     max_depth: int = 8

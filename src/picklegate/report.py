@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 SCHEMA = "picklegate.report/1"
+cards: list[Callable[[Any], str]] = []
+"""What renders a report in a notebook, put here by the package's own namespace: this module knows no renderer."""
 
 
 class Verdict(enum.IntEnum):
@@ -35,8 +37,8 @@ class Verdict(enum.IntEnum):
 class Finding:
     """One reason for a verdict; ``code`` is stable, dotted, and documented in docs/findings.md.
 
-    ``contributions`` are the (feature, log-odds) that raised a score most, the largest first, as the message has
-    them in words; other findings have none.
+    ``contributions`` are the (feature, log-odds) that raised a score most, the largest first, and ``words`` say in the
+    same order what each feature saw; other findings have none.
     """
 
     code: str
@@ -45,6 +47,7 @@ class Finding:
     stream: str = ""
     offset: int | None = None
     contributions: tuple[tuple[str, float], ...] = ()
+    words: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -55,6 +58,7 @@ class Finding:
             "stream": self.stream,
             "offset": self.offset,
             "contributions": [list(part) for part in self.contributions],
+            "words": list(self.words),
         }
 
     @classmethod
@@ -67,6 +71,7 @@ class Finding:
             stream=data["stream"],
             offset=data["offset"],
             contributions=tuple((feature, weight) for feature, weight in data["contributions"]),
+            words=tuple(data.get("words", ())),
         )
 
 
@@ -179,12 +184,16 @@ class StreamReport:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class FileReport:
     """What was seen in one artifact; ``findings`` are those of the container itself.
 
+    ``local_findings`` are what the sources installed on this machine add (``Policy.environment``). The verdict does not
+    rest on them: it is the same on every machine.
+
     ``sha256`` is the hexadecimal digest of the bytes scanned, or ``""`` where the caller
-    asked for none or the artifact could not be read; ``size`` is in bytes.
+    asked for none or the artifact could not be read; ``size`` is in bytes. ``unjudged`` names the formats in it
+    that picklegate does not analyse (``"HDF5"``), in which other loaders may find code.
     """
 
     name: str
@@ -193,6 +202,17 @@ class FileReport:
     sha256: str = ""
     streams: tuple[StreamReport, ...] = ()
     findings: tuple[Finding, ...] = ()
+    unjudged: tuple[str, ...] = ()
+    local_findings: tuple[Finding, ...] = ()
+
+    @property
+    def nothing_judged(self) -> str:
+        """What a report says of a file without a pickle beside its verdict; ``""`` where a stream was judged."""
+        if self.streams:
+            return ""
+        if self.unjudged:
+            return f"nothing judged: {', '.join(self.unjudged)}, which picklegate does not analyse"
+        return f"nothing judged: {self.container}, in which no pickle loader finds anything"
 
     @property
     def verdict(self) -> Verdict:
@@ -203,15 +223,29 @@ class FileReport:
         )
 
     @property
+    def local_verdict(self) -> Verdict:
+        """The verdict, or that of the worst local finding where it is higher."""
+        return max((self.verdict, *(finding.verdict for finding in self.local_findings)))
+
+    @property
     def score(self) -> float:
         """The highest score of the streams, 0.0 where there are none."""
         return max((stream.score for stream in self.streams), default=0.0)
 
     @property
     def reasons(self) -> tuple[Finding, ...]:
-        """All findings, the container's and the streams', worst first."""
-        found = [*self.findings, *(f for stream in self.streams for f in stream.findings)]
+        """All findings, the container's, the local ones and the streams', worst first."""
+        found = [*self.findings, *self.local_findings, *(f for stream in self.streams for f in stream.findings)]
         return tuple(sorted(found, key=lambda finding: -finding.verdict))
+
+    def __repr__(self) -> str:
+        """One short line; ``to_dict()`` has everything."""
+        worst = f", {self.reasons[0].code}" if self.reasons else ""
+        return f"<FileReport {self.name!a}: {self.verdict}{worst}, {self.container}, {self.size:,} bytes>"
+
+    def _repr_html_(self) -> str | None:
+        """A small card, for notebooks."""
+        return cards[0](self) if cards else None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -222,7 +256,9 @@ class FileReport:
             "container": self.container,
             "size": self.size,
             "sha256": self.sha256,
+            "unjudged": list(self.unjudged),
             "findings": [finding.to_dict() for finding in self.findings],
+            "local_findings": [finding.to_dict() for finding in self.local_findings],
             "streams": [stream.to_dict() for stream in self.streams],
         }
 
@@ -236,15 +272,18 @@ class FileReport:
             sha256=data["sha256"],
             streams=tuple(map(StreamReport.from_dict, data["streams"])),
             findings=tuple(map(Finding.from_dict, data["findings"])),
+            unjudged=tuple(map(str, data["unjudged"])),
+            local_findings=tuple(map(Finding.from_dict, data.get("local_findings", ()))),
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class RepoReport:
     """What was seen in a repository of the Hub at one commit, without a download.
 
     ``bytes_read`` and ``requests`` are what reading parts of its files has cost; where nothing had to be read again,
-    nothing. ``statuses`` are (path in the repository, what the Hub's own scanners say of the file).
+    nothing. ``statuses`` are (path in the repository, what the Hub's own scanners say of the file), ``code`` are the
+    files of the repository that hold code, which nobody has judged.
     """
 
     name: str
@@ -253,11 +292,20 @@ class RepoReport:
     bytes_read: int
     requests: int
     statuses: tuple[tuple[str, str], ...] = ()
+    code: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
         """The highest verdict of the files."""
         return max((report.verdict for report in self.files), default=Verdict.CLEAN)
+
+    def __repr__(self) -> str:
+        """One short line; ``to_dict()`` has everything."""
+        return f"<RepoReport {self.name!a}: {self.verdict}, {len(self.files):,} files>"
+
+    def _repr_html_(self) -> str | None:
+        """A small card, for notebooks."""
+        return cards[0](self) if cards else None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -268,5 +316,6 @@ class RepoReport:
             "bytes_read": self.bytes_read,
             "requests": self.requests,
             "statuses": dict(self.statuses),
+            "code": list(self.code),
             "files": [report.to_dict() for report in self.files],
         }

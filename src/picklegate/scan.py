@@ -11,18 +11,17 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from picklegate import containers
+from picklegate.capabilities import Callees, Environment
 from picklegate.containers import Stream
-from picklegate.judging.judge import judge
+from picklegate.judging.judge import judge, local_findings
 from picklegate.limits import Clock
 from picklegate.pickles import Trace
 from picklegate.pickles.disassembly import around
-from picklegate.policy import Policy
+from picklegate.policy import Policy, PolicyOption, chosen
 from picklegate.report import FileReport, StreamReport, Verdict
 
-_DEFAULT = Policy()
 
-
-def scan_file(path: str | os.PathLike[str], *, policy: Policy | None = None, digest: bool = True) -> FileReport:
+def scan_file(path: str | os.PathLike[str], *, policy: PolicyOption = None, digest: bool = True) -> FileReport:
     """Scan the regular file at ``path``; raises OSError for what cannot be opened or is no regular file.
 
     Without ``digest`` the content is not hashed and ``sha256`` stays empty.
@@ -43,19 +42,26 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     return open(name, "rb")
 
 
-def scan_bytes(data: bytes, *, name: str = "<bytes>", policy: Policy | None = None) -> FileReport:
+def scan_bytes(data: bytes, *, name: str = "<bytes>", policy: PolicyOption = None) -> FileReport:
     """Scan an artifact held in memory; ``name`` stands in the report."""
     return scan_stream(io.BytesIO(data), name=name, policy=policy)
 
 
 def scan_stream(
-    file: BinaryIO, *, name: str, policy: Policy | None = None, digest: bool = True, briefly: bool = False
+    file: BinaryIO, *, name: str, policy: PolicyOption = None, digest: bool = True, briefly: bool = False
 ) -> FileReport:
     """Scan a seekable binary file from its start; its position afterwards is the start again.
 
     With ``briefly``, where reading costs requests it ends as soon as the file is known to be MALICIOUS.
     """
-    policy = policy or _DEFAULT
+    return scan_traces(file, name=name, policy=policy, digest=digest, briefly=briefly)[0]
+
+
+def scan_traces(
+    file: BinaryIO, *, name: str, policy: PolicyOption = None, digest: bool = True, briefly: bool = False
+) -> tuple[FileReport, list[Trace]]:
+    """What ``scan_stream`` returns, and the trace of each stream in the report."""
+    policy = chosen(policy)
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     sha256 = _digest(file) if digest else ""
@@ -67,16 +73,26 @@ def scan_stream(
     contents = containers.read(file, name=name, limits=policy.limits, enough=enough if briefly else None, clock=clock)
     file.seek(0)
     clock.start(policy.limits.max_seconds)
-    return FileReport(
+    streams = [pair for stream in contents.streams for pair in flat(stream)]
+    callees = Callees(environment=Environment(policy.environment)) if policy.environment else None
+    local = (local_findings(label, trace, policy, callees) for label, trace in streams) if callees else ()
+    report = FileReport(
         name=name,
         container=contents.container,
         size=size,
         sha256=sha256,
-        streams=tuple(
-            _judged(label, found, policy, clock) for stream in contents.streams for label, found in flat(stream)
-        ),
+        streams=tuple(_judged(label, trace, policy, clock) for label, trace in streams),
         findings=contents.findings,
+        unjudged=contents.unjudged,
+        local_findings=tuple(finding for found in local for finding in found),
     )
+    return report, [trace for _, trace in streams]
+
+
+def with_digest(report: FileReport, file: BinaryIO) -> FileReport:
+    """The report on a file with the digest of its bytes; the position of ``file`` afterwards is its start."""
+    file.seek(0)
+    return report if report.sha256 else replace(report, sha256=_digest(file))
 
 
 def _judged(name: str, found: Trace, policy: Policy, clock: Clock) -> StreamReport:

@@ -72,10 +72,10 @@ def test_parts_refuse_what_is_not_one_whole_stream() -> None:
 
 def test_every_injection_still_calls() -> None:
     """Wherever a payload is put, and however it is padded, its call stands in the stream."""
-    item = Item(name="a.pkl", label="malicious", unit="u", fold=0, container="raw")
+    item = Item(name="a.pkl", label="hostile", unit="u", fold=0, container="raw")
     [payload] = injection.payloads([(item, _SYSTEM)])
-    benign = injection.carriers([pickle.dumps({"layer": [1.0, 2.0], "name": "x"})])
-    made = list(injection.injected(payload, benign, random.Random(1)))
+    honest = injection.carriers([pickle.dumps({"layer": [1.0, 2.0], "name": "x"})])
+    made = list(injection.injected(payload, honest, random.Random(1)))
     assert {each.family for each in made} == {"alone", *PLACES, f"padded x{injection.PADDING}"}
     for each in made:
         streams, start = [], 0
@@ -88,8 +88,8 @@ def test_every_injection_still_calls() -> None:
 
 def test_a_file_is_judged_by_the_gate_and_by_the_rule(judge: Judge) -> None:
     """A proof blocks what the model lets pass; an honest file passes everything; opcodes are counted."""
-    hostile = Item(name="a.pkl", label="malicious", unit="u", fold=0, container="raw", data=_SYSTEM)
-    honest = Item(name="b.pkl", label="benign", unit="u", fold=0, container="raw", data=pickle.dumps({"a": 1}))
+    hostile = Item(name="a.pkl", label="hostile", unit="u", fold=0, container="raw", data=_SYSTEM)
+    honest = Item(name="b.pkl", label="honest", unit="u", fold=0, container="raw", data=pickle.dumps({"a": 1}))
     caught, passed = (files.judged(item, judge) for item in (hostile, honest))
     assert (caught.gate, caught.rule, caught.model) == (True, True, False)
     assert caught.opcodes == {op.name: 1 for op, _, _ in pickletools.genops(hostile.data)}

@@ -11,7 +11,7 @@ import pytest
 import picklegate
 from picklegate.pickles import tracer
 from picklegate.report import Verdict
-from samples.containers import BENIGN, CALL, PAYLOAD, dtype, imports, joblib_array, joblib_file, npy, number, scan, text
+from samples.containers import CALL, HONEST, PAYLOAD, dtype, imports, joblib_array, joblib_file, npy, number, scan, text
 
 
 def blocking(data: bytes) -> set[str]:
@@ -31,13 +31,13 @@ def test_a_call_in_an_object_array_is_seen_and_so_is_what_follows() -> None:
     contents = scan(joblib_file(code="O", raw=PAYLOAD))
     assert [stream.name for stream in contents.streams][:2] == ["stream 1", "stream 1: array at 190"]
     assert all(stream.trace.stopped for stream in contents.streams)
-    assert ("os", "system") in imports(scan(joblib_file(after=CALL, code="O", raw=BENIGN)))
+    assert ("os", "system") in imports(scan(joblib_file(after=CALL, code="O", raw=HONEST)))
 
 
 def test_an_array_in_a_stream_that_is_read_again_is_one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that takes a long list has the stream read twice; its arrays count once."""
     monkeypatch.setattr(tracer, "_SMALL", 0)
-    array = joblib_array("O", BENIGN, count=1)
+    array = joblib_array("O", HONEST, count=1)
     contents = scan(b"\x80\x02](" + array + b"cm_x\nrun\n](" + b"K\x01" * 300 + b"e\x85Re.")
     assert [stream.name for stream in contents.streams].count("stream 1: array at 190") == 1, contents.streams
 
@@ -72,7 +72,7 @@ def test_opcodes_in_the_place_of_an_array_are_what_pickle_load_runs() -> None:
 )
 def test_a_type_that_changes_after_it_is_named_is_a_finding(kind: bytes) -> None:
     """Numpy believes the state of a type, so a state that contradicts the name keeps the file from passing."""
-    raw = BENIGN if b"O" in kind else bytes(range(200, 224))
+    raw = HONEST if b"O" in kind else bytes(range(200, 224))
     data = b"\x80\x02](" + joblib_array("", raw, count=3, kind=kind) + b"Ne."
     assert "joblib.ambiguous-type" in blocking(data)
 

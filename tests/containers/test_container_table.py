@@ -9,9 +9,9 @@ import pytest
 
 from picklegate.report import Verdict
 from samples.containers import (
-    BENIGN,
     CALL,
     CONTAINERS,
+    HONEST,
     HOSTILE,
     PAYLOAD,
     STATE,
@@ -39,7 +39,7 @@ def test_a_call_is_seen_in_every_container(container: str, trick: str) -> None:
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_benign_content_is_clean(container: str) -> None:
     """The same containers around a plain dict are read to the end, without a finding that blocks."""
-    contents = scan(CONTAINERS[container](BENIGN))
+    contents = scan(CONTAINERS[container](HONEST))
     assert contents.streams
     assert all(stream.trace.stopped for stream in contents.streams)
     assert [finding for finding in contents.findings if finding.verdict > Verdict.CLEAN] == []
@@ -48,16 +48,16 @@ def test_benign_content_is_clean(container: str) -> None:
 @pytest.mark.parametrize(
     ("data", "container"),
     [
-        (BENIGN, "raw"),
-        (CONTAINERS["torch_zip"](BENIGN), "torch_zip"),
-        (CONTAINERS["torchscript_zip"](BENIGN), "torchscript_zip"),
+        (HONEST, "raw"),
+        (CONTAINERS["torch_zip"](HONEST), "torch_zip"),
+        (CONTAINERS["torchscript_zip"](HONEST), "torchscript_zip"),
         (torch_legacy(), "torch_legacy"),
         (torch_tar(), "torch_tar"),
         (joblib_file(), "joblib"),
         (CONTAINERS["gzip"](joblib_file()), "joblib_gzip"),
-        (CONTAINERS["npz"](BENIGN), "zip"),
-        (npy(BENIGN), "npy"),
-        (CONTAINERS["stable_baselines"](BENIGN), "stable_baselines_zip"),
+        (CONTAINERS["npz"](HONEST), "zip"),
+        (npy(HONEST), "npy"),
+        (CONTAINERS["stable_baselines"](HONEST), "stable_baselines_zip"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -114,7 +114,7 @@ def test_storages_whose_length_cannot_be_told_end_at_the_next_file() -> None:
 
 def test_streams_where_storages_should_be_are_read() -> None:
     """A program that calls ``pickle.load`` again and again comes to the payload behind a stream that does nothing."""
-    contents = scan(torch_legacy().removesuffix(STORAGES) + BENIGN + b"N." + PAYLOAD)
+    contents = scan(torch_legacy().removesuffix(STORAGES) + HONEST + b"N." + PAYLOAD)
     assert ("os", "system") in imports(contents)
 
 
@@ -143,7 +143,7 @@ def test_every_header_version_of_npy_is_read(version: int) -> None:
 
 def test_several_arrays_in_one_npy_file_are_read() -> None:
     """Arrays saved one after another into a file are all opened."""
-    assert ("os", "system") in imports(scan(npy(BENIGN) + npy(BENIGN) + npy(PAYLOAD)))
+    assert ("os", "system") in imports(scan(npy(HONEST) + npy(HONEST) + npy(PAYLOAD)))
 
 
 def test_npy_with_an_unreadable_header_is_unscannable() -> None:

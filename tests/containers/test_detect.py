@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from picklegate.report import Verdict
-from samples.containers import BENIGN, CALL, PAYLOAD, imports, scan, zipped
+from samples.containers import CALL, HONEST, PAYLOAD, imports, scan, zipped
 
 INNOCENT: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "empty"),
@@ -35,7 +35,7 @@ INNOCENT: dict[str, tuple[bytes, str]] = {
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(64), "hdf5"),
     "png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "png"),
     "jpeg": (b"\xff\xd8\xff\xe0\0\x10JFIF", "jpeg"),
-    "protobuf": (b"\x08\x07\x12\x07pytorch\x1a\x052.0.0", "unknown"),
+    "onnx": (b"\x08\x07\x12\x07pytorch\x1a\x052.0.0", "onnx"),
     "extension-code-alone": (b"\x82\x10\xfe\xfd" + bytes(16), "unknown"),
     "type-1-font": (b"\x80\x01\x8b\x10\0\0%!PS-AdobeFont-1.0: CMR10", "unknown"),
     "protocol-header-alone": (b"\x80\x04\0\0\0\0\0\0", "unknown"),
@@ -101,7 +101,7 @@ def test_a_name_that_promises_a_pickle_must_keep_it(name: str, data: bytes, kind
     assert scan(data, "weights.bin").findings == ()
 
 
-@pytest.mark.parametrize("data", [b"\x80\x02}q\0X\x01\0", BENIGN[:-1], b"(dp0\nS'a'\np1\n"], ids=["2", "stop", "0"])
+@pytest.mark.parametrize("data", [b"\x80\x02}q\0X\x01\0", HONEST[:-1], b"(dp0\nS'a'\np1\n"], ids=["2", "stop", "0"])
 def test_a_cut_off_pickle_is_a_stream_with_a_fault(data: bytes) -> None:
     """What is cut off before STOP does not pass for a file without a pickle."""
     contents = scan(data, "model.pkl")

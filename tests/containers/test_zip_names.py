@@ -10,7 +10,7 @@ import pytest
 
 from picklegate.containers import read
 from picklegate.scan import scan_file
-from samples.containers import BENIGN, Member, scan, torch_zip, zipped
+from samples.containers import HONEST, Member, scan, torch_zip, zipped
 
 STEMS = tuple("model_best_checkpoint_of_epoch_0012"[:length].ljust(length, "x") for length in range(1, 81))
 _PT2 = (
@@ -81,7 +81,7 @@ def test_zip64_records_of_any_length_are_counted(prefix: bytes) -> None:
     for length in range(1, 200):
         for extra in (0,) if prefix else (0, 1, 24, length, length + 46):
             for narrow in (False, True):
-                members = [Member(b"n" * length, BENIGN), Member(b"m" * (length + 7), BENIGN), Member(b"o", BENIGN)]
+                members = [Member(b"n" * length, HONEST), Member(b"m" * (length + 7), HONEST), Member(b"o", HONEST)]
                 data = zipped(*members, prefix=prefix, zip64=True, extensible=bytes(extra), narrow=narrow)
                 contents = scan(data)
                 assert len(contents.streams) == 3
@@ -98,7 +98,7 @@ def test_an_empty_archive_has_one_directory() -> None:
 def test_an_archive_in_an_archive_is_counted_too() -> None:
     """Stored last in another archive, whose directory lies in the same tail."""
     for length in range(1, 81):
-        inner = zipped(Member(b"n" * length, BENIGN), Member(b"o", BENIGN), zip64=True, narrow=True)
+        inner = zipped(Member(b"n" * length, HONEST), Member(b"o", HONEST), zip64=True, narrow=True)
         outer = zipped(Member(b"inner.zip", inner), zip64=True, narrow=True)
         assert read(io.BytesIO(outer), name="outer.zip").findings == ()
-    assert scan(torch_zip(BENIGN)).findings == ()
+    assert scan(torch_zip(HONEST)).findings == ()

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from picklegate.judging.classifier import KINDS
-from picklegate.judging.features import FALLING, FEATURES, RISING
+from picklegate.judging.feature_table import FALLING, FEATURES, RISING
 
 ROWS = re.findall(
     r"^\| `(\w+)` \| ([^|]+) \|(.*)$",

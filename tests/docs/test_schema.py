@@ -11,7 +11,7 @@ import pytest
 
 from picklegate import scan_bytes
 from picklegate.render import as_json
-from samples.hostile import BENIGN, HOSTILE
+from samples.hostile import HONEST, HOSTILE
 
 SCHEMA: dict[str, Any] = json.loads(Path(__file__).parents[2].joinpath("docs", "schema.json").read_text("utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -25,7 +25,7 @@ def test_the_schema_is_one() -> None:
 def test_reports_are_as_the_schema_says() -> None:
     """Reports on hostile and harmless files of every container are valid."""
     reports = [scan_bytes(sample.data, name=sample.id) for sample in HOSTILE[::4]]
-    reports += [scan_bytes(sample.data, name=sample.id) for sample in BENIGN]
+    reports += [scan_bytes(sample.data, name=sample.id) for sample in HONEST]
     document = json.loads(as_json.render(reports))
     VALIDATOR.validate(document)
     assert len(document["files"]) == len(reports)
@@ -41,6 +41,7 @@ def test_each_key_of_a_report_is_described() -> None:
             assert set(stream) <= set(parts["stream"]["properties"])
             for key, name in (("calls", "call"), ("findings", "finding"), ("disassembly", "instruction")):
                 assert all(set(part) <= set(parts[name]["properties"]) for part in stream[key])
+    assert set(document["context"]) == set(parts["context"]["properties"])
     assert set(document["summary"]) <= set(parts["summary"]["properties"])
 
 

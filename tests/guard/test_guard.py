@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from picklegate.errors import BlockedError, GateError
-from picklegate.guard import safe_torch_load, scan_before_load
+from picklegate.errors import BlockedError
+from picklegate.guard import guarded, safe_torch_load, scan_before_load
 from picklegate.policy import Policy
 from picklegate.report import FileReport, Verdict
 from picklegate.scan import scan_stream
@@ -189,24 +189,51 @@ def test_a_file_swapped_after_the_scan_is_not_loaded(
 
 
 def test_a_policy_lets_a_digest_pass(canary: Path) -> None:
-    """Trust is in the content: the same payload under another digest stays refused."""
+    """Trust is in the content: the same payload under another digest stays refused, and effects are allowed by kind."""
     data = save(Payload(canary))
     with pytest.raises(BlockedError) as caught:
         safe_torch_load(io.BytesIO(data))
-    policy = Policy(allow_digests=(caught.value.report.sha256,))
+    digest = caught.value.report.sha256
+    with pytest.raises(BlockedError, match="start or steer a process"):
+        safe_torch_load(io.BytesIO(data), policy=Policy(allow_digests=(digest,)))
+    assert not canary.exists()
+    policy = Policy(allow_digests=(digest,), allow_effects=("process",))
     assert safe_torch_load(io.BytesIO(data), policy=policy) == 0
     assert canary.exists()
 
 
-def test_torchscript_is_sent_to_its_own_loader() -> None:
-    """A TorchScript archive is named as one, with the loader that it is for."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, data in {"data.pkl": b"\x80\x02}.", "constants.pkl": b"\x80\x02).", "code/__torch__.py": b""}.items():
+class Doubles(torch.nn.Module):  # type: ignore[misc,name-defined]
+    """A module that TorchScript can compile."""
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:  # type: ignore[name-defined]
+        """Twice as much."""
+        return given * 2
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_torchscript_loads_as_with_torch(tmp_path: Path) -> None:
+    """A TorchScript archive becomes the module that it is, by torch.load's name and by that of its own loader."""
+    path = tmp_path / "script.pt"
+    torch.jit.save(torch.jit.script(Doubles()), path)
+    assert safe_torch_load(path, map_location="cpu")(torch.ones(2)).tolist() == [2, 2]
+    with guarded():
+        assert torch.load(path, weights_only=False)(torch.ones(2)).tolist() == [2, 2]
+        assert torch.jit.load(path)(torch.ones(2)).tolist() == [2, 2]
+        assert torch.jit.load(io.BytesIO(path.read_bytes()))(torch.ones(2)).tolist() == [2, 2]
+
+
+def test_a_hostile_torchscript_archive_is_refused(tmp_path: Path, canary: Path) -> None:
+    """The pickles of one are scanned, whichever loader it is given to."""
+    path = tmp_path / "script.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        payload = pickle.dumps(Payload(canary), 2)
+        for name, data in {"data.pkl": payload, "constants.pkl": b"\x80\x02).", "code/__torch__.py": b""}.items():
             archive.writestr(f"script/{name}", data)
-    file.seek(0)
-    with pytest.raises(GateError, match=r"torch\.jit\.load"):
-        safe_torch_load(file)
+    with pytest.raises(BlockedError):
+        safe_torch_load(path)
+    with guarded(), pytest.raises(BlockedError):
+        torch.jit.load(path)
+    assert not canary.exists()
 
 
 def test_errors_of_the_file_pass_through(tmp_path: Path) -> None:

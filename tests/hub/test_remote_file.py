@@ -19,7 +19,7 @@ from picklegate.hub import remote_file
 from picklegate.hub.remote_file import RemoteError, RemoteFile
 from picklegate.report import FileReport, Verdict
 from picklegate.scan import scan_stream
-from samples.containers import BENIGN, CALL, PAYLOAD, joblib_file, npy, scan, tarred, torch_legacy, torch_zip
+from samples.containers import CALL, HONEST, PAYLOAD, joblib_file, npy, scan, tarred, torch_legacy, torch_zip
 
 MEGABYTE = 1 << 20
 NAME = "weights.bin"
@@ -44,7 +44,7 @@ def padded(pickle: bytes, size: int = 3 * MEGABYTE) -> bytes:
 
 
 FILES = {
-    "torch": torch_archive(BENIGN),
+    "torch": torch_archive(HONEST),
     "torch-hostile": torch_archive(CALL + b"."),
     "torch-long-pickle": torch_archive(padded(PAYLOAD)),
     "torch-sample": torch_zip(PAYLOAD),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from picklegate.errors import ModelDataError
-from picklegate.judging import classifier, features
+from picklegate.judging import classifier, feature_table, features
 
 DATA = resources.files("picklegate").joinpath("data")
 
@@ -68,8 +68,8 @@ def test_a_rising_danger_never_lowers_a_score() -> None:
     """Monotone features move the margin one way only."""
     model = classifier.classifier()
     for row in _vectors(300):
-        for name in features.RISING | features.FALLING:
+        for name in feature_table.RISING | feature_table.FALLING:
             more = list(row)
             more[features.FEATURES.index(name)] += 3
             change = model.margin(more) - model.margin(row)
-            assert change >= -1e-6 if name in features.RISING else change <= 1e-6
+            assert change >= -1e-6 if name in feature_table.RISING else change <= 1e-6

@@ -18,7 +18,7 @@ from support.builders import Hostile
 RAW = [sample for sample in HOSTILE if sample.data[:2] == b"\x80\x04" and trace(sample.data).stopped]
 
 
-def _benign(draw: random.Random) -> Any:
+def _honest(draw: random.Random) -> Any:
     kinds: list[Any] = [
         collections.OrderedDict((f"layer.{i}.weight", i * 0.5) for i in range(draw.randrange(30))),
         dt.date(2020, 1, draw.randint(1, 28)),
@@ -31,21 +31,21 @@ def _benign(draw: random.Random) -> Any:
 
 @pytest.mark.parametrize("sample", RAW, ids=lambda sample: sample.id)
 def test_padding_changes_no_score(sample: Hostile) -> None:
-    """Benign objects before the payload, popped, and streams behind it, never lower the highest score."""
+    """Honest objects before the payload, popped, and streams behind it, never lower the highest score."""
     draw = random.Random(sample.id)
     plain = scan_bytes(sample.data)
     for _ in range(3):
-        after = sample.data + pickle.dumps(_benign(draw), draw.randrange(6))
+        after = sample.data + pickle.dumps(_honest(draw), draw.randrange(6))
         padded = scan_bytes(after)
         assert padded.score >= plain.score
         assert padded.verdict >= plain.verdict
 
 
 @pytest.mark.parametrize("sample", RAW, ids=lambda sample: sample.id)
-def test_benign_material_in_front_changes_no_score(sample: Hostile) -> None:
-    """A thousand benign objects in front, in the same stream, popped: the payload scores as before."""
+def test_honest_material_in_front_changes_no_score(sample: Hostile) -> None:
+    """A thousand honest objects in front, in the same stream, popped: the payload scores as before."""
     draw = random.Random(sample.id)
-    front = b"".join(_popped(_benign(draw)) for _ in range(50))
+    front = b"".join(_popped(_honest(draw)) for _ in range(50))
     stopped = trace(sample.data)
     if any(note.code.startswith("stream.") for note in stopped.notes):
         pytest.skip("its frames would shift")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from picklegate import FileReport, Verdict, scan_bytes
-from samples.hostile import BENIGN, HOSTILE
-from support.builders import Benign, Hostile
+from samples.hostile import HONEST, HOSTILE
+from support.builders import Honest, Hostile
 
 
 def _imports(report: FileReport) -> set[tuple[str, str]]:
@@ -22,8 +22,8 @@ def test_hostile_samples_are_blocked_and_named(sample: Hostile) -> None:
     assert report.reasons, "a block without a reason"
 
 
-@pytest.mark.parametrize("sample", BENIGN, ids=lambda sample: sample.id)
-def test_benign_look_alikes_are_clean(sample: Benign) -> None:
+@pytest.mark.parametrize("sample", HONEST, ids=lambda sample: sample.id)
+def test_honest_look_alikes_are_clean(sample: Honest) -> None:
     """What only looks like a trick passes."""
     report = scan_bytes(sample.data)
     assert report.verdict == Verdict.CLEAN, report.reasons

@@ -20,7 +20,7 @@ from samples.hostile import HOSTILE
 HOSTILE_NAME = "models/\x1b[2J\u202e #%?\udcff.pkl"
 
 
-def log(reports: list[FileReport], **options: bool) -> dict[str, Any]:
+def log(reports: list[FileReport], **options: Any) -> dict[str, Any]:
     """The one run of the log on these reports."""
     document = json.loads(sarif.render(reports, **options))
     (run,) = document["runs"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -88,10 +89,9 @@ def test_escape_marks_a_cut() -> None:
 def test_text_says_what_would_run_and_where() -> None:
     """A blocked file shows its member, what decided, the offset, the callable with its arguments, and the reason."""
     assert text.render([hostile()]) == (
-        "MALICIOUS   evil.pt  (torch_zip, 1.23 kB, score 0.998)\n"
-        "  a/data.pkl: MALICIOUS, decided by execution, score 0.998\n"
-        "    would run at byte 33: os.system('echo hi')  [REDUCE, score 0.998]\n"
-        "      call.execution: os.system runs a command\n"
+        "MALICIOUS   evil.pt  (torch_zip, 1.23 kB)\n"
+        "  a/data.pkl: decided by execution\n"
+        "    call.execution at byte 33: os.system runs a command\n"
         "\n"
         "1 file: 1 malicious\n"
     )
@@ -136,7 +136,15 @@ def test_text_escapes_whatever_came_from_the_file(field: str) -> None:
         findings=(finding,),
     )
     shown = text.render(
-        [FileReport(name=said["name"], container=said["container"], size=1, streams=(stream,), findings=(finding,))]
+        [
+            FileReport(
+                name=said["name"],
+                container=said["container"],
+                size=1,
+                streams=(stream, replace(stream, findings=())),
+                findings=(finding,),
+            )
+        ]
     )
     assert all(line.isprintable() for line in shown.splitlines())
     assert r"\x1b[2J\u202egnp.\u200b\ud800\nCLEAN" in shown
@@ -170,9 +178,11 @@ def test_json_is_the_documented_form() -> None:
     document = json.loads(as_json.render([report("b"), hostile("a")]))
     assert document["schema"] == "picklegate.report/1"
     assert [file["path"] for file in document["files"]] == ["b", "a"]
-    assert document["files"][1] == hostile("a").to_dict()
+    assert document["files"][1] == {**hostile("a").to_dict(), "allowed": None}
+    assert set(document["context"]) == {"engine", "model", "made_by", "time", "environment", "policy"}
     assert document["summary"] == {
-        "files": 2, "malicious": 1, "unscannable": 0, "suspicious": 0, "clean": 1, "complete": True
+        "files": 2, "malicious": 1, "unscannable": 0, "suspicious": 0, "clean": 1, "allowed": 0,
+        "nothing_judged": 0, "complete": True
     }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from picklegate.containers import Contents, read
 
 CALL = b"cos\nsystem\n(S'true'\ntR"
 PAYLOAD = CALL + b"."
-BENIGN = b"\x80\x02}q\x00X\x01\x00\x00\x00aq\x01K\x01s."
+HONEST = b"\x80\x02}q\x00X\x01\x00\x00\x00aq\x01K\x01s."
 
 HOSTILE: dict[str, bytes] = {
     "protocol-0": PAYLOAD,
@@ -30,8 +30,8 @@ HOSTILE: dict[str, bytes] = {
     "headerless-stack-global": b"\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R.",
     "broken-after-the-call": CALL + b"0\xff\xfe\xfd",
     "cut-off-after-the-call": b"\x80\x02" + CALL,
-    "second-stream": BENIGN + PAYLOAD,
-    "broken-second-stream": BENIGN + b"\x80\x02" + CALL + b"\xff",
+    "second-stream": HONEST + PAYLOAD,
+    "broken-second-stream": HONEST + b"\x80\x02" + CALL + b"\xff",
 }
 """Ways to write one call of ``os.system``."""
 
@@ -168,7 +168,7 @@ def tarred(**members: bytes) -> bytes:
     return out.getvalue()
 
 
-def torch_tar(pickle: bytes = BENIGN, key: bytes = b"K\x01") -> bytes:
+def torch_tar(pickle: bytes = HONEST, key: bytes = b"K\x01") -> bytes:
     """The form before the five pickles: a tar whose members mix pickles and raw numbers."""
     count = b"\x80\x02K\x01."
     storage = b"\x80\x02" + key + b"X\x03\x00\x00\x00cpuctorch\nFloatStorage\n\x87."
@@ -284,7 +284,7 @@ CONTAINERS: dict[str, Callable[[bytes], bytes]] = {
     "raw": lambda pickle: pickle,
     "torch_zip": torch_zip,
     "torch_zip-deflated": lambda pickle: zipped(Member(b"model/data.pkl", pickle, 8)),
-    "torchscript_zip": lambda pickle: zipped(Member(b"m/data.pkl", BENIGN), Member(b"m/constants.pkl", pickle)),
+    "torchscript_zip": lambda pickle: zipped(Member(b"m/data.pkl", HONEST), Member(b"m/constants.pkl", pickle)),
     "zip-any-name": lambda pickle: standard_zip("notes/readme.txt", pickle),
     "zip-bzip2": lambda pickle: zipped(Member(b"a.bin", pickle, 12)),
     "zip-lzma": lambda pickle: zipped(Member(b"a.bin", pickle, 14)),

@@ -8,11 +8,11 @@ from typing import Any
 
 from picklegate.training.carriers import contain
 from picklegate.training.tree import Build, Call, Fill, Name, New, PersistentId
-from support.builders import EXPRESSION, SOURCE, Benign, call, written
+from support.builders import EXPRESSION, SOURCE, Honest, call, written
 
 
-def _row(name: str, made: Any, why: str, protocol: int = 4) -> Benign:
-    return Benign(id=name, data=made if isinstance(made, bytes) else written(made, protocol), why=why)
+def _row(name: str, made: Any, why: str, protocol: int = 4) -> Honest:
+    return Honest(id=name, data=made if isinstance(made, bytes) else written(made, protocol), why=why)
 
 
 def _tensor(key: str) -> Call:
@@ -61,7 +61,7 @@ _COLUMN = call(
 _SCRIPTS = {SOURCE: 2, "#!/bin/sh": 1, "rm -rf /": 1, "import": 4, "os": 3, ".": 9, "system": 3, "__init__": 2}
 _UNAME = ("Linux", "host", "6.18.0", "#1 SMP PREEMPT_DYNAMIC", "x86_64")
 
-LOOKALIKES: tuple[Benign, ...] = (
+LOOKALIKES: tuple[Honest, ...] = (
     _row("column-of-code", _COLUMN, "A column of texts of pandas 3, which pyarrow keeps."),
     _row("buffer-of-code", call("pyarrow.lib", "py_buffer", _CODE_BYTES), "What such a column consists of."),
     _row("counter-of-code", call("collections", "Counter", _SCRIPTS), "Lines of source code that were counted."),

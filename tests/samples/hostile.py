@@ -1,4 +1,4 @@
-"""Named hostile samples and their benign look-alikes: one table that feeds tests and benchmarks.
+"""Named hostile samples and their honest look-alikes: one table that feeds tests and benchmarks.
 
 Payloads are inert (``echo``, ``true``). ``seen`` is a (module, name) that must be among the imports of a trace of
 the sample or of a stream nested in it; ``verdict`` is the least that the gate may say of it.
@@ -13,7 +13,7 @@ from samples.hostile_containers import CONTAINERS
 from samples.hostile_implicit import IMPLICIT
 from samples.hostile_mutation import CHANGES
 from samples.hostile_opcodes import OPCODE_TRICKS
-from support.builders import Benign, Hostile
+from support.builders import Honest, Hostile
 
 HOSTILE: tuple[Hostile, ...] = (
     *OPCODE_TRICKS,
@@ -25,4 +25,4 @@ HOSTILE: tuple[Hostile, ...] = (
     *ADVISORIES,
     *CONTAINERS,
 )
-BENIGN: tuple[Benign, ...] = LOOKALIKES
+HONEST: tuple[Honest, ...] = LOOKALIKES

@@ -44,7 +44,7 @@ class Hostile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Benign:
+class Honest:
     """One harmless sample that looks like a hostile one; it must be CLEAN."""
 
     id: str

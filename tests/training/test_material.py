@@ -14,17 +14,20 @@ from typing import Any
 
 import pytest
 
-from picklegate.capabilities import Index
-from picklegate.training import benign, carriers, corpus, distributions, gadgets, hostile, hub_files, index
+from picklegate.judging import callables
+from picklegate.judging.arguments import arguments_of, states_of
+from picklegate.judging.text import inside
+from picklegate.pickles import trace
+from picklegate.training import carriers, corpus, hiding, honest, hostile, hub_files, indexed, wrapping
 from picklegate.training.arguments import Arguments
 from picklegate.training.assembler import assemble, assemble_value
 from picklegate.training.families import FAMILIES
-from picklegate.training.lists import rows
 from picklegate.training.style import Style, random_style
 from picklegate.training.tree import Build, Call, Extend, Fill, Marked, Name, New, PersistentId, Then
-from samples.hostile import BENIGN, HOSTILE
+from samples.hostile import HONEST, HOSTILE
 from samples.hostile_opcodes import OPCODE_TRICKS
 from support import oracle
+from support.builders import written
 
 _PLAIN: tuple[Any, ...] = (
     None,
@@ -42,7 +45,7 @@ _TREE = {
     "dropped": Then(Call(Name("pkg", "dropped"), ("text",)), "kept"),
     "marked": Marked(Call(Name("pkg.mod", "function"), ("again",))),
 }
-_GADGETS = hostile.read_gadgets(mined=False)
+_GADGETS = hostile.read_gadgets(indexed=False)
 _CARRIERS = tuple(pickle.dumps({"weights": [1.5] * 20, "names": ["a", "b"]}, protocol) for protocol in range(6))
 
 
@@ -167,11 +170,11 @@ def test_every_gadget_has_arguments() -> None:
             assert len(arguments.values(kinds, gadget.callee)) == len(kinds.split())
 
 
-def test_benign_samples_are_the_same_from_the_same_seed() -> None:
+def test_honest_samples_are_the_same_from_the_same_seed() -> None:
     """Two runs give the same bytes, all readable."""
-    first = [sample.data for sample in benign.samples(random.Random(8), count=150)]
-    assert first == [sample.data for sample in benign.samples(random.Random(8), count=150)]
-    for sample in benign.samples(random.Random(9), count=150):
+    first = [sample.data for sample in honest.samples(random.Random(8), count=150)]
+    assert first == [sample.data for sample in honest.samples(random.Random(8), count=150)]
+    for sample in honest.samples(random.Random(9), count=150):
         if sample.container in {"raw", "torch_zip", "joblib_zlib"}:
             assert sum(1 for _ in pickletools.genops(_stream(sample)))
 
@@ -188,8 +191,8 @@ def test_hub_pickles_are_rebuilt_from_their_imports() -> None:
 
 
 def test_named_samples_have_names_of_their_own() -> None:
-    """An id names one sample, hostile or benign."""
-    names = [row.id for row in HOSTILE] + [row.id for row in BENIGN]
+    """An id names one sample, hostile or honest."""
+    names = [row.id for row in HOSTILE] + [row.id for row in HONEST]
     assert len(names) == len(set(names))
 
 
@@ -201,43 +204,39 @@ def test_opcode_tricks_are_live() -> None:
         assert any(row.seen == (module, name) for asked in answers for module, name, _ in asked), row.id
 
 
-def test_mined_gadgets_are_many() -> None:
-    """At least 500 callables of at least 20 packages were mined."""
-    found = rows("mined.tsv")
-    assert len({(row["module"], row["name"]) for row in found}) >= 500
-    assert len({row["package"] for row in found}) >= 20
+def test_gadgets_of_the_index_are_many_and_always_the_same() -> None:
+    """At least 300 callables of at least 20 packages, none of the standard library, each deciding by an argument."""
+    found = indexed.rows()
+    assert len({(row[0], row[1]) for row in found}) >= 300
+    assert len({row[2] for row in found}) >= 20
+    assert not any(callables.is_standard(row[2]) for row in found)
+    indexed.rows.cache_clear()
+    assert indexed.rows() == found
 
 
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        ("import os\ndef f(a, command):\n    os.system(command)\n", ("exec", "none command", "1:os.system")),
-        ("from os import system as s\ndef f(x):\n    y = 'a' + x\n    s(y)\n", ("exec", "command", "0:os.system")),
-        ("def f(x):\n    eval(f'{x}()')\n", ("exec", "expr", "0:builtins.eval")),
-        ("import os\ndef g(p):\n    os.remove(p)\ndef f(q):\n    g(q)\n", ("file", "path", "0:os.remove")),
-        ("def f(p):\n    open(p, 'w').write('x')\n", ("file", "path", "0:builtins.open")),
-        ("class f:\n    def __init__(self, p):\n        open(p, 'w')\n", ("file", "path", "0:builtins.open")),
-        ("def f(p):\n    return open(p).read()\n", None),
-        ("import os\ndef f(x):\n    os.system('true')\n    return len(x)\n", None),
-        ("def eval(x):\n    return x\ndef f(x):\n    return eval(x)\n", None),
-    ],
-    ids=["direct", "alias", "format", "through-a-call", "writes", "class", "reads", "constant", "shadowed"],
-)
-def test_gadgets_come_out_of_the_index(tmp_path: Path, body: str, expected: tuple[str, str, str] | None) -> None:
-    """A parameter that decides a harm makes a gadget, with the kind of argument that it takes."""
-    with zipfile.ZipFile(tmp_path / "p-1-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("p/__init__.py", "")
-        wheel.writestr("p/m.py", body)
-    index.build([distributions.read_wheel(tmp_path / "p-1-py3-none-any.whl")], tmp_path)
-    found = gadgets.of_package("p", "p", index=Index((tmp_path / "index.bin").read_bytes()))
-    assert {row[1]: row[3:] for row in found}.get("f") == expected
+def test_a_hidden_package_is_unknown() -> None:
+    """What the index knows of a hidden package does not count, of others it does."""
+    callees = hiding.Hiding(lambda package: package == "pandas")
+    assert callees.find("pandas.io.pickle", "read_pickle").known == "no"
+    assert callees.find("pickle", "loads").known == "index"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_wrapped_text_is_still_that_text(seed: int) -> None:
+    """Each wrapping of training gives the callee the text: the gate finds it among the arguments."""
+    draw = random.Random(seed)
+    tree = Call(Name("package.tools", "run"), wrapping.wrapped(("import os; os.system(1)",) * 8, draw))
+    found = trace(written(tree))
+    held = arguments_of(found.events[-1], states_of(found.events))
+    texts = {*held.texts, *held.wrapped, *held.direct, *(text for raw in held.blobs for text in inside(raw))}
+    assert any("os.system(1)" in text for text in texts)
 
 
 def test_groups_keep_projects_and_twins_together(tmp_path: Path) -> None:
-    """Benign projects that share a twin are one group; hostile files are grouped by family alone."""
+    """Honest projects that share a twin are one group; hostile files are grouped by family alone."""
     lines = ["path,label,project,origin,inner_path,sha256,size,container,near_dup,storages_emptied,hard_negative,note"]
-    table = [("benign", "a", "1"), ("benign", "b", "1"), ("benign", "b", "2"), ("benign", "c", "3")]
-    table += [("malicious", "d", "4"), ("malicious", "d", "5"), ("malicious", "e", "5")]
+    table = [("honest", "a", "1"), ("honest", "b", "1"), ("honest", "b", "2"), ("honest", "c", "3")]
+    table += [("hostile", "d", "4"), ("hostile", "d", "5"), ("hostile", "e", "5")]
     lines += [
         f"x/{at},{label},{project},o,i,s{at},1,raw,{twin},0,1," for at, (label, project, twin) in enumerate(table)
     ]

@@ -1,4 +1,4 @@
-"""Write benign pickles with the real libraries that are installed, for training and for tests.
+"""Write honest pickles with the real libraries that are installed, for training and for tests.
 
     python -m tools.corpus.make_honest FOLDER [--seed N] [--only NAME ...]
 

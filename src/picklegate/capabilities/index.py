@@ -14,11 +14,13 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
-from importlib.resources.abc import Traversable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from picklegate.capabilities.effects import Effect, Parameter, Summary
 from picklegate.capabilities.shorthand import Names, expand
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 MAGIC = b"picklegate index 1\n"
 _MOST = 64 << 20

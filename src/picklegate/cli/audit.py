@@ -7,9 +7,12 @@ import time
 import click
 
 from picklegate import store
+from picklegate.audit_log import note as log
 from picklegate.batch import scan_found
 from picklegate.cli import options
-from picklegate.cli.output import EXIT_INTERRUPTED, rendered, say, wants_colour, write
+from picklegate.cli.output import EXIT_INTERRUPTED, QUIET, note, say, verbosity, write
+from picklegate.cli.progress import Progress
+from picklegate.escape import escape
 from picklegate.hub import audit as cache_audit
 from picklegate.policy import Policy
 from picklegate.render import cache as as_cache
@@ -18,7 +21,7 @@ from picklegate.report import FileReport
 
 
 @click.command()
-@click.option("--cache-dir", metavar="DIR", help="The cache; that of huggingface_hub, if not given.")
+@click.option("--cache-dir", metavar="DIR", help="The cache; the one of huggingface_hub, if not given.")
 @click.option("--quarantine", is_flag=True, help="Move what the policy blocks out of the cache.")
 @options.reporting
 def audit(
@@ -28,8 +31,9 @@ def audit(
 ) -> int:
     """Scan the Hugging Face cache of this machine.
 
-    Each content is scanned once. Verdicts are kept, so that a second run reads only what is new. What is
-    incomplete or damaged in the cache is told, and stops nothing.
+    Each content is scanned once. Verdicts are kept, so a second run reads only
+    what is new. Incomplete or damaged parts of the cache are listed, and stop
+    nothing.
 
     \b
     Examples:
@@ -41,10 +45,11 @@ def audit(
     Exit codes:
       0  every file is clean
       1  a file is suspicious or malicious
-      2  otherwise, a file could not be scanned, or the command was misused
+      2  otherwise, something could not be scanned or looked at, or misuse
     """  # noqa: D301 - see scan
     start = time.monotonic()
-    cache = cache_audit.read_cache(cache_dir)
+    with Progress("reading the cache", quiet=verbosity() == QUIET):
+        cache = cache_audit.read_cache(cache_dir)
     reports: list[FileReport] = []
     try:
         with options.cluster(wanted.scheduler) as executor:
@@ -56,30 +61,32 @@ def audit(
     except KeyboardInterrupt:
         say(f"interrupted, after {sentence(reports)}")
     done = cache_audit.Audit(cache=cache, reports=tuple(reports), seconds=time.monotonic() - start)
-    write(_rendered(done, wanted.form, colour=wanted.output is None and wants_colour()), wanted.output)
+    write(_rendered(done, wanted), wanted.output)
+    wanted.write_also(done.reports, complete=done.complete)
     if not done.complete:
         return EXIT_INTERRUPTED
     if wanted.output:
-        say(sentence(reports))
+        note(sentence(reports, wanted.allowed))
     if quarantine:
         _remove(done, wanted.policy)
-    return wanted.status(reports)
+    return wanted.status([*wanted.fresh(reports), *cache.unread])
 
 
-def _rendered(audit: cache_audit.Audit, form: str, *, colour: bool) -> str:
-    if form == "text":
-        return as_cache.render(audit, colour=colour)
-    if form == "json":
-        return as_cache.to_json(audit)
-    if form == "html":
-        return as_cache.to_html(audit)
-    return rendered(form, audit.reports, complete=audit.complete, colour=colour)
+def _rendered(audit: cache_audit.Audit, wanted: options.Reporting) -> str:
+    if wanted.form in (None, "text"):
+        return as_cache.render(audit, allowed=wanted.allowed, **wanted.for_terminal())
+    if wanted.form == "json":
+        return as_cache.to_json(audit, settings=wanted.settings)
+    if wanted.form == "html":
+        return as_cache.to_html(audit, allowed=wanted.allowed)
+    return wanted.render(audit.reports, complete=audit.complete)
 
 
 def _remove(audit: cache_audit.Audit, policy: Policy) -> None:
     blocked = [(content, report) for content, report in audit.pairs if policy.blocks(report)]
     for content, report in blocked:
         kept = cache_audit.remove(audit.cache, content, report)
-        say(f"{as_cache.inside(audit, report)} is in quarantine as {kept.id[:12]}")
+        log("quarantine", report, policy=policy, message=f"{escape(report.name)} is in quarantine as {kept.short}")
+        say(f"{as_cache.inside(audit, report)} is in quarantine as {kept.short}")
     if blocked:
         say("`picklegate quarantine list` shows what is there, `release` gives it back")

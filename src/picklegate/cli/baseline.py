@@ -1,4 +1,4 @@
-"""What an earlier report found already."""
+"""What an earlier report has found already."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from picklegate.cli.output import say
+from picklegate.cli.output import note
 from picklegate.errors import PolicyError
 from picklegate.report import FileReport, Verdict
 
@@ -15,14 +15,14 @@ Known = frozenset[tuple[str, str]]
 
 
 def new(reports: Iterable[FileReport], known: Known | None) -> list[FileReport]:
-    """The reports without those of which every finding is known for the same content; says on stderr how many."""
+    """The reports without those whose findings are all known for the same content; says on stderr how many."""
     reports = list(reports)
     if known is None:
         return reports
     fresh = [report for report in reports if not _of(report) or not known.issuperset(_of(report))]
     if len(fresh) < len(reports):
         number = len(reports) - len(fresh)
-        say(f"{number:,} blocked file{' is' if number == 1 else 's are'} known from the baseline")
+        note(f"{number:,} blocked file{' is' if number == 1 else 's are'} known from the baseline, and not shown")
     return fresh
 
 

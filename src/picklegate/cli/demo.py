@@ -9,7 +9,7 @@ import click
 def demo() -> int:
     """Watch the gate at work, on this machine alone.
 
-    A small Hub on loopback offers an ordinary and a hostile model. The first
+    A small Hub on loopback offers an honest and a hostile model. The first
     arrives, the second is refused. It takes seconds, needs no internet and no
     torch, and leaves nothing behind.
     """

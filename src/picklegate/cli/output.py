@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import TextIO
 
-import click
-
+from picklegate.cli import progress
 from picklegate.escape import escape
 from picklegate.policy import Policy
 from picklegate.report import FileReport, Verdict
@@ -19,50 +17,61 @@ EXIT_FOUND = 1
 EXIT_UNSCANNABLE = 2
 EXIT_INTERRUPTED = 130
 """What a shell reports of a program that SIGINT ended."""
+INTERRUPTED = "The scan was interrupted: files are missing from this report."
+QUIET, NORMAL, VERBOSE, DEBUG = range(4)
+_level = [NORMAL]
 
 
 def status(reports: Iterable[FileReport], policy: Policy, fail_on: Verdict | None = None) -> int:
     """The exit code for these verdicts: only what the policy blocks counts, from ``fail_on`` on where that is given."""
-    counts = policy if fail_on is None else replace(policy, block_from=fail_on)
+    counts = policy if fail_on is None else policy.blocking(fail_on)
     verdicts = {report.verdict for report in reports if counts.blocks(report)}
     if verdicts & {Verdict.SUSPICIOUS, Verdict.MALICIOUS}:
         return EXIT_FOUND
     return EXIT_UNSCANNABLE if verdicts else EXIT_CLEAN
 
 
-def rendered(form: str, reports: Sequence[FileReport], *, complete: bool, colour: bool) -> str:
-    """The report in one of ``options.FORMATS``."""
-    if form == "text":
-        from picklegate.render import text
+def verbosity() -> int:
+    """How much is said: QUIET, NORMAL, VERBOSE or DEBUG."""
+    return _level[0]
 
-        return text.render(reports, colour=colour)
-    if form == "json":
-        from picklegate.render import as_json
 
-        return as_json.render(reports, complete=complete)
-    if form == "sarif":
-        from picklegate.render import sarif
+def set_verbosity(level: int) -> None:
+    """Say more, or less; with DEBUG the log goes to stderr, and errors have their tracebacks."""
+    _level[0] = level
+    if level == DEBUG:
+        import logging
 
-        return sarif.render(reports, complete=complete)
-    from picklegate.render import html
+        logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s", stream=sys.stderr)
 
-    return html.render(reports, complete=complete)
+
+def is_terminal() -> bool:
+    """Whether stdout is a terminal."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def wants_colour() -> bool:
     """Whether stdout is a terminal whose user has not declined colours."""
-    return (
-        sys.stdout is not None
-        and sys.stdout.isatty()
-        and not os.environ.get("NO_COLOR")
-        and os.environ.get("TERM") != "dumb"
-    )
+    return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def width() -> int | None:
+    """The columns of the terminal that stdout is; None where it is none."""
+    if not is_terminal():
+        return None
+    import shutil
+
+    return max(40, shutil.get_terminal_size().columns)
 
 
 def write(report: str, output: TextIO | None) -> None:
     """Write data to ``output``, or to stdout; raises OSError, but not for a reader that has gone."""
+    file = output or sys.stdout
+    if file is None:  # as with pythonw
+        return
     try:
-        click.echo(report, file=output, nl=False)
+        file.write(report)
+        file.flush()
     except OSError as error:
         if output is None:
             # What is left in the buffer must not fail once more when the interpreter flushes it at exit.
@@ -80,5 +89,14 @@ def in_words(error: Exception) -> str:
 
 
 def say(message: str) -> None:
-    """Say one sentence on stderr."""
-    click.echo(f"picklegate: {escape(message, 1000)}", err=True)
+    """Say one sentence on stderr, whatever the verbosity: an error, or what was asked for."""
+    progress.clear()
+    if sys.stderr is not None:
+        sys.stderr.write(f"picklegate: {escape(message, 1000)}\n")
+        sys.stderr.flush()
+
+
+def note(message: str, *, at: int = NORMAL) -> None:
+    """Say one sentence on stderr, from the verbosity ``at`` on."""
+    if _level[0] >= at:
+        say(message)

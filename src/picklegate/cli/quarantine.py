@@ -9,7 +9,9 @@ from pathlib import Path
 
 import click
 
+from picklegate import policy_file
 from picklegate import quarantine as store
+from picklegate.audit_log import Event, note
 from picklegate.cli.output import say, write
 from picklegate.escape import escape
 from picklegate.quarantine import Entry
@@ -18,9 +20,7 @@ from picklegate.scan import scan_file
 
 _NAME_WIDTH = 100
 
-_form = click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of what is told."
-)
+_form = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 
 
 @click.group()
@@ -58,6 +58,7 @@ def add(paths: tuple[Path, ...]) -> int:
     """
     for path in paths:
         entry = store.move(path, scan_file(path))
+        _log("quarantine", entry, f"{escape(str(path))} was moved into quarantine")
         write(f"added {_line(entry)}\n", None)
     return 0
 
@@ -66,7 +67,7 @@ def add(paths: tuple[Path, ...]) -> int:
 @click.argument("id_", metavar="ID")
 @_form
 def show(id_: str, form: str) -> int:
-    """Tell the names of an entry, and why it was refused."""
+    """Show an entry: its names, and why it was refused."""
     entry = store.find(id_)
     write(_json(entry.to_dict()) if form == "json" else _described(entry), None)
     return 0
@@ -83,6 +84,7 @@ def release(id_: str, output: Path) -> int:
     """
     entry = store.find(id_)
     store.release(entry, output)
+    _log("release", entry, f"{entry.id[:12]} was released from quarantine to {escape(str(output))}")
     say(f"{output} is now a copy of a file that was refused ({_verdict(entry)}): loading it may run what it brings")
     return 0
 
@@ -92,9 +94,9 @@ def release(id_: str, output: Path) -> int:
 @click.option("--all", "everything", is_flag=True, help="Remove all entries.")
 @click.option("--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Remove what was kept before that.")
 def purge(ids: tuple[str, ...], *, everything: bool, older_than: int | None) -> int:
-    """Remove entries for good, and tell which."""
+    """Remove entries for good, and list them."""
     if bool(ids) + everything + (older_than is not None) != 1:
-        raise click.UsageError("say what to remove, in one way: ids, --all, or --older-than DAYS")
+        raise click.UsageError("say what to remove in one way: ids, --all, or --older-than DAYS")
     doomed: Iterable[Entry] = store.entries()
     if ids:
         doomed = {entry.id: entry for entry in map(store.find, ids)}.values()
@@ -103,8 +105,15 @@ def purge(ids: tuple[str, ...], *, everything: bool, older_than: int | None) -> 
         doomed = [entry for entry in doomed if entry.kept_at <= limit]
     store.purge(doomed)
     for entry in doomed:
+        _log("purge", entry, f"{entry.id[:12]} was removed from quarantine")
         write(f"removed {_line(entry)}\n", None)
     return 0
+
+
+def _log(event: Event, entry: Entry, message: str) -> None:
+    """Log what was done with an entry, where the user's own policy says."""
+    policy = policy_file.load().policy
+    note(event, entry.report, policy=policy, message=message, name=next(iter(entry.names), ""), digest=entry.id)
 
 
 def _line(entry: Entry) -> str:
@@ -112,7 +121,7 @@ def _line(entry: Entry) -> str:
     name = name if len(name) <= _NAME_WIDTH else f"…{name[1 - _NAME_WIDTH :]}"  # a path says most at its end
     more = f" and {len(entry.names) - 1} more" if len(entry.names) > 1 else ""
     kept = f"{entry.size:,} bytes" if entry.content else "report only"
-    return f"{entry.id[:12]}  {entry.kept_at:%Y-%m-%d %H:%M}  {_verdict(entry):<11}  {name}{more}  ({kept})"
+    return f"{entry.short}  {entry.kept_at:%Y-%m-%d %H:%M}  {_verdict(entry):<11}  {name}{more}  ({kept})"
 
 
 def _described(entry: Entry) -> str:

@@ -10,21 +10,21 @@ from pathlib import Path
 import click
 
 from picklegate import bootstrap
-from picklegate.cli.options import policy as policy_option
-from picklegate.policy import Policy
+from picklegate.cli.options import settings as settings_option
+from picklegate.policy_file import Settings
 from picklegate.protection import handed_down
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("-m", "module", metavar="MODULE", help="Run a module, as `python -m` does.")
-@policy_option
+@settings_option
 @click.argument("command", metavar="[SCRIPT.py | COMMAND] [ARGUMENT]...", nargs=-1, type=click.UNPROCESSED)
-def run(module: str | None, policy: Policy, command: tuple[str, ...]) -> int:
+def run(module: str | None, settings: Settings, command: tuple[str, ...]) -> int:
     """Run a program with the gate under it.
 
-    Whatever it downloads through huggingface_hub and whatever it unpickles is
-    judged first, in every Python that it starts. Its exit code, signals and
-    terminal are its own.
+    What it downloads through huggingface_hub and what it unpickles is judged
+    first, in every Python that it starts. Exit code, signals and terminal are
+    the program's own.
 
     \b
     Examples:
@@ -41,7 +41,7 @@ def run(module: str | None, policy: Policy, command: tuple[str, ...]) -> int:
     inherited = os.environ.get("PYTHONPATH")
     gate = str(Path(bootstrap.__file__).parent)
     paths = os.pathsep.join(filter(None, (gate, inherited)))
-    environment = {**os.environ, **handed_down(policy), "PYTHONPATH": paths}
+    environment = {**os.environ, **handed_down(settings.policy), "PYTHONPATH": paths}
     sys.stdout.flush()
     try:
         if os.name == "posix":

@@ -1,6 +1,6 @@
 """Any seekable binary file -> the pickle streams in it, as the real loaders find them."""
 
-from picklegate.containers.contents import Contents, Stream
-from picklegate.containers.reader import read
+from picklegate.containers.context import Stream
+from picklegate.containers.reader import Contents, read
 
 __all__ = ["Contents", "Stream", "read"]

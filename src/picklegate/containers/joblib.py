@@ -6,20 +6,22 @@ other as one byte (the length of the padding, where the wrapper has an alignment
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from picklegate.containers.context import Walk
+from picklegate.containers.context import Context
 from picklegate.containers.detect import is_importable
 from picklegate.containers.dtypes import item_size, items
 from picklegate.containers.source import Buffer
 from picklegate.containers.sparse import AT_ONCE, Sparse
-from picklegate.pickles import Event, Trace
+from picklegate.pickles import Event, Global, Trace
 from picklegate.pickles.recorder import Inline
 
 _MODULES = ("numpy_pickle", "numpy_pickle_compat")
 _STACK_GLOBAL = 0x93
+_BITS = re.compile(r"[1-9][0-9]?")
 _HAS_OBJECT = 1
 """numpy's NPY_ITEM_REFCOUNT among a type's flags."""
 
@@ -36,9 +38,9 @@ class _Read:
 class Arrays:
     """The raw and the nested arrays of one buffer."""
 
-    def __init__(self, walk: Walk, data: Buffer, sparse: Sparse | None = None) -> None:
+    def __init__(self, context: Context, data: Buffer, sparse: Sparse | None = None) -> None:
         """Begin with no array seen; ``sparse`` is where ``data`` comes from if not all of it is there."""
-        self._walk = walk
+        self._context = context
         self.nested: dict[int, Trace] = {}
         self.used = False
         self._data = data
@@ -64,14 +66,14 @@ class Arrays:
         if count is None or size is None or not isinstance(dtype, Event):
             self._unknown.append(offset)
             return len(self._data)
-        if size >= 0 and dtype.args[0].lstrip("<>=|")[:1] == "V" and self._data[offset : offset + 1] == b"\x80":
+        if size >= 0 and _is_record(dtype) and self._data[offset : offset + 1] == b"\x80":
             # Records: whether they hold objects stands in a state that comes apart from the wrapper.
-            size = -1 if self._walk.trace(self._data, offset).stopped else size
+            size = -1 if self._context.trace(self._data, offset).stopped else size
         self._reads.append(_Read(dtype, size, offset))
         if size < 0:
-            found = self._walk.trace(self._data, offset)
-            self.nested[offset] = found
-            return found.end if found.stopped else len(self._data)
+            seen = self._context.trace(self._data, offset)
+            self.nested[offset] = seen
+            return seen.end if seen.stopped else len(self._data)
         if attributes.get("numpy_array_alignment_bytes") is not None:
             padding = self._data[offset : offset + 1]
             offset += 1 + (padding[0] if padding else 0)
@@ -89,55 +91,57 @@ class Arrays:
 
     def judge(self, name: str, traces: list[Trace]) -> None:
         """Report what was not read, and where the types were other than the wrappers said."""
-        walk = self._walk
+        context = self._context
         for offset in self._unknown:
-            walk.bound(
+            context.bound(
                 "joblib.unknown-array", "the length of an array between the opcodes cannot be told", name, offset
             )
         states: dict[int, list[tuple[Any, ...]]] = {}
-        for event in (event for found in traces for event in found.events if event.kind == "state"):
+        for event in (event for seen in traces if self._reads for event in seen.events if event.kind == "state"):
             states.setdefault(id(event.callee), []).append(event.args)
         for one in {(id(one.dtype), one.size): one for one in self._reads}.values():
             if not all(_agrees(args, one.size) for args in states.get(id(one.dtype), ())):
-                walk.bound("joblib.ambiguous-type", "an array's type is given another size or kind", name, one.offset)
+                context.bound(
+                    "joblib.ambiguous-type", "an array's type is given another size or kind", name, one.offset
+                )
         if self._siblings:
             shown = ", ".join(self._siblings[:3])
             message = f"it loads arrays from files beside it, which must be scanned too: {shown}"
             if any("/" in part or "\\" in part for part in self._siblings):
-                walk.odd("joblib.sibling-elsewhere", f"it loads arrays from another directory: {shown}", name)
-            walk.note("joblib.sibling-files", message, name)
+                context.odd("joblib.sibling-elsewhere", f"it loads arrays from another directory: {shown}", name)
+            context.note("joblib.sibling-files", message, name)
 
     def plain(self, traces: list[Trace]) -> list[Trace]:
         """The streams as ``pickle.load`` reads them, arrays being opcodes to it, where it would do something else."""
         if not self.used:
             return []
-        seen = {key for found in (*traces, *self.nested.values()) for key in _deeds(found)}
-        again = [_to_refusal(self._walk.trace(self._data, found.start)) for found in traces]
-        return [found for found in again if not seen.issuperset(_deeds(found))]
+        known = {key for seen in (*traces, *self.nested.values()) for key in _deeds(seen)}
+        again = [up_to_refusal(self._context.trace(self._data, seen.start)) for seen in traces]
+        return [seen for seen in again if not known.issuperset(_deeds(seen))]
 
 
-_REFUSED = frozenset(f"result of {name}" for name in ("tuple", "list", "dict", "set", "str", "bytes", "int", "float"))
-"""What ``Event.via`` says of a call of what cannot be called."""
+_LITERALS = (tuple, list, str, bytes, int, float, type(None))
+"""Types of abstract values, with those of dict and set, that stand for what cannot be called."""
 
 
-def _to_refusal(found: Trace) -> Trace:
+def up_to_refusal(seen: Trace) -> Trace:
     """The trace up to where the unpickler is sure to raise: a call of a literal, or STACK_GLOBAL without a text.
 
     The memo of an array's own pickle begins again and that of the stream goes on, so that such is what becomes of it.
     """
-    ends = [event.offset for event in found.events if event.name == "unresolved" and event.via in _REFUSED]
-    if found.fault is not None and found.fault.code == "stream.bad-argument":
-        ends += [found.fault.offset] if found.data[found.fault.offset] == _STACK_GLOBAL else []
+    ends = [event.offset for event in seen.events if isinstance(event.callee, _LITERALS)]
+    if seen.fault is not None and seen.fault.code == "stream.bad-argument":
+        ends += [seen.fault.offset] if seen.data[seen.fault.offset] == _STACK_GLOBAL else []
     if not ends:
-        return found
+        return seen
     end = min(ends)
     return replace(
-        found,
+        seen,
         end=end,
         fault=None,
-        notes=tuple(note for note in found.notes if note.offset < end),
-        imports=tuple(one for one in found.imports if one.offset < end),
-        events=tuple(event for event in found.events if event.offset < end),
+        notes=tuple(note for note in seen.notes if note.offset < end),
+        imports=tuple(one for one in seen.imports if one.offset < end),
+        events=tuple(event for event in seen.events if event.offset < end),
     )
 
 
@@ -164,13 +168,18 @@ class _Hooks(Mapping[tuple[str, str], Inline]):
         return len(self._readers)
 
 
-def _deeds(found: Trace) -> Iterator[tuple[str, ...]]:
+def _deeds(seen: Trace) -> Iterator[tuple[str, ...]]:
     """What a stream does that the items of an array, read as opcodes, do not do by chance."""
-    yield from ((one.module, one.name) for one in found.imports if is_importable(one))
-    failed = {"unresolved", *(f"{one.module}.{one.name}" for one in found.imports if "\0" in one.module)}
-    for event in found.events:
+    yield from ((one.module, one.name) for one in seen.imports if is_importable(one))
+    failed = {f"{one.module}.{one.name}" for one in seen.imports if "\0" in one.module}
+    for event in seen.events:
         written = event.kind == "state" and not (event.args and isinstance(event.args[0], (tuple, list)))
-        if event.name not in failed and not written and event.opcode not in ("APPENDS", "SETITEMS", "ADDITEMS"):
+        if (
+            not event.unresolved
+            and event.name not in failed
+            and not written
+            and event.opcode not in ("APPENDS", "SETITEMS", "ADDITEMS")
+        ):
             yield (event.kind, event.opcode, event.name)
 
 
@@ -189,9 +198,26 @@ def _side(value: Any) -> Any:
 
 def _declared_size(dtype: Any) -> int | None:
     """The item size of ``numpy.dtype("f8", ...)``; -1 for objects, None where it cannot be told."""
-    if not isinstance(dtype, Event) or dtype.name != "numpy.dtype" or not dtype.args:
+    if not isinstance(dtype, Event):
         return None
-    return item_size(dtype.args[0]) if isinstance(dtype.args[0], str) else None
+    if dtype.name.endswith("._internal._convert_to_stringdtype_kwargs"):
+        return -1
+    if dtype.name != "numpy.dtype" or not dtype.args:
+        return None
+    kind = dtype.args[0]
+    if isinstance(kind, Global) and kind.module == "ml_dtypes":
+        return _small_float_size(kind.name)
+    return item_size(kind) if isinstance(kind, str) else None
+
+
+def _small_float_size(name: str) -> int | None:
+    """The item size of a type of ml_dtypes, by the bits in its name; a state that says another is ambiguous."""
+    bits = _BITS.search(name)
+    return max(1, int(bits[0]) // 8) if bits else None
+
+
+def _is_record(dtype: Event) -> bool:
+    return isinstance(dtype.args[0], str) and dtype.args[0].lstrip("<>=|")[:1] == "V"
 
 
 def _agrees(args: tuple[Any, ...], size: int) -> bool:

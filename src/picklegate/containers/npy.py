@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from picklegate.containers import raw
-from picklegate.containers.context import Walk
+from picklegate.containers.context import Context
 from picklegate.containers.dtypes import described_size, items
 from picklegate.containers.source import Source
 
@@ -26,25 +26,30 @@ def is_numbers(source: Source, length: int) -> bool:
     return size is not None and size >= 0 and count is not None and begin + size * count == length
 
 
-def read(walk: Walk, source: Source, name: str, depth: int) -> str:
+def read(context: Context, source: Source, name: str, depth: int) -> str:
     """Trace the object arrays of a file, which may hold several arrays one after another."""
     place = index = 0
-    while source.read(place, len(_MAGIC)) == _MAGIC and index < walk.limits.max_streams:
+    while source.read(place, len(_MAGIC)) == _MAGIC and index < context.limits.max_streams:
         size, count, begin = _header(source, place)
         if size is None or count is None:
-            walk.bound("npy.unknown-header", "the header of the array cannot be read", name, place)
+            context.bound("npy.unknown-header", "the header of the array cannot be read", name, place)
             # An array of objects may hide behind it.
             size = -1
         index += 1
         if size >= 0:
             place = begin + size * (count or 0)
+            if place > source.size and not source.partial:
+                context.bound("npy.truncated", "the array is longer than the file", name, begin)
             continue
         label = f"{name or 'object'}: array {index}" if index > 1 else name or "object array"
-        found = raw.read(walk, source, label, depth, start=begin, claimed=True)
-        if found is None:
-            walk.bound("container.no-stream", "an array of objects has no readable pickle", name, begin)
-            break
-        place = found.end
+        pickles = raw.read(context, source, label, depth, start=begin, claimed=True)
+        if pickles is None:
+            context.bound("container.no-stream", "an array of objects has no readable pickle", name, begin)
+            return "npy"
+        place = pickles.end
+    if place < source.size:
+        # The next ``numpy.load`` of an open file takes what is no array for a pickle.
+        raw.read(context, source, f"{name or 'stream'} behind {index} arrays", depth, start=place)
     return "npy"
 
 

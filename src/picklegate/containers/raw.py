@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from picklegate.containers import joblib, torch
-from picklegate.containers.context import Walk
+from picklegate.containers.context import Context
 from picklegate.containers.detect import HEAD, claims, is_candidate
 from picklegate.containers.source import Buffer, Source
 from picklegate.containers.sparse import Sparse
@@ -23,6 +23,7 @@ _GROWTH = 16
 _FETCHED = 4
 """Growth of what is fetched at once, where reading again costs more than asking again."""
 _FRAME = {0x95: 8}
+_BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,78 +34,90 @@ class Pickles:
     end: int
 
 
-def read(walk: Walk, source: Source, name: str, depth: int, *, start: int = 0, claimed: bool = False) -> Pickles | None:
+def read(
+    context: Context,
+    source: Source,
+    name: str,
+    depth: int,
+    *,
+    start: int = 0,
+    claimed: bool = False,
+    by_chance: bool = False,
+) -> Pickles | None:
     """Trace the pickles that begin at ``start``; None where there is none.
+
+    ``by_chance`` says that honest bytes of another format may spell opcodes: then only what comes before the
+    unpickler is sure to refuse them counts.
 
     Only a beginning is fetched first: most files that are no pickle show it in their first opcode, and
     what follows the five pickles of an old torch file is storages, however long.
     """
     claimed = claimed or claims(name)
-    most = walk.limits.max_inflated_bytes
+    most = context.limits.max_inflated_bytes
     size = start + (_RESIDENT_PROBE if source.resident else PROBE)
     if source.resident and source.size <= _AT_ONCE:
         size = source.size
     while True:
         data = source.prefix(size)
-        reading = _Reading(walk, data, start, source.size)
+        reading = _Reading(context, data, start, source.size, by_chance=by_chance)
         reading.follow(source, claimed=claimed)
         if not reading.cut or len(data) >= source.size:
             break
         if not (source.resident or reading.legacy):
-            return _from_afar(walk, source, name, depth, start=start, claimed=claimed)
-        if len(data) >= most and not source.is_buffer:
-            walk.bound("limit.held", f"its pickles are longer than {most:,} bytes", name)
+            return _from_afar(context, source, name, depth, start=start, claimed=claimed)
+        if len(data) >= most and not source.is_whole:
+            context.bound("limit.held", f"its pickles are longer than {most:,} bytes", name)
             break
         size = size * _GROWTH if reading.legacy else source.size
-        if not source.is_buffer:
+        if not source.is_whole:
             size = min(size, most)
     return reading.report(name, depth)
 
 
-def _from_afar(walk: Walk, source: Source, name: str, depth: int, *, start: int, claimed: bool) -> Pickles | None:
+def _from_afar(context: Context, source: Source, name: str, depth: int, *, start: int, claimed: bool) -> Pickles | None:
     """Fetch what the pickles consist of as they are read, and not the arrays that a loader would skip between."""
-    most = walk.limits.max_inflated_bytes
+    most = context.limits.max_inflated_bytes
     ahead = PROBE
-    with Sparse(source) as sparse:
-        sparse.fetch(0, start + ahead)
-        while True:
-            reading = _Reading(walk, sparse.data, start, source.size, sparse)
-            reading.follow(source, claimed=claimed)
-            gap = sparse.missing(reading.read())
-            if gap is None:
-                break
-            if walk.certain(reading.traces):
-                reading.stop()
-                break
-            if sparse.held >= most:
-                walk.bound("limit.held", f"its pickles are longer than {most:,} bytes", name)
-                break
-            ahead *= _FETCHED
-            sparse.fetch(gap, gap + min(ahead, most - sparse.held))
-        return reading.report(name, depth)
+    sparse = Sparse(source)
+    sparse.fetch(0, start + ahead)
+    while True:
+        reading = _Reading(context, sparse.data, start, source.size, sparse)
+        reading.follow(source, claimed=claimed)
+        gap = sparse.missing(reading.read())
+        if gap is None:
+            break
+        if context.certain(reading.traces):
+            reading.stop()
+            break
+        if sparse.held >= most:
+            context.bound("limit.held", f"its pickles are longer than {most:,} bytes", name)
+            break
+        ahead *= _FETCHED
+        sparse.fetch(gap, gap + min(ahead, most - sparse.held))
+    return reading.report(name, depth)
 
 
-def is_worth(walk: Walk, beginning: bytes, *, claimed: bool) -> bool:
+def is_worth(context: Context, beginning: bytes, *, claimed: bool) -> bool:
     """Whether a beginning has pickles, or more bytes could show some; how many follow is not known."""
-    reading = _Reading(walk, beginning, 0, sys.maxsize)
+    reading = _Reading(context, beginning, 0, sys.maxsize)
     reading.follow(Source(beginning), claimed=claimed)
     return reading.live or reading.cut
 
 
-def is_cut(data: Buffer, found: Trace, size: int) -> bool:
+def is_cut(data: Buffer, seen: Trace, size: int) -> bool:
     """Whether a trace of ``data`` could be another with what follows it, up to ``size`` bytes in all.
 
     A reading that ends well inside has not met the end, except in what it asked of it: an argument that is
     longer than the data, the length of a frame, and the second reading where an argument lies across a frame.
     """
-    notes = {note.code: note.offset for note in found.notes}
+    notes = {note.code: note.offset for note in seen.notes}
     if "stream.frame-cut" in notes:
         return True
     if "stream.frame" in notes and _reach(data, notes["stream.frame"], _FRAME) <= size:
         return True
-    if found.fault is not None and found.fault.code == "stream.truncated":
-        return _reach(data, found.fault.offset, COUNTED) <= size
-    return found.end + HEAD > len(data)
+    if seen.fault is not None and seen.fault.code == "stream.truncated":
+        return _reach(data, seen.fault.offset, COUNTED) <= size
+    return seen.end + HEAD > len(data)
 
 
 def _reach(data: Buffer, place: int, lengths: Mapping[int, int]) -> int:
@@ -117,14 +130,24 @@ def _reach(data: Buffer, place: int, lengths: Mapping[int, int]) -> int:
 class _Reading:
     """The streams that follow one another in ``data``, the beginning of ``size`` bytes."""
 
-    def __init__(self, walk: Walk, data: Buffer, start: int, size: int, sparse: Sparse | None = None) -> None:
-        self.walk = walk
+    def __init__(
+        self,
+        context: Context,
+        data: Buffer,
+        start: int,
+        size: int,
+        sparse: Sparse | None = None,
+        *,
+        by_chance: bool = False,
+    ) -> None:
+        self.context = context
+        self.by_chance = by_chance
         self.data = data
         self.size = size
         self.start = self.end = start
         self.traces: list[Trace] = []
         self.labels: list[str] = []
-        self.arrays = joblib.Arrays(walk, data, sparse)
+        self.arrays = joblib.Arrays(context, data, sparse)
         self.legacy = False
         self.live = False
         self.cut = False
@@ -139,39 +162,50 @@ class _Reading:
         """Trace stream after stream; ``cut`` tells whether more bytes could change what is seen."""
         data = self.data
         expected: list[str] = []
-        while self.end < len(data) and len(self.traces) <= self.walk.limits.max_streams:
+        while self.end < len(data) and len(self.traces) <= self.context.limits.max_streams:
+            if self.traces and data[self.end] == 0:
+                self.end = self._next_block()
             if data[self.end] not in NAMES:
                 return
-            found = self.walk.trace(data, self.end, self.arrays.hooks)
-            live = is_candidate(data, found, claimed=claimed and not self.traces)
+            seen = self.context.trace(data, self.end, self.arrays.hooks)
+            if self.by_chance:
+                seen = joblib.up_to_refusal(seen)
+            live = is_candidate(data, seen, claimed=claimed and not self.traces)
             # An array is read in several ways, any of which may go on behind the others.
-            self.cut = self.cut or self.arrays.used or is_cut(data, found, self.size)
-            if self.traces and not live and not found.stopped:
+            self.cut = self.cut or self.arrays.used or is_cut(data, seen, self.size)
+            if self.traces and not live and not seen.stopped:
                 return
-            if torch.is_magic(data, found):
+            if torch.is_magic(data, seen):
                 self.legacy = True
                 expected = list(torch.LEGACY)
             self.live = self.live or live
-            self.traces.append(found)
+            self.traces.append(seen)
             self.labels.append(expected.pop(0) if expected else f"stream {len(self.traces)}")
-            self.end = found.end
-            if not found.stopped:
+            self.end = seen.end
+            if not seen.stopped:
                 return
             if self.labels[-1] == torch.LEGACY[-1] and not self._goes_on():
-                self.end = torch.after_storages(source, self.traces[-2], found.end)
+                self.end = torch.after_storages(source, self.traces[-2], seen.end)
                 self.cut = self.cut or len(data) <= self.end < source.size
+
+    def _next_block(self) -> int:
+        """Where the next value of a ``dbm.dumb`` file stands, whose blocks are filled up with zeros; else the end."""
+        start = -(-self.end // _BLOCK) * _BLOCK
+        if self.data[start : start + 1] == b"\x80" and not self.data[self.end : start].strip(b"\0"):
+            return start
+        return self.end
 
     def _goes_on(self) -> bool:
         """Whether streams of which one imports stand where torch reads storages: ``pickle.load`` reads on there."""
         place = self.end
-        for _ in range(self.walk.limits.max_streams):
-            found = self.walk.trace(self.data, place)
-            self.cut = self.cut or is_cut(self.data, found, self.size)
-            if found.imports and is_candidate(self.data, found, claimed=False):
+        for _ in range(self.context.limits.max_streams):
+            seen = self.context.trace(self.data, place)
+            self.cut = self.cut or is_cut(self.data, seen, self.size)
+            if seen.imports and is_candidate(self.data, seen, claimed=False):
                 return True
-            if not found.stopped:
+            if not seen.stopped:
                 break
-            place = found.end
+            place = seen.end
         return False
 
     def read(self) -> Iterator[tuple[int, int]]:
@@ -181,31 +215,31 @@ class _Reading:
             yield place, begin
             place = end
         traces = [*self.traces, *self.arrays.nested.values()]
-        yield place, max((_last(found) for found in traces), default=place) + HEAD
-        for found in self.arrays.plain(self.traces):
-            yield found.start, _last(found)
+        yield place, max((_last(seen) for seen in traces), default=place) + HEAD
+        for seen in self.arrays.plain(self.traces):
+            yield seen.start, _last(seen)
 
     def stop(self) -> None:
         """Forget the fault that is none: reading ended because nothing more needs to be known."""
         self.traces[-1] = replace(self.traces[-1], fault=None)
 
     def report(self, name: str, depth: int) -> Pickles | None:
-        """Hand the streams to the walk, and those that ``pickle.load`` would see in joblib's arrays; None for none."""
+        """Keep the streams, and those that ``pickle.load`` would see in joblib's arrays; None for none."""
         if not self.live:
             return None
-        for label, found in zip(self.labels, self.traces, strict=True):
+        for label, seen in zip(self.labels, self.traces, strict=True):
             alone = name if len(self.traces) == 1 else f"{name}: {label}"
-            self.walk.stream(alone if name else label, found, depth)
-        for offset, found in self.arrays.nested.items():
-            self.walk.stream(f"{name or 'stream 1'}: array at {offset}", found, depth)
-        for found in self.arrays.plain(self.traces):
-            self.walk.stream(f"{name or 'stream'} as a plain pickle", found, depth)
+            self.context.stream(alone if name else label, seen, depth)
+        for offset, seen in self.arrays.nested.items():
+            self.context.stream(f"{name or 'stream 1'}: array at {offset}", seen, depth)
+        for seen in self.arrays.plain(self.traces):
+            self.context.stream(f"{name or 'stream'} as a plain pickle", seen, depth)
         self.arrays.judge(name, self.traces)
         if self.traces[-1].stopped and self.end < len(self.data):
-            self.walk.note("stream.trailing", "bytes follow STOP that are no pickle", name, self.end)
+            self.context.note("stream.trailing", "bytes follow STOP that are no pickle", name, self.end)
         return Pickles(self.container, self.end)
 
 
-def _last(found: Trace) -> int:
+def _last(seen: Trace) -> int:
     """Where the last byte is that a trace depends on, or shortly before."""
-    return max(found.end, found.fault.offset if found.fault else 0)
+    return max(seen.end, seen.fault.offset if seen.fault else 0)

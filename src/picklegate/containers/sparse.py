@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import mmap
-import tempfile
+import sys
 from collections.abc import Iterable
-from types import TracebackType
 
 from picklegate.containers.source import Source
 
@@ -15,32 +14,22 @@ _BRIDGED = 1 << 20
 """A gap up to this size is fetched: asking again would take longer."""
 
 _LINE_END = 0x0A
+_NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
+"""Of a large file only a little is fetched, so that no memory is set aside for all of it."""
 
 
 class Sparse:
     """A source as one buffer, ``data``, in which what was not fetched is zeros, which are no opcode.
 
-    The copy is a file without a name that has holes where nothing was fetched. Each hole begins with a line's end,
+    The buffer is memory that the system gives when it is written to. Each hole begins with a line's end,
     so that a line that goes on in it ends there as well, and what was read shows that it did.
     """
 
     def __init__(self, source: Source) -> None:
         """Fetch nothing yet; the source must not be empty."""
         self._source = source
-        self._file = tempfile.TemporaryFile(prefix="picklegate-")  # noqa: SIM115 (closed by __exit__)
-        self._file.truncate(source.size)
-        self.data = mmap.mmap(self._file.fileno(), source.size)
+        self.data = mmap.mmap(-1, source.size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE)
         self._parts: list[tuple[int, int]] = []
-
-    def __enter__(self) -> Sparse:  # noqa: PYI034 (typing has Self from Python 3.11 on)
-        """Use it until the block ends."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Give up the disk space; ``data`` goes with its last user."""
-        self._file.close()
 
     @property
     def held(self) -> int:

@@ -5,47 +5,51 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import Any
+import re
 
-from picklegate.containers.context import Walk
+from picklegate.containers.context import Context
 from picklegate.containers.source import Source
 
 MEMBER = "data"
 _KEY = ":serialized:"
-_MOST = 1 << 24
+_TEXT = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"[ \t\n\r]*(:?)', re.DOTALL)
+"""A text of JSON, and whether it is a key: outside of texts JSON has no quotes, however deep it is nested."""
 
 
-def read(walk: Walk, source: Source, path: str, depth: int) -> bool:
-    """Open each serialized value of the member; False where the member is no such JSON."""
-    if not source.read(0, 64).lstrip().startswith(b"{"):
-        return False
-    if source.size > _MOST:
-        walk.bound("limit.json", f"its JSON is longer than {_MOST:,} bytes", path)
-        return False
-    values: list[tuple[str, str]] = []
+def read(context: Context, source: Source, path: str, depth: int) -> bool:
+    """Open each serialized value of the member; whether there is one.
 
-    def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        """Keep what a dict would lose: keys that are given twice."""
-        for key, value in pairs:
-            if isinstance(value, dict) and _KEY in value:
-                values.extend((key, text) for text in value[_KEY])
-        found: dict[str, Any] = {}
-        for key, value in pairs:
-            if key == _KEY:
-                found.setdefault(_KEY, []).append(value)
-            else:
-                found[key] = value
-        return found
+    The JSON is not parsed: a reader that has more room for recursion than this one would see more.
+    """
+    data = source.prefix(source.size)
+    owner, wanted, known = b"", False, False
+    for match in _TEXT.finditer(data):
+        text, is_key = match[1], bool(match[2])
+        if is_key:
+            wanted = _decoded(text) == _KEY
+            owner = owner if wanted else text
+        elif wanted:
+            wanted, known = False, True
+            _open_value(context, _decoded(text), f"{path}[{_decoded(owner)}]", depth)
+    return known
 
+
+def _decoded(text: bytes) -> str:
+    """A text of JSON without its escapes; what is no valid text stays as it is."""
+    plain = text.decode("utf-8", "replace")
+    if "\\" not in plain:
+        return plain
     try:
-        json.loads(source.read(0, source.size), object_pairs_hook=collect)
-    except (ValueError, RecursionError):
-        return False
-    for key, text in values:
-        try:
-            data = base64.b64decode(text)
-        except (TypeError, ValueError, binascii.Error):
-            walk.bound("stable-baselines.bad-base64", "a serialized value is no base64", f"{path}[{key}]")
-            continue
-        walk.open(Source(data), f"{path}[{key}].pkl", depth + 1)
-    return bool(values)
+        return str(json.loads(f'"{plain}"', strict=False))
+    except ValueError:
+        return plain
+
+
+def _open_value(context: Context, text: str, path: str, depth: int) -> None:
+    try:
+        data = base64.b64decode(text)
+    except (ValueError, binascii.Error):
+        context.bound("stable-baselines.bad-base64", "a serialized value is no base64", path)
+        return
+    if context.admits(path):
+        context.open(Source(data), f"{path}.pkl", depth + 1)

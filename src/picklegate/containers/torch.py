@@ -33,9 +33,9 @@ _WORDS = frozenset((
 _NUMBERED = (b"data", b"constants")
 
 
-def is_magic(data: Buffer, found: Trace) -> bool:
+def is_magic(data: Buffer, seen: Trace) -> bool:
     """Whether a stream is the number that torch looks for at the start of a file without a zip."""
-    return isinstance(found.result, float) and literal(data, int(found.result), 64) == _MAGIC
+    return isinstance(seen.result, float) and literal(data, int(seen.result), 64) == _MAGIC
 
 
 def item_size(storage: object) -> int | None:
@@ -75,14 +75,13 @@ def after_storages(source: Source, objects: Trace, position: int) -> int:
 
 
 def _next_file(source: Source, position: int) -> int:
-    """Where the next magic number's pickle begins; the end where there is none, or where telling takes a copy."""
-    data = source.prefix(source.size) if source.is_buffer else b""
-    found = data.find(_MAGIC_BYTES, position)
-    while found >= 0:
-        for place in (found - back for back in _BEHIND_HEADER):
-            if place >= position and data[place] == 0x80:
+    """Where the next magic number's pickle begins; the end where there is none."""
+    match = source.find(_MAGIC_BYTES, position) if source.resident else -1
+    while match >= 0:
+        for place in (match - back for back in _BEHIND_HEADER):
+            if place >= position and source.read(place, 1) == b"\x80":
                 return place
-        found = data.find(_MAGIC_BYTES, found + 1)
+        match = source.find(_MAGIC_BYTES, match + 1)
     return source.size
 
 

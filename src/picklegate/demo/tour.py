@@ -15,7 +15,7 @@ from picklegate.demo import models
 from picklegate.demo.hub_server import Hub
 from picklegate.errors import BlockedError
 from picklegate.hub.download import safe_hf_hub_download
-from picklegate.quarantine import explain
+from picklegate.refusal import sentences
 from picklegate.report import FileReport
 from picklegate.scan import scan_file
 
@@ -73,7 +73,7 @@ class _Visit:
             local = safe_hf_hub_download(name, path, cache_dir=self._cache, endpoint=self._hub.endpoint, token=False)
         except BlockedError as error:
             self.refused.add((name, path))
-            what, where = explain(error.report)
+            what, where = sentences(error.report)
             self._echo(f"  {click.style('refused', fg='red', bold=True)}  {path:<20}{error.report.verdict}")
             self._echo(f"           {what}")
             self._echo(f"           {where}")

@@ -8,10 +8,10 @@ from picklegate.errors import BlockedError
 from picklegate.escape import escape
 from picklegate.guard import module_origin
 from picklegate.guard.scan_before_load import File, name_of, opened, path_of, scanned
-from picklegate.policy import Policy
+from picklegate.policy import PolicyOption, chosen
 
 
-def torch_safe_globals(path: File, *, policy: Policy | None = None) -> list[Any]:
+def torch_safe_globals(path: File, *, policy: PolicyOption = None) -> list[Any]:
     """What to give torch.serialization.safe_globals, so that ``weights_only=True`` lets just this file pass.
 
     Imports the modules of a file that the policy lets pass, and raises BlockedError for any other, or where a
@@ -20,7 +20,7 @@ def torch_safe_globals(path: File, *, policy: Policy | None = None) -> list[Any]
     """
     from torch._weights_only_unpickler import _get_allowed_globals
 
-    policy = policy or Policy()
+    policy = chosen(policy)
     with opened(path) as file:
         report = scanned(file, name_of(path), policy)
     homes = module_origin.homes(path_of(path))

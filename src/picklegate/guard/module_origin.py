@@ -15,6 +15,8 @@ from importlib.util import find_spec
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
+from picklegate.guard.tables import rows
+
 _SITES = ("site-packages", "dist-packages")
 _ZIPPED = f"python{sys.version_info[0]}{sys.version_info[1]}.zip"
 """The standard library of an embedded interpreter."""
@@ -33,28 +35,141 @@ def homes(path: str | None) -> frozenset[str]:
 def fault(module: str, name: str, beside: frozenset[str]) -> str:
     """What is wrong with the origin of ``name`` of ``module``, as the end of a sentence; empty where nothing is.
 
-    A module of the standard library must come from the interpreter's installation; another one neither
-    from one of the directories ``beside`` the model, unless the program imported it before, nor from any place
-    that hides an installed package of its name. Imports the module where its origin is right.
+    A module of the standard library must come from the interpreter's installation; another one, unless the program
+    imported it before, neither from the repository or download that has the directories ``beside`` the model, nor from
+    a place that hides an installed package of its name. A module that acts when it is imported is at fault, and so is
+    the gate itself. Imports the module where its origin is right.
     """
     module, name = today(module, name)
+    top = module.partition(".")[0]
+    found = _origin_fault(module, beside) or _acts(module)
+    if found:
+        return found
+    if top == "picklegate":
+        return _OURS
+    try:
+        value = resolve(module, name)
+    except Exception:  # noqa: BLE001  the loader meets the same error, and says it in its own words
+        return ""
+    if _is_of_the_gate(module, name, value):
+        return _OURS
+    if top in sys.stdlib_module_names and (patched := _patched(module, value)):
+        return patched
+    _resolved[module, name] = value
+    return ""
+
+
+_OURS = "which belongs to the gate"
+
+
+def lazy_fault(module: str, beside: frozenset[str]) -> str:
+    """What is wrong with a module that code imports while it loads; it must be installed, or the program's own."""
+    top = module.partition(".")[0]
+    found = _origin_fault(module, beside) or _acts(module)
+    if not found and top not in sys.modules and (strange := _strange(top)):
+        return f"which is not installed: it comes from {strange[0]}"
+    return found
+
+
+def _origin_fault(module: str, beside: frozenset[str]) -> str:
     top = module.partition(".")[0]
     if top == "__main__":
         return ""
     known = top in sys.modules
     strange = _strange(top)
-    if strange and top in sys.stdlib_module_names:
-        return f"and {top} is not the standard library's: it comes from {strange[0]}"
-    lies_beside = any(os.path.dirname(place) in beside for place in strange)
-    if strange and (lies_beside or not known) and _has_installed(top):
-        return f"and {top} hides the installed package of that name: it comes from {strange[0]}"
-    if lies_beside and not known:
-        return f"whose module lies beside the model: {strange[0]}"
-    try:
-        found = resolve(module, name)
-    except Exception:  # noqa: BLE001  the loader meets the same error, and says it in its own words
+    if not strange:
         return ""
-    return _patched(module, found) if top in sys.stdlib_module_names else ""
+    if top in sys.stdlib_module_names:
+        return f"and {top} is not the standard library's: it comes from {strange[0]}"
+    near = any(_is_near(place, beside) for place in strange)
+    if (near or not known) and _has_installed(top):
+        return f"and {top} hides the installed package of that name: it comes from {strange[0]}"
+    if near and not known:
+        return f"whose module lies beside the model: {strange[0]}"
+    return ""
+
+
+_MARKS = (".git", ".gitattributes", ".huggingface", os.path.join(".cache", "huggingface"))
+"""What a repository or a download has at its top."""
+
+
+def _is_near(place: str, beside: frozenset[str]) -> bool:
+    """Whether a module lies in the same repository or download as the model: beside it, above it, or below its top.
+
+    What lies beside the script that runs is the program's own.
+    """
+    folder = os.path.dirname(place)
+    if folder in beside:
+        return True
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    if isinstance(script, str) and folder == os.path.dirname(_real(script)):
+        return False
+    return any(_is_in(home, folder) or any(_is_in(folder, top) for top in _tops(home)) for home in beside)
+
+
+def _is_in(place: str, folder: str) -> bool:
+    # Everything lies below the root of the system.
+    return folder != os.path.dirname(folder) and (place == folder or place.startswith(folder + os.sep))
+
+
+def _tops(folder: str) -> Iterator[str]:
+    """The top of the repository or download that a folder lies in, where there are signs of one."""
+    steps = folder.split(os.sep)
+    for count in range(len(steps), 1, -1):
+        top = os.sep.join(steps[:count])
+        # The client's cache has a folder for each commit.
+        if steps[count - 2] == "snapshots" or any(os.path.exists(os.path.join(top, mark)) for mark in _MARKS):
+            yield top
+            return
+
+
+_ACTING = frozenset(row[0] for row in rows("acting_modules"))
+
+
+def _acts(module: str) -> str:
+    """Why a module must not be imported by a load, whoever made it; empty where it may."""
+    steps = module.split(".")
+    acts = steps[0] in _ACTING or (steps[-1] == "__main__" and len(steps) > 1)
+    if (acts and module not in sys.modules) or steps[0] in _BREAKING:
+        return "which acts when it is imported"
+    return ""
+
+
+_BREAKING = frozenset(row[0] for row in rows("acting_modules") if row[0].startswith("_test"))
+
+
+def _is_of_the_gate(module: str, name: str, value: Any) -> bool:
+    """Whether a name leads to the gate or through it; the loaders that it has put in place bear others' names."""
+    found: Any = sys.modules.get(module)
+    for step in ("", *name.split(".")):
+        found = getattr(found, step, None) if step else found
+        if isinstance(found, ModuleType) and f"{found.__name__}.".startswith("picklegate."):
+            return True
+    home = getattr(value, "__module__", None)
+    return isinstance(home, str) and f"{home}.".startswith("picklegate.")
+
+
+_resolved: dict[tuple[str, str], Any] = {}
+"""What names stood for when nothing was wrong with them."""
+
+
+def is_as_before(module: str, name: str) -> bool:
+    """Whether a name stands for the object that was looked at before."""
+    before = _resolved.get((module, name))
+    return before is not None and getattr(sys.modules.get(module), name, None) is before
+
+
+def is_imported(module: str) -> bool:
+    """Whether a module is there, under its name or under that of today."""
+    return module in sys.modules or IMPORT_MAPPING.get(module) in sys.modules
+
+
+def imported(module: str, name: str) -> Any:
+    """The object that an unpickler gets, or None where there is none."""
+    try:
+        return resolve(*today(module, name))
+    except Exception:  # noqa: BLE001  the loader meets the same error
+        return None
 
 
 def resolve(module: str, name: str) -> Any:
@@ -85,7 +200,7 @@ def _strange(top: str) -> tuple[str, ...]:
     known = _checked.get(top)
     if known is not None and known[0] is module:
         return known[1]
-    found = tuple(place for place in map(_real, _places(top)) if not _is_installed(place))
+    found = tuple(place for place in map(_real, _places(top)) if not is_installed(place))
     if module is not None:
         _checked[top] = (module, found)
     return found
@@ -120,7 +235,7 @@ def _patched(module: str, found: Any) -> str:
     strange: tuple[str, ...]
     if isinstance(found, FunctionType):
         code = found.__code__.co_filename
-        strange = () if code.startswith("<") or _is_installed(_real(code)) else (_real(code),)
+        strange = () if code.startswith("<") or is_installed(_real(code)) else (_real(code),)
     elif isinstance(found, type) and isinstance(found.__module__, str):
         home = found.__module__.partition(".")[0]
         strange = ("the program itself",) if home == "__main__" else _strange(home)
@@ -133,7 +248,8 @@ def _real(place: str) -> str:
     return os.path.realpath(place)
 
 
-def _is_installed(place: str) -> bool:
+def is_installed(place: str) -> bool:
+    """Whether a path lies where the standard library or distributions are installed."""
     return any(place == root or place.startswith(root + os.sep) for root in _roots(tuple(sys.path)))
 
 

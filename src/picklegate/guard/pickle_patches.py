@@ -12,42 +12,33 @@ import pickle
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from picklegate.guard import load_context
 from picklegate.guard.load_context import Load
-from picklegate.guard.pickles import one, report
+from picklegate.guard.pickles import approval, one, remembered
 from picklegate.guard.scan_before_load import fill, in_place, name_of, path_of
+from picklegate.guard.tables import rows
 from picklegate.policy import Policy
 
 Current = Callable[[], Policy | None]
 """The policy of the guard that is in place, if one is."""
 
-_OWN = tuple(
-    f"{name}."
-    for name in (
-        "multiprocessing",
-        "concurrent.futures.process",
-        "torch.multiprocessing",
-        "torch.distributed.distributed_c10d",
-        "joblib.externals.loky",
-        "loky",
-    )
-)
-"""Packages and modules that load what processes of one program send one another, and no files."""
+_CHANNELS: Final = frozenset((row[0], row[1]) for row in rows("channels"))
+"""Functions that load what processes of one program send one another, and nothing that a user hands them."""
 _LOADERS = ("pickle", __name__)
 _FEED = "_picklegate_feed"
 
 
 def is_own(frame: FrameType | None) -> bool:
     """Whether the code that called a loader loads what processes of one program send one another."""
-    while frame is not None and frame.f_globals.get("__name__") in _LOADERS:
+    name = None
+    while frame is not None and (name := frame.f_globals.get("__name__")) in _LOADERS:
         frame = frame.f_back
-    if frame is None:
+    if frame is None or (name, frame.f_code.co_name) not in _CHANNELS:
         return False
     # Code that is executed in the name of such a module comes from another file.
-    name, home = frame.f_globals.get("__name__"), frame.f_globals.get("__file__")
-    return isinstance(name, str) and f"{name}.".startswith(_OWN) and frame.f_code.co_filename == home
+    return frame.f_code.co_filename == frame.f_globals.get("__file__")
 
 
 def _needed(current: Current, frame: FrameType) -> Policy | None:
@@ -55,17 +46,26 @@ def _needed(current: Current, frame: FrameType) -> Policy | None:
     return None if load_context.under_way() or is_own(frame) else current()
 
 
+_NAME = "the pickle given to pickle.loads"
+
+
 def loads(original: Any, current: Current) -> Any:
     """In the place of pickle.loads."""
 
     @functools.wraps(original)
     def stand_in(data: Any, /, **options: Any) -> Any:
-        policy = _needed(current, sys._getframe(1))
-        if policy is None:
+        policy = current()
+        if policy is None or load_context.under_way():
             return original(data, **options)
-        content = bytes(memoryview(data))
-        with Load(report(content, "the pickle given to pickle.loads", policy), policy):
-            return original(content, **options)
+        # What was met before needs no look at who asks: programs load the same few small pickles again and again.
+        approved = remembered(data, _NAME, policy) if type(data) is bytes else None
+        if approved is None:
+            if is_own(sys._getframe(1)):
+                return original(data, **options)
+            data = bytes(memoryview(data))
+            approved = approval(data, _NAME, policy)
+        with Load(approved, policy):
+            return original(data, **options)
 
     return stand_in
 
@@ -79,7 +79,7 @@ def load(original: Any, current: Current) -> Any:
         if policy is None or not hasattr(file, "readline"):
             return original(file, **options)
         data = one(file)
-        with Load(report(data, name_of(file), policy), policy, path=path_of(file)):
+        with Load(approval(data, name_of(file), policy), policy, path=path_of(file)):
             return original(io.BytesIO(data), **options)
 
     return stand_in
@@ -120,7 +120,7 @@ def unpickler(original: Any, current: Current) -> Any:
         if policy is None or feed is None:
             return original.load(self)
         data = one(feed.file)
-        with Load(report(data, name_of(feed.file), policy), policy, path=path_of(feed.file)):
+        with Load(approval(data, name_of(feed.file), policy), policy, path=path_of(feed.file)):
             feed.source = io.BytesIO(data)
             try:
                 return original.load(self)
@@ -151,7 +151,7 @@ def derived(cls: Any, current: Current) -> dict[str, Any]:
         start = feed.file.tell()
         data = one(feed.file)
         feed.file.seek(start)
-        with Load(report(data, name_of(feed.file), policy), policy, path=path_of(feed.file)):
+        with Load(approval(data, name_of(feed.file), policy), policy, path=path_of(feed.file)):
             return before_load(self)
 
     return {"__init__": __init__, "load": load}
@@ -173,7 +173,7 @@ def python_load(original: Any, current: Current) -> Any:
                 return original(self)
         data = one(file)
         content = io.BytesIO(data)
-        with Load(report(data, name_of(file), policy), policy, path=path_of(file)):
+        with Load(approval(data, name_of(file), policy), policy, path=path_of(file)):
             kept = {name: getattr(self, name) for name in _READERS}
             self.__dict__.update({name: getattr(content, name.rpartition("_")[2]) for name in _READERS})
             try:

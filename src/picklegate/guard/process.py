@@ -7,14 +7,14 @@ import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial, wraps
+from functools import lru_cache, partial, wraps
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
-from picklegate.errors import BlockedError
+from picklegate.errors import BlockedError, GateError, PolicyError
 from picklegate.escape import escape
-from picklegate.guard import arrays, import_hook, load_context, pickle_patches, torch
-from picklegate.policy import Policy
+from picklegate.guard import arrays, import_hook, load_context, pickle_patches, torch, walls
+from picklegate.policy import Policy, PolicyOption, chosen
 from picklegate.report import FileReport, Finding, Verdict
 
 _ENTRIES: Final[dict[str, Callable[[Any, pickle_patches.Current], Any]]] = {
@@ -27,23 +27,33 @@ _ENTRIES: Final[dict[str, Callable[[Any, pickle_patches.Current], Any]]] = {
 """The loaders of pickle -> what makes their stand-ins."""
 
 
+Effects = Literal["refuse", "log"]
+"""What becomes of an effect of a load: it ends the load, or is written to the log ``picklegate.guard``."""
+
+
 @contextlib.contextmanager
-def guarded(*, policy: Policy | None = None) -> Iterator[None]:
-    """A stretch in which every load of the process goes through the gate, in all threads."""
-    uninstall = install_guard(policy=policy)
+def guarded(*, policy: PolicyOption = None, effects: Effects = "refuse") -> Iterator[None]:
+    """A stretch in which every load of the process goes through the gate, in all threads.
+
+    With ``effects="log"`` what a load does beside making objects is written to the log and happens.
+    """
+    uninstall = install_guard(policy=policy, effects=effects)
     try:
         yield
     finally:
         uninstall()
 
 
-def install_guard(*, policy: Policy | None = None) -> Callable[[], None]:
+def install_guard(*, policy: PolicyOption = None, effects: Effects = "refuse") -> Callable[[], None]:
     """Put the gate before every load of the process; calling what this returns takes it away again.
 
     The loaders of pickle, torch, joblib and numpy are replaced in all modules that are imported, under whatever name,
-    and an audit hook refuses what an unpickler imports elsewhere. Guards nest: the policy is that of the last in place.
+    and an audit hook refuses what an unpickler imports elsewhere. Guards nest: the policy is that of the last in place,
+    and so is whether ``effects`` of a load are refused or only written to the log. Raises PolicyError for another word.
     """
-    return _process.enter(policy or Policy())
+    if effects not in get_args(Effects):
+        raise PolicyError("effects: must be 'refuse' or 'log'")
+    return _process.enter(chosen(policy), effects)
 
 
 class _Process:
@@ -51,36 +61,47 @@ class _Process:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._policies: list[tuple[object, Policy]] = []
+        self._policies: list[tuple[object, Policy, Effects]] = []
         self._swapped: list[tuple[Any, Any]] = []
         self._undo = contextlib.ExitStack()
 
     def policy(self) -> Policy | None:
         """The policy of the last guard in place."""
-        last = self._policies[-1:]
-        return last[0][1] if last else None
+        try:
+            return self._policies[-1][1]
+        except IndexError:
+            return None
 
-    def enter(self, policy: Policy) -> Callable[[], None]:
+    def enter(self, policy: Policy, effects: Effects) -> Callable[[], None]:
         """Put one more guard in place; what takes just that one away."""
-        place = (object(), policy)
-        with self._lock:
+        load_context.refuse_in_a_load()
+        place = (object(), policy, effects)
+        with self._lock, walls.changing_the_guard():
             self._policies.append(place)
             if len(self._policies) == 1:
                 self._begin()
+            self._take_mode()
         return partial(self._leave, place)
 
-    def _leave(self, place: tuple[object, Policy]) -> None:
-        with self._lock:
+    def _leave(self, place: tuple[object, Policy, Effects]) -> None:
+        load_context.refuse_in_a_load()
+        with self._lock, walls.changing_the_guard():
             if place in self._policies:
                 self._policies.remove(place)
                 if not self._policies:
                     self._undo.close()
+            self._take_mode()
+
+    def _take_mode(self) -> None:
+        load_context.log_only[:] = [effects == "log" for _, _, effects in self._policies[-1:]]
 
     def _begin(self) -> None:
         undo = self._undo
         load_context.hook()
         load_context.backstops.append(self._refuse)
         undo.callback(load_context.backstops.remove, self._refuse)
+        load_context.interpreters.append(self._refuse_interpreter)
+        undo.callback(load_context.interpreters.remove, self._refuse_interpreter)
         for cls in _direct_subclasses(pickle.Unpickler):
             with contextlib.suppress(TypeError):  # one that is written in C is left to the audit hook
                 undo.enter_context(_methods(cls, pickle_patches.derived(cls, self.policy)))
@@ -126,6 +147,16 @@ class _Process:
 
         self._swapped.append((original, stand_in))
 
+    def _refuse_interpreter(self) -> None:
+        """An audit hook of Python is of one interpreter: another one would load without the guard."""
+        policy = self.policy()
+        if policy is not None and "process" not in policy.allow_effects:
+            raise GateError(
+                "A sub-interpreter would have no guard, so none begins while the process is guarded.\n"
+                "Nothing was loaded in it.\n"
+                "Use a process, or allow it: Policy(allow_effects=('process',))."
+            )
+
     def _refuse(self, module: str, name: str) -> None:
         """The backstop: an unpickler imports something, and nothing that it reads was scanned."""
         policy = self.policy()
@@ -149,12 +180,32 @@ class _Process:
 _process = _Process()
 
 
+def _own_parts() -> tuple[Any, ...]:
+    """The modules of the guard, and the classes in them."""
+    return _own_parts_among(len(sys.modules))
+
+
+@lru_cache(maxsize=1)
+def _own_parts_among(_: int) -> tuple[Any, ...]:
+    modules = [module for name, module in tuple(sys.modules.items()) if name.startswith(_GUARD)]
+    classes = [value for module in modules for value in vars(module).values() if isinstance(value, type)]
+    return (*modules, *(cls for cls in dict.fromkeys(classes) if cls.__module__.startswith("picklegate.")))
+
+
+_GUARD = ("picklegate.guard", "picklegate.policy", "picklegate.scan", "picklegate.report", "picklegate.errors")
+walls.own_parts.append(_own_parts)
+
+
 def _torch_load(
     policy: Policy, _: Any, f: Any, map_location: Any = None, pickle_module: Any = None, **options: Any
 ) -> Any:
     if pickle_module is not None:
         options["pickle_module"] = pickle_module
-    return torch.load(f, map_location, policy=policy, script=True, **options)
+    return torch.load(f, map_location, policy=policy, **options)
+
+
+def _script_load(policy: Policy, original: Any, f: Any, *args: Any, **options: Any) -> Any:
+    return torch.load_script(f, *args, policy=policy, original=original, **options)
 
 
 def _joblib_load(policy: Policy, _: Any, filename: Any, mmap_mode: Any = None, *args: Any, **options: Any) -> Any:
@@ -170,6 +221,7 @@ def _numpy_load(policy: Policy, original: Any, file: Any, mmap_mode: Any = None,
 
 _LATE: Final[dict[str, Callable[..., Any]]] = {
     "torch.serialization": _torch_load,
+    "torch.jit._serialization": _script_load,
     "joblib.numpy_pickle": _joblib_load,
     "numpy.lib._npyio_impl": _numpy_load,
     "numpy.lib.npyio": _numpy_load,

@@ -6,16 +6,19 @@ import bisect
 import contextlib
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, BinaryIO
 
+from picklegate.audit_log import allowed, refused
 from picklegate.errors import BlockedError
 from picklegate.escape import escape
+from picklegate.guard.approval import Approval
 from picklegate.guard.load_context import Load, unchanged
 from picklegate.policy import Policy
-from picklegate.quarantine import advice, explain
+from picklegate.refusal import advice, sentences
 from picklegate.report import FileReport
-from picklegate.scan import scan_stream
+from picklegate.scan import scan_stream, with_digest
 
 File = str | os.PathLike[str] | BinaryIO
 
@@ -31,14 +34,13 @@ def scanned(file: BinaryIO, name: str, policy: Policy) -> FileReport:
     if isinstance(raw, View):
         raw.keeping = False
     if policy.blocks(report):
-        report = scan_stream(file, name=name, policy=policy, digest=True)
+        report = with_digest(report, file)
     if policy.blocks(report):
-        what, where = explain(report)
+        what, where = sentences(report)
         where = f"{where} Nothing in it has run.".lstrip()
-        raise BlockedError(
-            report,
-            f"{escape(name)} is not loaded ({report.verdict}): {what}\n{where}\n{advice(report)}",
-        )
+        message = f"{escape(name)} is not loaded ({report.verdict}): {what}\n{where}\n{advice(report)}"
+        raise refused(BlockedError(report, message), policy)
+    allowed(report, policy)
     return report
 
 
@@ -65,14 +67,17 @@ def held(file: BinaryIO, name: str, policy: Policy) -> Iterator[tuple[BinaryIO, 
     rest = file.tell() - start
     file.seek(start)
     if rest <= HELD:
-        content: Any = _Memory(file.read())
+        data = file.read()
+        content: Any = _Memory(data)
         content.name = getattr(file, "name", "")
         still = None
+        pieces: Callable[[], Iterable[bytes]] = lambda: (data,)  # noqa: E731
     else:
         content = _from_here(file)
-    report = scanned(content, name, policy)
+        pieces = partial(_again, file, start)
+    approval = Approval(scanned(content, name, policy), pieces)
     try:
-        yield content, Load(report, policy, path=path_of(file), unchanged=still)
+        yield content, Load(approval, policy, path=path_of(file), unchanged=still)
     finally:
         if content is not file and not content.closed and not getattr(file, "closed", False):
             file.seek(start + content.tell())
@@ -82,9 +87,19 @@ def in_place(file: BinaryIO, name: str, policy: Policy) -> Load:
     """The load for what an unpickler, which has its file already, reads from where that stands on."""
     still = unchanged(file)
     start = file.tell()
-    report = scanned(_from_here(file), name, policy)
+    approval = Approval(scanned(_from_here(file), name, policy), partial(_again, file, start))
     file.seek(start)
-    return Load(report, policy, path=path_of(file), unchanged=still)
+    return Load(approval, policy, path=path_of(file), unchanged=still)
+
+
+def _again(file: BinaryIO, start: int) -> Iterator[bytes]:
+    """What a file holds from ``start`` on, read again in the midst of a load."""
+    place = file.tell()
+    file.seek(start)
+    try:
+        yield file.read()
+    finally:
+        file.seek(place)
 
 
 def _from_here(file: BinaryIO) -> BinaryIO:
@@ -171,6 +186,10 @@ class View(io.RawIOBase):
                 self._keep(low, bytes(into[low - begin : high - begin]))
         self._place = end
         return count
+
+    def kept(self) -> tuple[bytes, ...]:
+        """The pieces that are kept."""
+        return tuple(self._kept)
 
     def has_kept(self, begin: int, length: int) -> bool:
         """Whether all of these bytes were read while it was keeping."""

@@ -9,11 +9,10 @@ import pickle
 from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
-from picklegate.errors import GateError
-from picklegate.escape import escape
+from picklegate.guard.approval import HARMLESS, Approval, listed
 from picklegate.guard.load_context import Load, unchanged
-from picklegate.guard.scan_before_load import File, View, name_of, opened, path_of, scanned
-from picklegate.policy import Policy
+from picklegate.guard.scan_before_load import File, View, held, name_of, opened, path_of, scanned
+from picklegate.policy import Policy, PolicyOption, chosen
 from picklegate.report import FileReport
 
 
@@ -21,21 +20,22 @@ def safe_torch_load(
     f: File,
     map_location: Any = None,
     *,
-    policy: Policy | None = None,
+    policy: PolicyOption = None,
     **torch_load_kwargs: Any,
 ) -> Any:
     """Load what torch.save wrote, after a scan; takes what torch.load takes.
 
     The file is opened once, scanned, and handed to torch as the same open file, with the bytes that the scan read.
-    torch's restricted unpickler loads what it can (``weights_only``), and otherwise just the imports that the scan
-    saw are allowed. Raises BlockedError if the policy blocks the file, before anything in it runs, and at the first
-    import that the scan did not see. Raises GateError for a TorchScript archive, which is for torch.jit.load.
+    Just the imports that the scan saw are allowed. Where these are more than tensors and containers, torch's restricted
+    unpickler loads what it can (``weights_only``). A TorchScript archive becomes a module, as with torch.load. Raises
+    BlockedError if the policy blocks the file, before anything in it runs, and at the first import that the scan did not
+    see, or the first effect.
     """
-    return load(f, map_location, policy=policy or Policy(), **torch_load_kwargs)
+    return load(f, map_location, policy=chosen(policy), **torch_load_kwargs)
 
 
-def load(f: File, map_location: Any, *, policy: Policy, script: bool = False, **options: Any) -> Any:
-    """Load as ``safe_torch_load`` does; ``script`` lets torch send a TorchScript archive to its own loader."""
+def load(f: File, map_location: Any, *, policy: Policy, **options: Any) -> Any:
+    """Load as ``safe_torch_load`` does."""
     import torch
 
     if options.get("weights_only") is None:
@@ -43,8 +43,8 @@ def load(f: File, map_location: Any, *, policy: Policy, script: bool = False, **
     path = path_of(f)
     if isinstance(f, (str, os.PathLike)) and os.fspath(f).endswith(".safetensors"):
         with opened(f) as file:
-            found = scanned(file, name_of(f), policy)
-        if found.container == "safetensors":
+            report = scanned(file, name_of(f), policy)
+        if report.container == "safetensors":
             # Versions of torch that do not go by the name unpickle whatever stands there by then.
             return torch.load(f, map_location, **options | {"weights_only": True})
     with opened(f) as file:
@@ -53,33 +53,42 @@ def load(f: File, map_location: Any, *, policy: Policy, script: bool = False, **
         mapped = _is_mapped(options)
         still = unchanged(file) if mapped else None
         report = scanned(view, name_of(f), policy)
-        if report.container == "torchscript_zip" and not script:
-            raise GateError(
-                f"{escape(report.name)} is a TorchScript archive, which torch.load does not load.\n"
-                f"The scan found it {report.verdict}.\n"
-                "Load it with torch.jit.load."
-            )
         if report.container == "torch_zip":
             report = _with_record(view, raw, report, policy)
         # torch maps only what it can open by name.
         target = _name_of_open(file) if mapped else view
+        approval = Approval(report, lambda: _pieces(raw))
+        names = listed(report)
         try:
-            known = _known_to_torch(report)
-            if len(known) == len(_imports(report)) and options.keys() <= {"mmap"}:
+            known = _known_to_torch(names)
+            restricts = len(known) == len(names) and not names <= HARMLESS
+            if restricts and options.keys() <= {"mmap"} and report.container != "torchscript_zip":
                 view.seek(0)
-                vetted = Load(report, policy, path=path, unchanged=still)
+                context = Load(approval, policy, path=path, unchanged=still)
                 # What it cannot load at all, a tar of old for one, is a RuntimeError.
-                with contextlib.suppress(pickle.UnpicklingError, RuntimeError), vetted:
-                    vetted.vet(known)
+                with contextlib.suppress(pickle.UnpicklingError, RuntimeError), context:
+                    context.admit_all(known)
                     return torch.load(target, map_location, **options | {"weights_only": True})
             view.seek(0)
-            vetted = Load(report, policy, path=path, unchanged=still)
-            with vetted:
+            context = Load(approval, policy, path=path, unchanged=still)
+            with context:
                 if options.get("weights_only"):
-                    vetted.vet(known)
+                    context.admit_all(known)
                 return torch.load(target, map_location, **{"weights_only": False} | options)
         finally:
             file.seek(raw.start + view.tell())
+
+
+def load_script(f: File, *args: Any, policy: Policy, original: Any, **options: Any) -> Any:
+    """In the place of torch.jit.load: the archive that was scanned, read whole."""
+    with opened(f) as file, held(file, name_of(f), policy) as (content, context), context:
+        return original(content, *args, **options)
+
+
+def _pieces(view: View) -> tuple[bytes, ...]:
+    """What was kept of a file, one after another, and the whole where that is short."""
+    kept = view.kept()
+    return (*kept, b"".join(kept))
 
 
 def _is_mapped(options: dict[str, Any]) -> bool:
@@ -93,18 +102,14 @@ def _is_mapped(options: dict[str, Any]) -> bool:
     return bool(config.load.mmap)
 
 
-def _imports(report: FileReport) -> frozenset[tuple[str, str]]:
-    return frozenset(pair for stream in report.streams for pair in stream.imports)
-
-
-def _known_to_torch(report: FileReport) -> frozenset[tuple[str, str]]:
+def _known_to_torch(names: set[tuple[str, str]]) -> frozenset[tuple[str, str]]:
     """The imports that torch's restricted unpickler, which asks no audit hook, resolves from a list of its own."""
     try:
         from torch._weights_only_unpickler import _get_allowed_globals, _get_user_allowed_globals
     except ImportError:  # torch before 2.4
         return frozenset()
     known = _get_allowed_globals().keys() | _get_user_allowed_globals().keys()
-    return frozenset(pair for pair in _imports(report) if ".".join(pair) in known)
+    return frozenset(pair for pair in names if ".".join(pair) in known)
 
 
 def _with_record(view: BinaryIO, raw: View, report: FileReport, policy: Policy) -> FileReport:
@@ -122,8 +127,8 @@ def _with_record(view: BinaryIO, raw: View, report: FileReport, policy: Policy) 
     raw.keeping = True
     record = reader.get_record("data.pkl")
     raw.keeping = False
-    found = scanned(io.BytesIO(record), report.name, policy)
-    return replace(report, streams=(*report.streams, *found.streams))
+    inner = scanned(io.BytesIO(record), report.name, policy)
+    return replace(report, streams=(*report.streams, *inner.streams))
 
 
 def _name_of_open(file: BinaryIO) -> str:

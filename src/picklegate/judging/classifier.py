@@ -11,7 +11,7 @@ from typing import Any
 
 from picklegate.errors import ModelDataError
 from picklegate.judging import model_files
-from picklegate.judging.features import FEATURES
+from picklegate.judging.feature_table import FEATURES
 
 SCHEMA = "picklegate.model/1"
 
@@ -100,7 +100,7 @@ def sigmoid(margin: float) -> float:
     return 1 / (1 + math.exp(-max(-60.0, min(60.0, margin))))
 
 
-KINDS = ("maker", "state", "serialiser", "known", "standard", "unknown")
+KINDS = ("maker", "state", "serialiser", "known", "standard", "class", "function")
 """The kinds of event that scores are calibrated by, decided in this order."""
 
 _STATE = FEATURES.index("state")
@@ -109,6 +109,8 @@ _REFLECTIVE = FEATURES.index("reflective")
 _SERIALISER = FEATURES.index("serialiser")
 _STANDARD = FEATURES.index("standard_library")
 _PROJECTS = FEATURES.index("callee_projects")
+_CLASS = FEATURES.index("class_like")
+_CONSTRUCTION = FEATURES.index("construction")
 
 
 def kind(vector: Sequence[float]) -> str:
@@ -121,7 +123,9 @@ def kind(vector: Sequence[float]) -> str:
         return "serialiser"
     if vector[_PROJECTS]:
         return "known"
-    return "standard" if vector[_STANDARD] else "unknown"
+    if vector[_STANDARD]:
+        return "standard"
+    return "class" if vector[_CLASS] or vector[_CONSTRUCTION] else "function"
 
 
 def from_json(model: Mapping[str, Any], card: Mapping[str, Any]) -> Classifier:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+from picklegate.capabilities import Callees
 from picklegate.findings import KINDS, decided_by
-from picklegate.judging import features, novelty
-from picklegate.judging.arguments import arguments_of
+from picklegate.judging import features, novelty, vocabulary
+from picklegate.judging.arguments import Contents, arguments_of, states_of
+from picklegate.judging.callee_facts import using
+from picklegate.judging.callee_rules import callee_findings, has_strangers, nested_bytes
 from picklegate.judging.classifier import Classifier, classifier
-from picklegate.judging.proofs import executing_imports, made_methods, proofs_of
-from picklegate.judging.reasons import words
+from picklegate.judging.feature_table import words
+from picklegate.judging.proofs import executing_imports, is_settled, made_methods, proofs_of
 from picklegate.judging.spelling import spell_arguments, spell_call
 from picklegate.limits import Clock
-from picklegate.pickles import Event, Fault, Trace
+from picklegate.pickles import Event, Fault, Trace, trace
 from picklegate.policy import Policy
 from picklegate.report import Call, Finding, StreamReport, Verdict
 
@@ -20,11 +24,13 @@ _MOST_CALLS = 500
 _MOST_FINDINGS = 50
 
 
-def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None) -> StreamReport:
+def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None, depth: int = 0) -> StreamReport:
     """The report of one traced stream; UNSCANNABLE where the time of ``clock`` is over on the way."""
     allowed = frozenset(policy.allow_imports)
     findings = _faults(name, found)
     scored: list[tuple[float, Event, tuple[float, ...]]] = []
+    states = states_of(found.events)
+    names = vocabulary.vocabulary()
     for event in found.events:
         if clock is not None and clock.over:
             message = "judging it takes longer than the limits allow"
@@ -34,13 +40,16 @@ def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None
                 )
             )
             break
-        given = arguments_of(event)
+        arguments = arguments_of(event, states)
         if event.name in allowed or event.known in allowed:
             scored.append((0.0, event, ()))
             continue
-        findings.extend(proofs_of(name, event, given))
+        findings.extend(proofs_of(name, event, arguments))
+        if not event.reached:
+            findings.extend(callee_findings(name, event, arguments, names, strict=policy.strict))
+            findings.extend(_nested(name, event, arguments, policy, depth))
         # An event whose result is known is judged by what is done with that.
-        vector = () if event.reached else features.vector(event, given, features.vocabulary())
+        vector = () if event.reached or is_settled(event) else features.vector(event, arguments, names)
         scored.append((classifier().score(vector) if vector else 0.0, event, vector))
     findings.extend(executing_imports(name, found, allowed))
     findings.extend(made_methods(name, found))
@@ -63,6 +72,53 @@ def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None
         calls=tuple(_call(event, score) for score, event, _ in shown),
         findings=tuple(sorted(findings, key=lambda finding: -finding.verdict)[:_MOST_FINDINGS]),
     )
+
+
+def local_findings(name: str, found: Trace, policy: Policy, callees: Callees) -> list[Finding]:
+    """What an environment adds: findings about callees that the index that ships does not know."""
+    allowed = frozenset(policy.allow_imports)
+    states = states_of(found.events)
+    names = vocabulary.vocabulary()
+    findings: list[Finding] = []
+    for event in found.events:
+        if event.reached or event.name in allowed or event.known in allowed or not has_strangers(event):
+            continue
+        with using(callees):
+            told = callee_findings(name, event, arguments_of(event, states), names)
+        findings.extend(one for one in told if one.verdict > Verdict.CLEAN and one.code in _LOCAL)
+    return findings[:_MOST_FINDINGS]
+
+
+_LOCAL = frozenset(("call.capability", "call.handed-on", "state.capability"))
+
+
+def _nested(name: str, event: Event, arguments: Contents, policy: Policy, depth: int) -> list[Finding]:
+    """The findings about bytes that the event's callee unpickles, as a stream of their own."""
+    findings: list[Finding] = []
+    for sink, raw in nested_bytes(event, arguments):
+        inner = trace(raw, depth=depth + 1)
+        report = judge(name, inner, policy, depth=depth + 1) if depth < _DEEPEST else None
+        if report is None or not inner.stopped:
+            message = f"loading has {event.name} hand bytes to {sink}, and they cannot be read as a pickle"
+            findings.append(
+                Finding(
+                    code="call.capability",
+                    verdict=Verdict.SUSPICIOUS,
+                    message=message,
+                    stream=name,
+                    offset=event.offset,
+                )
+            )
+        else:
+            findings.extend(
+                replace(one, message=f"in bytes that {event.name} hands to {sink}: {one.message}", offset=event.offset)
+                for one in report.findings
+            )
+    return findings
+
+
+_DEEPEST = 4
+"""Streams in streams that callees unpickle."""
 
 
 def _novelty(found: Trace) -> float | None:
@@ -91,15 +147,22 @@ def _scored(
     """The finding of an event that the model holds for hostile, with what moved its score most."""
     parts = tuple((feature, round(weight, 4)) for feature, weight in model.contributions(vector)[:4] if weight > 0.05)
     values = dict(zip(features.FEATURES, vector, strict=True))
-    moved = ", ".join(f"{words(feature, values[feature])} +{weight:.1f}" for feature, weight in parts)
+    said = tuple(words(feature, values[feature]) for feature, _ in parts)
+    moved = ", ".join(f"{one} +{weight:.1f}" for one, (_, weight) in zip(said, parts, strict=True))
     verdict = Verdict.MALICIOUS if score >= block else Verdict.SUSPICIOUS
     action = "writes state into" if event.kind == "state" else "calls"
     message = f"loading {action} {spell_call(event)}: score {math.floor(score * 1000) / 1000:.3f} ({moved})"
     return Finding(
-        code="call.score", verdict=verdict, message=message, stream=name, offset=event.offset, contributions=parts
+        code="call.score",
+        verdict=verdict,
+        message=message,
+        stream=name,
+        offset=event.offset,
+        contributions=parts,
+        words=said,
     )
 
 
 def _call(event: Event, score: float) -> Call:
-    name = event.name if event.name != "unresolved" or not event.via else f"unresolved ({event.via})"
+    name = event.name if not event.unresolved or not event.via else f"unresolved ({event.via})"
     return Call(callee=name, arguments=spell_arguments(event), opcode=event.opcode, offset=event.offset, score=score)

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from picklegate.judging import encoded_text
+
 
 class _Sign:
     """A pattern, and the substrings one of which a text must have before it is worth a search."""
@@ -226,7 +228,7 @@ def entropy(data: bytes) -> float:
 
 _MOST_INSIDE = 1 << 16
 """Bytes that are unpacked of one text or blob."""
-_LEAST_INSIDE = 12
+_LEAST_INSIDE = 4
 """Characters from which on bytes count as a text."""
 _MOST_WRAPPINGS = 3
 _UNPACKERS: dict[bytes, Callable[[], Any]] = {
@@ -253,16 +255,8 @@ def inside(value: str | bytes, wrappings: int = 0) -> tuple[str, ...]:
             return inside(unpacker().decompress(value, _MOST_INSIDE), wrappings + 1)
         except (zlib.error, OSError, lzma.LZMAError, EOFError):
             return ()
-    try:
-        text = value[:_MOST_INSIDE].decode("utf-8")
-    except UnicodeDecodeError:
-        return ()
-    if len(text) < _LEAST_INSIDE or not text.translate(_BLANK).isprintable():
-        return ()
-    return (text, *inside(text, wrappings + 1))
-
-
-_BLANK = str.maketrans("\t\n\r", "   ")
+    texts = [text for text in encoded_text.readings(value[:_MOST_INSIDE]) if len(text) >= _LEAST_INSIDE]
+    return tuple(part for text in texts for part in (text, *inside(text, wrappings + 1)))
 
 
 def _decoded(run: str) -> bytes:

@@ -16,13 +16,10 @@ _SHOWN = 80
 """Characters of an argument that a listing shows."""
 _READ = 1 << 10
 """Bytes of a literal that a listing decodes."""
+_MOST_READ = 1 << 17
+"""Opcodes that are read to find one."""
 _AWAY = 40
 """Places that are known to begin an opcode, before which a reading is not begun."""
-
-_WIDTHS = {0x80: 1, 0x95: 8, 0x71: 1, 0x72: 4, 0x68: 1, 0x6A: 4, 0x82: 1, 0x83: 2, 0x84: 4}
-"""Opcodes with a little-endian number -> its width."""
-_NUMBERED_LINES = frozenset(b"pg")
-_NAMES = frozenset(b"ci")
 
 
 def disassemble(found: Trace, start: int | None = None) -> Iterator[Instruction]:
@@ -30,20 +27,18 @@ def disassemble(found: Trace, start: int | None = None) -> Iterator[Instruction]
 
     What the loader reads as no opcodes is one instruction without a name. Ends where the bytes do.
     """
-    data, pos = found.data, found.start if start is None else start
-    skips = dict(found.skips)
-    while pos < min(found.end + 1, len(data)):
+    data, skips = found.data, dict(found.skips)
+    begin = found.start if start is None else start
+    for pos, end in opcodes.instructions(data, begin, found.end + 1, skips):
         try:
-            end, shown = _argument(data, pos)
+            shown = _argument(data, pos, end)
         except (IndexError, struct.error, ValueError):
             return
         yield Instruction(offset=pos, opcode=opcodes.NAMES.get(data[pos], f"0x{data[pos]:02x}"), argument=shown)
         if data[pos] == 0x2E:
             return
-        pos = end
-        if pos in skips:
-            yield Instruction(offset=pos, opcode="", argument=f"{skips[pos] - pos:,} bytes that are no opcodes")
-            pos = skips[pos]
+        if end in skips:
+            yield Instruction(offset=end, opcode="", argument=f"{skips[end] - end:,} bytes that are no opcodes")
 
 
 def around(found: Trace, offset: int, *, before: int = 14, after: int = 3) -> tuple[Instruction, ...]:
@@ -52,8 +47,9 @@ def around(found: Trace, offset: int, *, before: int = 14, after: int = 3) -> tu
     known = sorted({found.start, *events, *(item.offset for item in found.imports)})
     at = bisect_right(known, offset)
     # What is near is tried first: a long stream need not be read from its start.
-    for start in (known[max(0, at - _AWAY)], found.start):
-        steps = disassemble(found, start)
+    far = max((place for place in found.waypoints if place <= offset), default=found.start)
+    for start in (known[max(0, at - _AWAY)], far):
+        steps = islice(disassemble(found, start), _MOST_READ)
         last = deque[Instruction](maxlen=before + 1)
         for step in steps:
             last.append(step)
@@ -64,24 +60,18 @@ def around(found: Trace, offset: int, *, before: int = 14, after: int = 3) -> tu
     return ()
 
 
-def _argument(data: opcodes.Buffer, pos: int) -> tuple[int, str]:
-    """(offset of the next opcode, the argument as text); raises IndexError, struct.error, ValueError."""
+def _argument(data: opcodes.Buffer, pos: int, end: int) -> str:
+    """The argument of the opcode ``data[pos:end]`` as text; raises IndexError, struct.error, ValueError."""
     op = data[pos]
-    if op in _NAMES:
-        middle = opcodes.line_end(data, pos + 1)
-        end = opcodes.line_end(data, middle + 1)
-        return end + 1, f"{_text(data[pos + 1 : middle])} {_text(data[middle + 1 : end])}"
-    if op in _NUMBERED_LINES:
-        end = opcodes.line_end(data, pos + 1)
-        return end + 1, _text(data[pos + 1 : end])
-    if width := _WIDTHS.get(op, 0):
-        return pos + 1 + width, str(int.from_bytes(data[pos + 1 : pos + 1 + width], "little"))
-    if op in opcodes.COUNTED or op in opcodes.LINES or op in opcodes.FIXED_NUMBERS:
-        end = pos + opcodes.FIXED_NUMBERS[op] if op in opcodes.FIXED_NUMBERS else opcodes.extent(data, pos)[1]
+    if op in opcodes.LITERALS:
         size = end - pos
         shown = repr(opcodes.literal(data, pos, _READ)) if size < _READ else _long(data, pos, size)
-        return end + (op in opcodes.LINES), shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 3]}..."
-    return pos + 1, ""
+        return shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 3]}..."
+    if op in opcodes.LINES:
+        middle = opcodes.line_end(data, pos + 1)
+        lines = [data[pos + 1 : middle], data[middle + 1 : end - 1]][: opcodes.LINES[op]]
+        return " ".join(map(_text, lines))
+    return str(int.from_bytes(data[pos + 1 : end], "little")) if end > pos + 1 else ""
 
 
 def _long(data: opcodes.Buffer, pos: int, size: int) -> str:

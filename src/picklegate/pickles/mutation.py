@@ -27,6 +27,10 @@ class Changes:
         self._fluid: dict[int, bytes] = {}
         self._looked = 0
 
+    def close(self) -> None:
+        """Let go of all of it."""
+        self.__init__()  # type: ignore[misc]
+
     def hand(self, values: Iterable[Any]) -> None:
         """Note that a call was given these values and may change them; they are as on the stack, or resolved."""
         if len(self._handed) < _MOST and not _HOLDING.isdisjoint(map(type, values)):

@@ -6,47 +6,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from picklegate.limits import Limits
-from picklegate.pickles import implicit_calls, opcodes, result_uses, rules, values
-from picklegate.pickles.call_keys import OPAQUE, shape
+from picklegate.pickles import implicit_calls, opcodes, rules, values
+from picklegate.pickles.budget import Exhausted, Shared
+from picklegate.pickles.call_keys import Keys
 from picklegate.pickles.mutation import CHANGING, Changes
-from picklegate.pickles.names import canonical
+from picklegate.pickles.names import acts, resolve
 from picklegate.pickles.opcodes import Buffer
 from picklegate.pickles.records import Fault, Import, Trace
-from picklegate.pickles.shared import Shared
+from picklegate.pickles.resolver import Resolver
 from picklegate.pickles.values import CONTAINERS, Dict, Event, Global, Known, Persistent, Set, Unresolved
 
 Inline = Callable[[dict[str, Any], int], int]
 """(attributes of the object just built, offset) -> the offset at which opcodes go on."""
 
-_DEEP = 200
-"""Containers in containers that an argument is read to."""
-_WIDE = 256
-"""Bytes from which on a text is kept as decoded, whatever else is."""
-_FEW = 16
-"""Numbers that are kept of a long run of them."""
-_CHEAP = 4
-"""Values given again in a container that is as it was, which cost what one costs that has to be resolved again."""
-_REMEMBERED = 1 << 16
-"""Texts of any length that are kept as decoded: names of attributes come again and again by the memo."""
-
-
-TOO_LONG = "reading it takes longer than the limits allow"
-
-
-class Exhausted(Exception):  # noqa: N818  a signal inside this package, never an error that users see
-    """A bound was passed."""
-
-    code = "limit.stream"
-
-
-class Late(Exhausted):
-    """The time is over."""
-
-    code = "limit.time"
-
-
-class Retrace(Exception):  # noqa: N818
-    """A call takes a container of which items were dropped: read again and keep all."""
+RESULT = 4
+"""Containers that take the room of one result of a call."""
+_KEYS = 1 << 16
+"""Keys of calls that are kept; when there are more, counting begins again."""
 
 
 class Recorder:
@@ -59,7 +35,6 @@ class Recorder:
         inline: Mapping[tuple[str, str], Inline],
         depth: int,
         shared: Shared,
-        keep: int,
         trace: Callable[..., Trace],
     ) -> None:
         """Start an empty record; ``trace`` reads a nested stream."""
@@ -69,7 +44,6 @@ class Recorder:
         self.skips: list[tuple[int, int]] = []
         self.depth = depth
         self.shared = shared
-        self.keep = keep
         self.trace = trace
         self.imports: dict[tuple[str, str], Import] = {}
         self.events: list[Event] = []
@@ -81,14 +55,16 @@ class Recorder:
         self.globals: dict[tuple[str, str], Global] = {}
         self.seen: dict[Any, Event] = {}
         self.pids: dict[Any, Persistent] = {}
-        self.flat: dict[tuple[int, bool], tuple[int, Any, Any]] = {}
-        self.nested_values: dict[tuple[int, bool], tuple[int, Any, Any]] = {}
-        self.open: set[int] = set()
-        self.texts: dict[int, Any] = {}
+        self.states: list[tuple[Event, Any]] | None = None
+        """Each object and the state that BUILD gives it, as it lies on the stack; None where nobody asks."""
         self.computed = 0
-        self.sizes: dict[int, tuple[int, Any]] = {}
-        self.again = 0
+        self.closed = False
+        self.made = 0
+        """Results of calls that the stack was given, each as so many values as it takes room."""
         self.changes = Changes()
+        self.resolver = Resolver(data, limits, self.changes, self.note)
+        self.text, self.resolve = self.resolver.text, self.resolver.resolve
+        self.keys = Keys(self.text)
 
     def note(self, code: str, offset: int, message: str) -> None:
         """Record what does not end the reading; the first of each kind."""
@@ -116,7 +92,11 @@ class Recorder:
         found = self.globals.get(key)
         if found is None:
             found = self.globals[key] = Global(module, name, pos, via)
-            found.known = canonical(module, name)
+            found.known, doubt = resolve(module, name)
+            if doubt:
+                self.note("import.unresolved", pos, doubt)
+            if acts(module):
+                self.note("import.acts", pos, f"importing {module} runs it")
             found.rule = rules.rule_of(found)
             self.imports[key] = Import(module=module, name=name, offset=pos, via=via)
             if len(self.imports) > self.limits.max_events:
@@ -146,7 +126,9 @@ class Recorder:
         if found is None:
             found = self.pids[key] = Persistent(self.resolve(pid), pos)
             self.persistent.append(found)
-            self.bound()
+            self.shared.budget.event()
+        else:
+            found = Persistent(pid, pos, self.resolve)
         if key[:1] == ("module",) and type(pid[1]) is Global:
             return pid[1]
         if type(pid) is tuple and pid and type(pid[0]) is Global:
@@ -157,25 +139,52 @@ class Recorder:
 
     def call(self, kind: str, opcode: str, pos: int, callee: Any, args: Any, kwargs: Any = None) -> Any:
         """Record that ``callee`` is applied to ``args``, as they lie on the stack; the value that results."""
-        if type(callee) is Global and type(args) is tuple and kwargs is None and callee.rule is None:
-            if not args and callee.known in rules.EMPTY:
-                empty = (opcode, callee)
-                if empty not in self.seen:
-                    self.seen[empty] = self.record(kind, opcode, pos, callee, callee.dotted, ())
-                return rules.EMPTY[callee.known]()
+        if type(callee) is not Global or type(args) is not tuple or kwargs is not None or callee.rule is not None:
+            return self.apply(kind, opcode, pos, self.resolve(callee), self.resolve(args), self.resolve(kwargs))
+        if not args and callee.known in rules.EMPTY:
+            empty = (opcode, callee)
+            if empty in self.seen:
+                self.seen[empty].count += 1
+            else:
+                self.seen[empty] = self.record(kind, opcode, pos, callee, callee.dotted, ())
+            return rules.EMPTY[callee.known]()
+        if not _PLAIN.issuperset(map(type, args)):
             self.changes.hand(rules.handed(self, callee, args))
             if implicit_calls.reaches(callee, args):
                 self.hidden(opcode, pos, args)
-            key = shape(self, opcode, callee, args)
-            found = self.seen.get(key) if key is not None else None
-            if found is not None and not found.holds:
-                found.count += 1
-                return found
-            event = self.record(kind, opcode, pos, callee, callee.dotted, self.resolve(args, whole=False))
-            if key is not None:
-                self.seen[key] = event
-            return event
-        return self.apply(kind, opcode, pos, self.resolve(callee), self.resolve(args), self.resolve(kwargs))
+        key = self.keys.of(opcode, callee, args)
+        group = self.seen.get(key)
+        if group is not None:
+            self.made += RESULT
+            event = Event.counted(group, pos, args, self.arguments)
+            return event if not self.keys.grows else self.fixed(event)
+        event = self.record(kind, opcode, pos, callee, callee.dotted, self.resolve(args, whole=False))
+        self.count(key, event)
+        return event
+
+    def count(self, key: Any, event: Event) -> None:
+        """Count later calls of that ``key`` as ``event``."""
+        if key is not None:
+            if len(self.seen) >= _KEYS:
+                self.seen.clear()
+            self.seen[key] = event
+
+    def arguments(self, event: Event, raw: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The resolved arguments of a counted event; when the reading is over, those of the one it is counted as."""
+        return event.group.args if self.closed else self.resolve(raw, whole=False)
+
+    def fixed(self, event: Event) -> Event:
+        """The event with its arguments as they are now: a container among them may grow."""
+        event.args = event.args
+        return event
+
+    def own(self, event: Event) -> None:
+        """Record a counted event by itself, as the stream uses what it results in."""
+        if event.group is not event:
+            event.group.count -= 1
+            event.group, event.args = event, event.args
+            self.events.append(event)
+            self.shared.budget.event()
 
     def apply(self, kind: str, opcode: str, pos: int, callee: Any, args: Any, kwargs: Any = None, via: str = "") -> Any:
         """Record a call of resolved values; the value that results, as the stack holds it."""
@@ -185,6 +194,7 @@ class Recorder:
         if type(callee) is Global:
             rule, name = callee.rule, callee.dotted
         elif type(callee) is Event:
+            self.own(callee)
             callee.called = True
             rule, name = rules.applied(callee), callee.name
             if rule is not None and self.changes.gave(callee):
@@ -193,25 +203,25 @@ class Recorder:
             rule, name = None, type(callee).__name__.lower()
         if rule is None and type(callee) is Event and rules.makes_class(callee, kind):
             event = self.record(kind, opcode, pos, callee, f"{name}()", args, kwargs, via)
-            event.known = callee.known
+            event.known, event.made_class = callee.known, True
             if implicit_calls.evaluates(event):
                 self.hidden(opcode, pos, args)
             return event
         if rule is None and type(callee) is not Global:
             if type(callee) is Event and callee.kind == "construct" and implicit_calls.holds(callee):
                 callee = Unresolved("instance", pos)
-            return self.record(kind, opcode, pos, callee, "unresolved", args, kwargs, via or f"result of {name}")
+            return self.record(kind, opcode, pos, callee, "", args, kwargs, via or f"result of {name}")
         event = self.record(kind, opcode, pos, callee, name, args, kwargs, via)
         if rule is None and type(callee) is Global and implicit_calls.reaches(callee, (*args, *event.kwargs)):
             self.hidden(opcode, pos, args)
-        if rule is None or event.known in CHANGING:
+        if (rule is None and not rules.keeps(event.known)) or event.known in CHANGING:
             self.changes.hand(args)
         if rule is None:
             return event
         doubtful = rule not in rules.PASSING and self.changes.doubt((*args, *event.kwargs))
         value = rule(self, event)  # which may hand the same values on
         if doubtful:
-            return self.record(kind, opcode, pos, Unresolved("item", pos), "unresolved", args, None, "changed items")
+            return self.record(kind, opcode, pos, Unresolved("item", pos), "", args, None, "changed items")
         if value is None:
             return event
         named = rule in rules.REACHING and type(value) in (Global, Event)
@@ -223,47 +233,37 @@ class Recorder:
                 return event  # Python has one object for all equal bytes of that length
             value = bytes(memoryview(value))
             self.changes.flow(value)
-        return value if type(value) in OPAQUE or (type(value) in CONTAINERS and not value) else Known(value)
+        return value if type(value) in _OPAQUE or (type(value) in CONTAINERS and not value) else Known(value)
 
     def hidden(self, opcode: str, pos: int, args: Any) -> Event:
         """Record that a method is called which the stream may have brought along."""
         args = self.resolve(tuple(args), whole=False)
-        return self.record("call", opcode, pos, Unresolved("method", pos), "unresolved", args, None, "planted method")
+        return self.record("call", opcode, pos, Unresolved("method", pos), "", args, None, "planted method")
 
     def record(
         self, kind: str, opcode: str, pos: int, callee: Any, name: str, args: Any, kwargs: Any = None, via: str = ""
     ) -> Event:
         """Keep one event of resolved values."""
-        event = Event(
-            kind=kind,
-            opcode=opcode,
-            offset=pos,
-            callee=callee,
-            name=name,
-            args=args,
-            kwargs=kwargs if type(kwargs) is Dict else Dict(() if kwargs is None else ("**", kwargs)),
-            via=via,
-            known=callee.known if type(callee) is Global else "",
-        )
+        keywords = kwargs if type(kwargs) is Dict else Dict(() if kwargs is None else ("**", kwargs))
+        known = callee.known if type(callee) is Global else ""
+        event = Event(kind, opcode, pos, callee, name, args, keywords, via, known)
+        self.made += RESULT
         self.events.append(event)
-        self.bound()
+        self.shared.budget.event()
         if not rules.opens(event.known):
             rules.peek(self, event)
         if implicit_calls.evaluates(event):
             self.hidden(opcode, pos, args)
         return event
 
-    def bound(self) -> None:
-        """Raise Exhausted where there are too many events, or the time is over."""
-        if self.shared.clock.over:
-            raise Late(TOO_LONG)
-        if len(self.events) + len(self.persistent) > self.limits.max_events:
-            raise Exhausted(f"more than {self.limits.max_events:,} distinct events")
-
-    def settled(self, result: Any) -> tuple[Event, ...]:
-        """The events of the whole stream, with what became of their results; ``result`` is what the load returns."""
-        result_uses.settle(self.events, result)
-        return tuple(self.events)
+    def close(self) -> None:
+        """Let go of what only the reading needs."""
+        self.closed = True
+        self.data = b""
+        self.resolver.close()
+        self.changes.close()
+        for kept in (self.seen, self.pids, self.globals):
+            kept.clear()
 
     # State
 
@@ -279,7 +279,7 @@ class Recorder:
 
     def reader(self, target: Event) -> Inline | None:
         """Who reads behind the BUILD of ``target``, by the class it is of, whatever way that was named or made."""
-        for made in (target.callee, *target.args[:1]):
+        for made in (target.callee, *target.group.args[:1]):
             module, _, name = made.known.rpartition(".") if type(made) is Global else ("", "", "")
             found = self.inline.get((module, name))
             if found is not None:
@@ -290,6 +290,8 @@ class Recorder:
         """Record a write of ``items`` into what is no plain container."""
         if type(target) is int or type(target) is float or target is None:
             return
+        if self.states is not None and opcode == "BUILD" and type(target) is Event:
+            self.states.append((target, items[0]))
         self.changes.hand(items)
         owner = target = implicit_calls.shared(target)
         if type(target) is Event:
@@ -300,7 +302,12 @@ class Recorder:
                     self.hidden(opcode, pos, items)
             elif implicit_calls.callable_in(items):
                 target.holds = True
-        key = shape(self, opcode, owner, items) if type(owner) is Global and type(target) is Event else None
+            if opcode == "BUILD" and implicit_calls.unpacks(items[0]):
+                self.hidden(opcode, pos, items)
+        if type(owner) is Global and type(target) is Event and not rules.rewrites(target):
+            key = self.keys.of(opcode, owner, items)
+        else:
+            key = None
         if key is not None:
             key = (*key, target.kind)
             if key in self.seen:
@@ -308,78 +315,19 @@ class Recorder:
                 return
         via = "global" if type(target) is Global else ""
         kind = rules.TYPES.get(type(target))
-        name = (
-            target.dotted
-            if type(target) is Global
-            else f"builtins.{kind}"
-            if kind
-            else getattr(target, "name", "unresolved")
-        )
-        event = self.record("state", opcode, pos, target, name, self.resolve(tuple(items), whole=False), None, via)
+        name = f"builtins.{kind}" if kind else target.dotted if type(target) is Global else _name(target)
+        whole = type(target) is Global or rules.rewrites(target)
+        event = self.record("state", opcode, pos, target, name, self.resolve(tuple(items), whole=whole), None, via)
         event.known = event.name if kind else getattr(target, "known", "")
-        if key is not None:
-            self.seen[key] = event
+        self.count(key, event)
         rules.written(self, target, event)
-
-    # Values
-
-    def text(self, pos: int) -> Any:
-        """The text or bytes literal at ``pos``; long ones, and the first of the others, are decoded once."""
-        value = self.texts.get(pos)
-        if value is None:
-            value = opcodes.literal(self.data, pos, self.limits.max_literal_bytes)
-            if len(value) > _WIDE or len(self.texts) < _REMEMBERED:
-                self.texts[pos] = value
-        return value
-
-    def resolve(self, value: Any, deep: int = 0, *, whole: bool = True) -> Any:
-        """``value`` with each literal as its Python value; raises Retrace where items were dropped.
-
-        Unless ``whole``, of a container of many numbers only the first are kept.
-        """
-        kind = type(value)
-        if kind is float:
-            return opcodes.literal(self.data, int(value), self.limits.max_literal_bytes)
-        if kind is int:
-            text = self.text(value)
-            if whole and self.data[value] == opcodes.BYTEARRAY:
-                self.changes.flow(text)
-            return text
-        if kind is Known:
-            return value.value
-        if kind not in CONTAINERS:
-            return value
-        if deep > _DEEP or id(value) in self.open:
-            if deep > _DEEP:
-                self.note("limit.depth", 0, f"arguments are nested more than {_DEEP} deep")
-            return Unresolved("nesting", 0)
-        size = len(value)
-        if size >= self.keep and kind is not tuple and self.keep < self.limits.max_stack:
-            raise Retrace
-        if not deep:
-            self.nested_values.clear()
-        key = (id(value), whole)
-        known = self.flat.get(key) or self.nested_values.get(key)
-        fresh = known is None or known[0] != size
-        self.again += self.sizes.get(id(value), (0, value))[0] if fresh else size // _CHEAP
-        if self.again > self.limits.max_arguments:
-            raise Exhausted(f"calls are given more than {self.limits.max_arguments:,} values again")
-        if known is not None and not fresh:
-            return known[2]
-        self.sizes[id(value)] = (size, value)
-        items = value
-        if not whole and size > _FEW and _PLAIN.issuperset(map(type, value)):
-            items = value[:_FEW]
-        self.open.add(id(value))
-        resolve = self.resolve
-        result = kind([resolve(item, deep + 1, whole=whole) for item in items])
-        self.open.discard(id(value))
-        if whole and kind is not tuple:
-            self.changes.copy(value, result)
-        # Containers only grow, so one of the same size is the same, unless it holds others that grow.
-        cache = self.flat if size > _FEW and CONTAINERS.isdisjoint(map(type, items)) else self.nested_values
-        cache[key] = (size, value, result)
-        return result
 
 
 _PLAIN = frozenset((float, type(None), bool))
+_OPAQUE = frozenset((Global, Event, Persistent, Unresolved, str, opcodes.Cut, bytes, bool))
+"""The types of abstract values that are kept as they are."""
+
+
+def _name(target: Any) -> str:
+    """The name of the event that made what is written to; empty where nothing known made it."""
+    return "" if type(target) is not Event or target.unresolved else target.name

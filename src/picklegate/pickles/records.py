@@ -39,7 +39,8 @@ class Trace:
     ``notes`` did not. ``nested`` are the streams that its own calls would load, with the
     loader's name; ``blobs`` are bytes that its calls hand to a loader of containers.
     ``result`` is the abstract value that the load would return. ``data`` is the buffer, empty where
-    nobody may want it back; ``skips`` are the (start, end) of what the loader reads there as no opcodes.
+    nobody may want it back; ``skips`` are the (start, end) of what the loader reads there as no opcodes,
+    ``waypoints`` the offsets of an opcode in every 65,536.
     """
 
     start: int
@@ -56,4 +57,7 @@ class Trace:
     blobs: tuple[tuple[str, bytes], ...] = ()
     result: Any = None
     data: Buffer = field(default=b"", repr=False, compare=False)
+    states: tuple[tuple[Event, Any], ...] = ()
+    """Each object with the state that BUILD gives it, not resolved; only of a trace that keeps the whole result."""
     skips: tuple[tuple[int, int], ...] = ()
+    waypoints: tuple[int, ...] = ()

@@ -10,8 +10,11 @@ loader would import or make is a ``Global``, an ``Event`` or a ``Persistent``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
+
+from picklegate.pickles.opcodes import NUMBERS, TEXTS, Buffer, instructions
 
 _TELLING = frozenset((str, bytes, int, float, bool, type(None)))
 """Types of which it can be told whether two values are one key."""
@@ -52,20 +55,34 @@ class Global:
     known: str = ""
     """The canonical dotted name (names.py)."""
     rule: Any = None
-    """What calling it means to the machine, where it knows (reflection.py)."""
+    """What calling it means to the machine, where it knows (rules)."""
+    of_instance: bool = False
+    """Whether it is an attribute of an instance: ``name`` then has ``()`` behind what made that."""
+    dotted: str = ""
+    """``module.name``."""
+
+    def __post_init__(self) -> None:
+        """Put the dotted name together."""
+        self.dotted = f"{self.module}.{self.name}" if self.name else self.module
+
+
+class Persistent:
+    """What ``persistent_load`` would return for ``pid``; given a ``reader``, that is resolved when somebody asks."""
+
+    __slots__ = ("_pid", "_reader", "offset")
+
+    def __init__(self, pid: Any, offset: int, reader: Callable[[Any], Any] | None = None) -> None:
+        """``pid`` is resolved, or as it lies on the stack where there is a ``reader``."""
+        self._pid = pid
+        self._reader = reader
+        self.offset = offset
 
     @property
-    def dotted(self) -> str:
-        """``module.name``."""
-        return f"{self.module}.{self.name}" if self.name else self.module
-
-
-@dataclass(eq=False, slots=True)
-class Persistent:
-    """What ``persistent_load`` would return for ``pid``."""
-
-    pid: Any
-    offset: int
+    def pid(self) -> Any:
+        """The persistent id, resolved."""
+        if self._reader is not None:
+            self._pid, self._reader = self._reader(self._pid), None
+        return self._pid
 
 
 @dataclass(eq=False, slots=True)
@@ -83,50 +100,133 @@ class Known:
     value: Any
 
 
+_NUMBERS_SHOWN = 16
+
+
 @dataclass(eq=False, slots=True)
+class Run:
+    """Plain data in a container of a long stream that was passed over: ``data[start:end]``, which may be empty."""
+
+    start: int
+    end: int
+
+    def literals(self, data: Buffer) -> Iterator[int | float]:
+        """The text and bytes literals in it, and its first numbers, as they would lie on the stack."""
+        numbers = 0
+        for pos, _ in instructions(data, self.start, self.end):
+            if data[pos] in TEXTS:
+                yield pos
+            elif numbers < _NUMBERS_SHOWN and data[pos] in NUMBERS:
+                numbers += 1
+                yield float(pos)
+
+
+_NO_KEYWORDS = Dict()
+_Reader = Callable[["Event", tuple[Any, ...]], tuple[Any, ...]]
+
+
 class Event:
     """A call, a construction or a state write, and on the stack the value that it results in.
 
     ``kind`` is ``"call"`` (REDUCE, INST, OBJ of a function), ``"construct"`` (NEWOBJ ...) or ``"state"``
-    (BUILD, and items fed to what is no plain container); ``callee`` is what is called or
-    written to, ``name`` its dotted name or ``"unresolved"``.
+    (BUILD, and items fed to what is no plain container); ``callee`` is what is called or written to, ``name`` its
+    dotted name, ``"unresolved"`` where that is not known. ``known`` is the canonical name (names.py), ``via`` how the
+    callee was reached, where not by an import alone.
 
-    What becomes of the result (``called``, ``given``, ``stored``, ``written``, ``kept``; none of them: it is dropped)
-    is that of all events counted as this one. Whoever writes the stream chooses it freely: a use says nothing for
-    an event. ``depth`` is of the event itself, nothing beside it or after it changes it. Where the machine knows
-    the result (``reached``, or a value computed) that goes on instead of the event: it has no uses, and counts
-    for no depth.
+    Each event is its own value. Events that differ only in numbers are *counted as* the first of them (``group``),
+    which alone is in the record, with their ``count``; one that the stream goes on to call is in the record itself.
     """
 
-    kind: str
-    opcode: str
-    offset: int
-    callee: Any
-    name: str
-    args: tuple[Any, ...]
-    kwargs: Dict = field(default_factory=Dict)
-    via: str = ""
-    """How the callee was reached, where not by an import alone."""
-    known: str = ""
-    """The canonical dotted name of the callee, where it has one (names.py)."""
-    called: bool = False
-    """Whether the stream goes on to call the result."""
-    reached: bool = False
-    """Whether the machine knows its whole result: an object reached by name, or a text computed."""
-    given: bool = False
-    """Whether the result is handed to another call or construction, alone or in containers."""
-    stored: bool = False
-    """Whether the result is part of a state, or of items, that the stream writes into an object."""
-    written: bool = False
-    """Whether the stream writes state or items into the result."""
-    kept: bool = False
-    """Whether the result is what the load returns, alone or in containers."""
-    holds: bool = False
-    """Whether state that was written into the result holds what could be called as a function."""
-    depth: int = 1
-    """How many events lie in one another: 1 for one whose callee and arguments no other event made."""
-    count: int = 1
-    """How many events of this shape the stream has."""
+    __slots__ = (
+        "_args",
+        "_raw",
+        "_reader",
+        "called",
+        "callee",
+        "count",
+        "group",
+        "holds",
+        "kind",
+        "known",
+        "kwargs",
+        "made_class",
+        "name",
+        "offset",
+        "opcode",
+        "reached",
+        "unresolved",
+        "via",
+        "written",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        kind: str,
+        opcode: str,
+        offset: int,
+        callee: Any,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: Dict | None = None,
+        via: str = "",
+        known: str = "",
+    ) -> None:
+        """An event of resolved values that stands for itself; without a ``name`` its callee is not resolved."""
+        self.kind = kind
+        self.opcode = opcode
+        self.offset = offset
+        self.callee = callee
+        self.name = name or "unresolved"
+        self.unresolved = not name
+        self.known = known
+        self.via = via
+        self.kwargs = kwargs or _NO_KEYWORDS
+        self.group = self
+        self.count = 1
+        """How many calls are counted as this one, itself among them."""
+        self.called = False
+        """Whether the stream goes on to call the result."""
+        self.reached = False
+        """Whether the machine knows its whole result: an object reached by name, or a text computed."""
+        self.written = False
+        """Whether the stream writes state or items into the result."""
+        self.holds = False
+        """Whether state that was written into the result holds what could be called as a function."""
+        self.made_class = False
+        """Whether the callee is a class that the stream itself made."""
+        self._args: tuple[Any, ...] | None = args
+        self._raw: tuple[Any, ...] = ()
+        self._reader: _Reader | None = None
+
+    @classmethod
+    def counted(
+        cls,
+        group: Event,
+        offset: int,
+        raw: tuple[Any, ...],
+        reader: _Reader,
+    ) -> Event:
+        """One that is counted as ``group``; ``reader`` resolves its ``raw`` arguments when somebody asks for them."""
+        group.count += 1
+        self = object.__new__(cls)
+        self.kind, self.opcode, self.offset = group.kind, group.opcode, offset
+        self.callee, self.name, self.known, self.via = group.callee, group.name, group.known, group.via
+        self.kwargs, self.group, self.count = _NO_KEYWORDS, group, 1
+        self.unresolved = self.called = self.reached = self.written = self.holds = self.made_class = False
+        self._args, self._raw, self._reader = None, raw, reader
+        return self
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The arguments, resolved."""
+        if self._args is None and self._reader is not None:
+            self._args = self._reader(self, self._raw)
+            self._raw, self._reader = (), None
+        return self._args or ()
+
+    @args.setter
+    def args(self, args: tuple[Any, ...]) -> None:
+        self._args = args
 
 
 def attributes(state: Any) -> dict[str, Any]:

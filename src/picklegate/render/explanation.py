@@ -7,15 +7,19 @@ from collections.abc import Iterator
 
 from picklegate.escape import escape
 from picklegate.explain import Explanation, Step, Told
-from picklegate.findings import KINDS
-from picklegate.judging.reasons import words
+from picklegate.judging.feature_table import words
+from picklegate.policy import Policy
+from picklegate.refusal import advice
 from picklegate.render import text
+from picklegate.render.summary import plural
 from picklegate.report import Instruction, Verdict
 
 MAX_STEPS = 60
 MAX_WEIGHED = 3
 """Calls of a stream whose features are shown, the highest scores first."""
 MAX_WEIGHTS = 8
+MAX_STREAMS = 20
+"""Streams that are told: those above CLEAN first, then those with the highest scores; the others are counted."""
 _NAME_WIDTH = 200
 
 _VERBS = {"import": "import", "call": "call", "construct": "make", "state": "write"}
@@ -27,24 +31,44 @@ def to_json(explanation: Explanation) -> str:
     return json.dumps(explanation.to_dict(), indent=2) + "\n"
 
 
-def render(explanation: Explanation, *, listing: bool = False, colour: bool = False) -> str:
+def render(
+    explanation: Explanation,
+    *,
+    listing: bool = False,
+    colour: bool = False,
+    width: int | None = None,
+    policy: Policy | None = None,
+) -> str:
     """The verdict, what each stream would do in the order of loading, why it is judged so, and what to do."""
     report = explanation.report
-    lines = [text.title(report, colour=colour), ""]
-    lines += [f"{finding.code}: {escape(finding.message, 400)}" for finding in report.findings]
-    for told in explanation.streams:
-        lines += [*_stream(told, listing=listing), ""]
+    lines = [f"{finding.code}: {escape(finding.message, 400)}" for finding in report.findings]
+    shown = _telling(explanation.streams)
+    for told in shown:
+        lines += [*_stream(told, policy or Policy(), listing=listing), ""]
+    rest = [told.report for told in explanation.streams if told not in shown]
+    if rest:
+        worst = max(one.verdict for one in rest)
+        high = max(one.score for one in rest)
+        lines += [f"{plural(len(rest), 'more stream')}: {worst} at worst, {text.score(high)} at most", ""]
     if not explanation.streams:
         lines += ["No loader would find a pickle in it.", ""]
-    lines += _advice(explanation)
-    return "\n".join(lines) + "\n"
+    told_all = [text.title(report, colour=colour), "", *text.wrapped(lines, width), *_advice(explanation, width)]
+    return "\n".join(told_all) + "\n"
 
 
-def _stream(told: Told, *, listing: bool) -> Iterator[str]:
+def _telling(streams: tuple[Told, ...]) -> tuple[Told, ...]:
+    """Of many streams, those that say most, in the order of the file."""
+    if len(streams) <= MAX_STREAMS:
+        return streams
+    order = sorted(range(len(streams)), key=lambda at: (-streams[at].report.verdict, -streams[at].report.score, at))
+    return tuple(streams[at] for at in sorted(order[:MAX_STREAMS]))
+
+
+def _stream(told: Told, policy: Policy, *, listing: bool) -> Iterator[str]:
     report = told.report
     novelty = "" if report.novelty is None else f", novelty {report.novelty:.3f}"
     facts = f"{told.opcodes:,} opcodes, protocol {told.protocol}{novelty}"
-    about = f"{report.verdict}, decided by {report.decided_by}, {text.score(report.score)}"
+    about = f"{report.verdict}, {text.score(report.score)}, decided by {text.decided(report, policy)}"
     yield f"{escape(report.name, _NAME_WIDTH)}: {about}"
     yield f"  {facts}"
     if report.decided_by == "inert":
@@ -54,8 +78,10 @@ def _stream(told: Told, *, listing: bool) -> Iterator[str]:
     if told.steps:
         yield "  Loading it would"
         yield from _steps(told.steps)
-    scored = [step for step in told.steps if step.call and step.weights]
-    most = 1 if report.verdict == Verdict.CLEAN else MAX_WEIGHED
+    blamed = {finding.offset for finding in report.findings if finding.verdict > Verdict.CLEAN}
+    clean = report.verdict == Verdict.CLEAN
+    scored = [step for step in told.steps if step.call and step.weights and (clean or step.offset in blamed)]
+    most = 1 if clean else MAX_WEIGHED
     for step in sorted(scored, key=lambda step: -step.call.score if step.call else 0.0)[:most]:
         yield from _weights(step)
     told_of = sorted((f for f in report.findings if f.verdict > Verdict.CLEAN), key=lambda f: -f.verdict)
@@ -102,11 +128,11 @@ def _instruction(step: Instruction, marked: set[int | None]) -> str:
     return f"  {mark} {step.offset:>8}  {step.opcode:<18}{escape(step.argument, _NAME_WIDTH)}".rstrip()
 
 
-def _advice(explanation: Explanation) -> list[str]:
+def _advice(explanation: Explanation, width: int | None) -> list[str]:
     report = explanation.report
     if report.verdict > Verdict.CLEAN:
-        kind = KINDS.get(report.reasons[0].code)
-        return [f"What to do: {kind.advice}"] if kind else []
+        lines = advice(report).splitlines()
+        return [line for told in lines for line in (text.wrapped([told], width) if told[:1] != " " else [told])]
     names = explanation.safe_globals
     if not report.container.startswith("torch"):
         return []

@@ -18,9 +18,10 @@ from picklegate import __version__
 from picklegate.escape import escape
 from picklegate.findings import KINDS
 from picklegate.judging.classifier import version
+from picklegate.provenance import replaced_model
 from picklegate.render import text
 from picklegate.render.chart import bar, chart
-from picklegate.render.summary import counts, sentence
+from picklegate.render.summary import Allowances, counts, sentence, split
 from picklegate.report import FileReport, Finding, StreamReport, Verdict
 
 MAX_ROWS = 5_000
@@ -40,28 +41,33 @@ def render(
     reports: Sequence[FileReport],
     *,
     complete: bool = True,
+    allowed: Allowances | None = None,
     subject: str = "",
     groups: Mapping[str, Sequence[FileReport]] | None = None,
     notices: Sequence[Notice] = (),
 ) -> str:
     """The page; ``groups`` are what the chart has a line for, by default the folders of the files."""
-    blocked = sorted((r for r in reports if r.verdict > Verdict.CLEAN), key=lambda r: (-r.verdict, -r.score))
-    rows = [*blocked, *(report for report in reports if report.verdict == Verdict.CLEAN)]
+    blocked, trusted, clean = split(reports, allowed)
+    rows = [*blocked, *(report for report, _ in trusted), *clean]
     number = counts(reports)
     style, script, page = (
         resources.files(__package__).joinpath(f"report.{end}").read_text("utf-8") for end in ("css", "js", "html")
     )
+    if trusted:
+        items = [f"{report.name}: {report.verdict}, {why}" for report, why in trusted]
+        notices = (("The policy allows these files.", items), *notices)
+    notices = (*((f"{words}.", ()) for words in replaced_model()), *notices)
     if not complete:
         notices = (("The scan was interrupted: files are missing from this report.", ()), *notices)
     return Template(page).substitute(
-        title=f"picklegate: {sentence(reports)}",
+        title=f"picklegate: {sentence(reports, allowed)}",
         style=style,
         style_hash=_digest(style),
         script=script,
         script_hash=_digest(script),
         version=__version__,
         model=_text(version()),
-        headline=_headline(number, len(blocked)),
+        headline=_headline(number, len(blocked) + len(trusted)),
         subject=_text(subject),
         tiles="".join(_tile(name, count) for name, count in number.items()),
         notices="".join(map(_notice, notices)),
@@ -161,14 +167,14 @@ def _stream(stream: StreamReport) -> str:
         f'<li class="mono{" bad" if name in blamed else ""}">{_text(name)}</li>' for name in names[:MAX_ITEMS]
     )
     more = f"<li>... and {len(names) - MAX_ITEMS:,} more</li>" if len(names) > MAX_ITEMS else ""
-    parts = next((finding.contributions for finding in stream.findings if finding.contributions), ())
+    scored = next((finding for finding in stream.findings if finding.contributions), None)
     return "".join(
         (
             f"<h4><b>{_text(stream.name)}</b> decided by {_text(stream.decided_by)}, {_numbers(stream)}</h4>",
             _reasons(stream.findings),
             f"<h4>Opcodes around byte {worst.offset:,}</h4>{_listing(stream, worst)}" if stream.disassembly else "",
             f'<h4>Imports</h4><ul class="imports">{imports}{more}</ul>' if imports else "",
-            f"<h4>What raised the score</h4>{_contributions(parts)}" if parts else "",
+            f"<h4>What raised the score</h4>{_contributions(scored)}" if scored else "",
         )
     )
 
@@ -198,14 +204,15 @@ def _listing(stream: StreamReport, worst: Finding) -> str:
     return f'<pre class="listing">{lines}</pre>'
 
 
-def _contributions(parts: Sequence[tuple[str, float]]) -> str:
-    most = max(weight for _, weight in parts)
-    return '<dl class="parts">' + "".join(_parts(parts, most)) + "</dl>"
+def _contributions(finding: Finding) -> str:
+    most = max(weight for _, weight in finding.contributions)
+    return '<dl class="parts">' + "".join(_parts(finding, most)) + "</dl>"
 
 
-def _parts(parts: Sequence[tuple[str, float]], most: float) -> Iterator[str]:
-    for feature, weight in parts:
+def _parts(finding: Finding, most: float) -> Iterator[str]:
+    for place, (feature, weight) in enumerate(finding.contributions):
+        name = finding.words[place] if place < len(finding.words) else feature
         yield (
-            f"<dt>{_text(feature.replace('_', ' '))}</dt><dd>{bar(weight / most if most > 0 else 0)}</dd>"
+            f"<dt>{_text(name)}</dt><dd>{bar(weight / most if most > 0 else 0)}</dd>"
             f'<dd class="number">+{weight:.2f}</dd>'
         )

@@ -13,6 +13,9 @@ from picklegate import __version__
 from picklegate.escape import escape
 from picklegate.findings import FAULT, KINDS, Kind
 from picklegate.judging.classifier import version
+from picklegate.judging.model_files import digest
+from picklegate.provenance import replaced_model
+from picklegate.render.summary import Allowances
 from picklegate.report import FileReport, Finding, StreamReport, Verdict
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -25,8 +28,11 @@ _PLAIN = frozenset(("raw", "joblib", "torch_legacy"))
 _MESSAGE_WIDTH = 1_000
 
 
-def render(reports: Sequence[FileReport], *, complete: bool = True) -> str:
-    """One SARIF log with one run: a result for each finding above CLEAN; ASCII, as the JSON form."""
+def render(reports: Sequence[FileReport], *, complete: bool = True, allowed: Allowances | None = None) -> str:
+    """One SARIF log with one run: a result for each finding above CLEAN; ASCII, as the JSON form.
+
+    What is ``allowed`` is suppressed, with its reason.
+    """
     blocked = [report for report in reports if report.verdict > Verdict.CLEAN]
     codes = list(dict.fromkeys(finding.code for report in blocked for finding, _ in _reasons(report)))
     run = {
@@ -36,12 +42,18 @@ def render(reports: Sequence[FileReport], *, complete: bool = True) -> str:
                 "semanticVersion": __version__,
                 "rules": [_rule(code) for code in codes],
             },
-            "extensions": [{"name": "picklegate model", "version": version()}],
+            "extensions": [
+                {
+                    "name": "picklegate model",
+                    "version": version(),
+                    "properties": {"digest": digest(), "replaced": replaced_model()},
+                }
+            ],
         },
         "invocations": [{"executionSuccessful": complete}],
         "artifacts": [_artifact(report) for report in blocked],
         "results": [
-            _result(report, index, finding, stream, codes)
+            _result(report, index, finding, stream, codes) | _suppressed(report, allowed)
             for index, report in enumerate(blocked)
             for finding, stream in _reasons(report)
         ],
@@ -54,6 +66,12 @@ def _reasons(report: FileReport) -> Iterator[tuple[Finding, StreamReport | None]
     pairs: list[tuple[Finding, StreamReport | None]] = [(finding, None) for finding in report.findings]
     pairs += [(finding, stream) for stream in report.streams for finding in stream.findings]
     yield from sorted((p for p in pairs if p[0].verdict > Verdict.CLEAN), key=lambda pair: -pair[0].verdict)
+
+
+def _suppressed(report: FileReport, allowed: Allowances | None) -> dict[str, Any]:
+    if not allowed or report.sha256 not in allowed:
+        return {}
+    return {"suppressions": [{"kind": "external", "justification": escape(allowed[report.sha256], _MESSAGE_WIDTH)}]}
 
 
 def _rule(code: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ _MAGIC = 0x1950A86A20F9469CFC6C
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """One built file; ``start`` and ``end`` bound the payload's opcodes, both 0 in benign samples.
+    """One built file; ``start`` and ``end`` bound the payload's opcodes, both 0 in honest samples.
 
     They are offsets into the member data.pkl of a zip, else into the file (decompressed where the container is).
     ``arguments`` are the kinds of the payload's arguments.

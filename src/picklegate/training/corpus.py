@@ -14,9 +14,9 @@ DEFAULT_ROOT = Path(__file__).parents[4] / "shared" / "corpus"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One labelled file; ``label`` is ``"benign"``, ``"malicious"`` or ``"suspicious"``.
+    """One labelled file; ``label`` is ``"honest"``, ``"hostile"`` or ``"suspicious"``, whatever the manifest calls it.
 
-    ``near_dup`` names a group of near-twins, ``hard_negative`` says that a benign file uses what hostile ones use.
+    ``near_dup`` names a group of near-twins, ``hard_negative`` says that a honest file uses what hostile ones use.
     """
 
     path: Path
@@ -44,12 +44,16 @@ class HubRow:
     persistent: bool
 
 
+_LABELS = {"benign": "honest", "malicious": "hostile"}
+"""What the manifest calls the labels -> what they are called here."""
+
+
 def read_manifest(root: Path = DEFAULT_ROOT) -> tuple[Row, ...]:
     """Read every row of the manifest; FileNotFoundError says which folder is absent."""
     return tuple(
         Row(
             path=root / row["path"],
-            label=row["label"],
+            label=_LABELS.get(row["label"], row["label"]),
             project=row["project"],
             near_dup=row["near_dup"],
             container=row["container"],
@@ -78,10 +82,33 @@ def read_hub_imports(root: Path = DEFAULT_ROOT) -> tuple[HubRow, ...]:
     return tuple(rows)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LibraryRow:
+    """One honest file that a library wrote, beside the corpus; ``group`` is the library or habit."""
+
+    path: Path
+    group: str
+
+
+def read_libraries(root: Path = DEFAULT_ROOT) -> tuple[LibraryRow, ...]:
+    """Read the honest files of libraries in the folder ``honest`` beside the corpus; none without that folder.
+
+    Left out are the groups of calls that look like gadgets on purpose, and ``alarms``, which are kept for testing.
+    """
+    folder = root.parent / "honest"
+    if not (folder / "manifest.csv").is_file():
+        return ()
+    rows = (LibraryRow(path=folder / row["path"], group=row["group"]) for row in _table(folder, "manifest.csv"))
+    return tuple(row for row in rows if row.group not in _ARGUABLE)
+
+
+_ARGUABLE = ("reduce_calls", "user_module", "alarms")
+
+
 def groups(rows: tuple[Row, ...]) -> tuple[int, ...]:
     """Number the group of each row, for splits in which nothing leaks.
 
-    Benign files of one project are together, and so are projects that share a near-twin, however far that
+    Honest files of one project are together, and so are projects that share a near-twin, however far that
     reaches. Hostile files are cloned between all their projects: there the family of near-twins is the group.
     """
     parent: dict[str, str] = {}
@@ -94,7 +121,7 @@ def groups(rows: tuple[Row, ...]) -> tuple[int, ...]:
     keys = []
     for row in rows:
         family = f"family {row.near_dup or row.sha256}"
-        if row.label == "benign":
+        if row.label == "honest":
             parent[root_of(family)] = root_of(f"project {row.project}")
         keys.append(family)
     numbers: dict[str, int] = {}

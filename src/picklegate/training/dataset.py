@@ -13,9 +13,11 @@ from pathlib import Path
 
 from picklegate import containers
 from picklegate.judging import callables, features, novelty
-from picklegate.judging.arguments import arguments_of
+from picklegate.judging.arguments import States, arguments_of, states_of
+from picklegate.judging.callee_facts import using
+from picklegate.judging.proofs import is_settled
 from picklegate.pickles import Event, Global, Trace, canonical, trace
-from picklegate.training import benign, corpus, hostile, hub_files
+from picklegate.training import corpus, hiding, honest, hostile, hub_files
 from picklegate.training.carriers import Sample
 
 Description = tuple[float, ...]
@@ -52,12 +54,16 @@ def traces(data: bytes) -> Iterator[Trace]:
         pending.extend(inner for _, inner in found.nested)
 
 
-def _rows(events: Iterable[Event], template: Row) -> Iterator[Row]:
+_CALLEES = hiding.Hiding(hiding.in_training)
+
+
+def _rows(events: Iterable[Event], template: Row, states: States) -> Iterator[Row]:
     seen: set[tuple[str, Description]] = set()
     for event in events:
-        if event.reached:
+        if event.reached or is_settled(event):
             continue
-        key = (features.callee(event), features.description(event, arguments_of(event)))
+        with using(_CALLEES):
+            key = (features.callee(event), features.description(event, arguments_of(event, states)))
         if key not in seen:
             seen.add(key)
             yield replace(template, known=key[0], description=key[1])
@@ -67,12 +73,12 @@ def of_corpus(root: Path) -> Iterator[Row]:
     """The rows of the real files, in their groups; each file has at least one row."""
     manifest = corpus.read_manifest(root)
     for entry, group in zip(manifest, corpus.groups(manifest), strict=True):
-        if entry.label in ("benign", "malicious"):
+        if entry.label in ("honest", "hostile"):
             yield from _of_file(entry.read(), str(entry.path.relative_to(root)), entry.label, group)
 
 
 def of_folder(folder: Path, label: str) -> Iterator[Row]:
-    """The rows of one's own files, ``label`` being ``"benign"`` or ``"malicious"``; each subfolder is a group."""
+    """The rows of one's own files, ``label`` being ``"honest"`` or ``"hostile"``; each subfolder is a group."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         group, _, rest = path.relative_to(folder).as_posix().partition("/")
         yield from _of_file(path.read_bytes(), f"own {label} {group}/{rest}", label, f"own {group}")
@@ -80,7 +86,7 @@ def of_folder(folder: Path, label: str) -> Iterator[Row]:
 
 def _of_file(data: bytes, name: str, label: str, group: object) -> Iterator[Row]:
     events = [event for one in traces(data) for event in one.events]
-    hostile_file = label == "malicious"
+    hostile_file = label == "hostile"
     template = Row(
         file=name,
         group=f"{int(hostile_file)} {group}",
@@ -90,8 +96,21 @@ def _of_file(data: bytes, name: str, label: str, group: object) -> Iterator[Row]
         label=int(hostile_file),
         description=(),
     )
-    made = list(_rows(harmful(events) if hostile_file else events, template))
+    made = list(_rows(harmful(events) if hostile_file else events, template, states_of(events)))
     yield from made or [template]
+
+
+MOST_LIKE = 12
+"""Distinct events of one callee that are taken of one group: more of the same project say little more."""
+
+
+def thinned(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows, of honest groups at most MOST_LIKE with one callee."""
+    seen: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        seen[row.group, row.known] += 1
+        if row.label or seen[row.group, row.known] <= MOST_LIKE:
+            yield row
 
 
 MOST_SHAPES = 6
@@ -119,16 +138,23 @@ def written() -> Iterator[tuple[str, bytes]]:
             yield member.name, file.read() if file else b""
 
 
+def of_libraries(root: Path) -> Iterator[Row]:
+    """The rows of the honest files of libraries beside the corpus, a group for each library or habit."""
+    for entry in corpus.read_libraries(root):
+        name = f"libraries/{entry.group}/{entry.path.name}"
+        yield from _of_file(entry.path.read_bytes(), name, "honest", f"library {entry.group}")
+
+
 def of_written() -> Iterator[Row]:
     """The rows of the files that real libraries wrote, a group for each library."""
     for name, data in written():
-        rows = _of_file(data, f"written/{name}", "benign", f"written {name.partition('/')[0]}")
+        rows = _of_file(data, f"written/{name}", "honest", f"written {name.partition('/')[0]}")
         yield from (replace(row, source="written") for row in rows)
 
 
 def harmful(events: list[Event]) -> list[Event]:
     """The events of a hostile file that may be what does the harm."""
-    proven = [e for e in events if callables.executes(features.callee(e)) or e.name == "unresolved"]
+    proven = [e for e in events if callables.executes(features.callee(e)) or e.unresolved]
     return proven or [e for e in events if e.kind == "call" and not callables.serialises(e.known)] or events
 
 
@@ -151,24 +177,28 @@ def of_hostile(count: int, seed: int, streams: list[bytes]) -> Iterator[Row]:
             label=1,
             description=(),
         )
-        yield from _rows(payload(sample), template)
+        events, states = payload(sample)
+        yield from _rows(events, template, states)
 
 
-def payload(sample: Sample) -> list[Event]:
-    """The events of a generated hostile sample that do the harm: what its gadget is called or handed with."""
+def payload(sample: Sample) -> tuple[list[Event], States]:
+    """The events of a generated hostile sample that do the harm, and the states that it writes.
+
+    They are those that its gadget is called or handed with.
+    """
     events: list[Event] = []
+    everything: list[Event] = []
     for start, found in _streams(sample.data):
         inside = sample.start <= start < sample.end
+        everything += found.events
         events.extend(e for e in found.events if inside or sample.start <= e.offset < sample.end)
         events.extend(event for _, inner in found.nested for event in inner.events)
     target = canonical(sample.module, sample.name)
     direct = [
-        e
-        for e in events
-        if features.callee(e) == target or e.name == "unresolved" or any(g.known == target for g in _globals(e))
+        e for e in events if features.callee(e) == target or e.unresolved or any(g.known == target for g in _globals(e))
     ]
     chosen = direct or [e for e in events if e.kind == "state" or not callables.serialises(e.known)] or events
-    return [event for event in chosen if telling(event)]
+    return [event for event in chosen if telling(event)], states_of(everything)
 
 
 def telling(event: Event) -> bool:
@@ -177,7 +207,7 @@ def telling(event: Event) -> bool:
     found = arguments_of(event)
     if not found.blobs or found.texts or found.globals or found.results or found.unresolved:
         return True
-    if event.name == "unresolved" or known.partition(".")[0] in callables.STANDARD:
+    if event.unresolved or callables.is_standard(known):
         return True
     shown = dict(zip(features.DESCRIPTION, features.description(event, found), strict=True))
     return any(shown[name] for name in ("nested_imports", "machine_code", "code_object", "code", "shell", "url"))
@@ -197,9 +227,9 @@ def _streams(data: bytes) -> Iterator[tuple[int, Trace]]:
         pos = found.end
 
 
-def of_benign(count: int, seed: int) -> Iterator[Row]:
-    """The rows of generated benign samples; each is a project of its own."""
-    return _of_samples(benign.samples(random.Random(seed), count=count), f"benign {seed}")
+def of_honest(count: int, seed: int) -> Iterator[Row]:
+    """The rows of generated honest samples; each is a project of its own."""
+    return _of_samples(honest.samples(random.Random(seed), count=count), f"honest {seed}")
 
 
 def of_hub(root: Path, seed: int) -> Iterator[Row]:
@@ -210,5 +240,6 @@ def of_hub(root: Path, seed: int) -> Iterator[Row]:
 def _of_samples(samples: Iterable[Sample], name: str) -> Iterator[Row]:
     for number, sample in enumerate(samples):
         template = Row(file=f"{name} {number}", group=sample.package, source="generated" if name != "hub" else "hub",
-                       family="benign", known="", label=0, description=())  # fmt: skip
-        yield from _rows([event for one in traces(sample.data) for event in one.events], template)
+                       family="honest", known="", label=0, description=())  # fmt: skip
+        events = [event for one in traces(sample.data) for event in one.events]
+        yield from _rows(events, template, states_of(events))

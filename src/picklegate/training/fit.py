@@ -11,11 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import xgboost
+try:
+    import numpy as np
+    import xgboost
+except ModuleNotFoundError as error:
+    message = f"training needs {error.name}: install it with `pip install 'picklegate[train]'`"
+    raise ModuleNotFoundError(message, name=error.name) from error
 
-from picklegate.judging import features
+from picklegate.judging import feature_table, features, vocabulary
 from picklegate.judging.classifier import KINDS, SCHEMA, kind
+from picklegate.judging.model_files import CARD, digest_of
 from picklegate.judging.novelty import Shape
 from picklegate.pickles import canonical
 from picklegate.training import outliers
@@ -25,20 +30,22 @@ from picklegate.training.hostile import Gadget
 from picklegate.training.names import Names
 
 FOLDS = 5
-ROUNDS = 240
+ROUNDS = 180
 PARAMETERS = {
     "objective": "binary:logistic",
     "tree_method": "hist",
     "max_depth": 5,
-    "eta": 0.08,
+    "eta": 0.1,
     "min_child_weight": 2.0,
     "lambda": 2.0,
     "colsample_bytree": 0.6,
     "subsample": 0.9,
-    "max_bin": 256,
+    "max_bin": 64,
     "nthread": 2,
     "monotone_constraints": "("
-    + ",".join("-1" if n in features.FALLING else "1" if n in features.RISING else "0" for n in features.FEATURES)
+    + ",".join(
+        "-1" if n in feature_table.FALLING else "1" if n in feature_table.RISING else "0" for n in features.FEATURES
+    )
     + ")",
 }
 
@@ -88,10 +95,10 @@ def names_of(
     texts = features.DESCRIPTION.index("texts")
     for row in rows:
         if row.label == 0 and row.source in REAL and row.known:
-            names.benign(row.group, row.known, text=row.description[texts] > 0)
+            names.honest(row.group, row.known, text=row.description[texts] > 0)
     for entry in hub:
         for module, name in entry.imports:
-            names.benign(hub_group(entry.repo), canonical(module, name), text=False)
+            names.honest(hub_group(entry.repo), canonical(module, name), text=False)
     for made in constructors:
         names.harmless(made["package"], canonical(made["module"], made["name"]))
     for gadget in gadgets:
@@ -109,7 +116,7 @@ def matrix(rows: Sequence[Row], names: Names, *, leave_out: bool = True) -> Any:
 
     Each row's own group is left out of the names, or unknown honest names would never occur in training.
     """
-    vocabularies: dict[str, features.Vocabulary] = {}
+    vocabularies: dict[str, vocabulary.Vocabulary] = {}
     known: dict[tuple[str, str], tuple[float, ...]] = {}
     result: Any = np.zeros((len(rows), len(features.FEATURES)), dtype=np.float32)
     for number, row in enumerate(rows):
@@ -119,7 +126,7 @@ def matrix(rows: Sequence[Row], names: Names, *, leave_out: bool = True) -> Any:
             vocabularies[group] = names.vocabulary((group,))
         key = (group, row.known)
         if key not in known:
-            known[key] = features.reputation(row.known, vocabularies[group])
+            known[key] = vocabulary.reputation(row.known, vocabularies[group])
         result[number] = known[key] + row.description
     return result
 
@@ -193,8 +200,11 @@ def out_of_fold(material: Material, seed: int) -> Any:
     return result
 
 
-MARGIN = 0.75
-"""Log-odds between the highest score of an honest real file, out of fold, and the threshold of its kind."""
+MARGIN = 0.5
+"""Log-odds between the highest score of the honest real groups that count, out of fold, and the threshold of a kind."""
+
+REAL_ALARMS = 0.004
+"""Share of the honest real groups (projects, libraries) whose highest score does not set the threshold of a kind."""
 
 ALARMS = 0.007
 """Share of the generated honest files, out of fold, that events of one kind may make suspicious."""
@@ -209,26 +219,31 @@ BLOCK = 0.9
 def thresholds(rows: Sequence[Row], *scored: tuple[Any, Any]) -> dict[str, float]:
     """Kind of event -> the log-odds from which on it is suspicious; ``scored`` are (scores, vectors) of the rows.
 
-    No honest real file comes within MARGIN of it, and at most ALARMS of the generated honest files reach it.
+    All but REAL_ALARMS of the honest real groups stay MARGIN below it, and at most ALARMS of the generated honest files
+    reach it.
     """
     levels = dict.fromkeys(KINDS, -1.0 + MARGIN) | LEAST
     generated = {row.file for row in rows if row.label == 0 and row.source == "generated"}
+    real = {row.group for row in rows if row.label == 0 and row.source != "generated"}
     for scores, vectors in scored:
-        highest: dict[str, dict[str, float]] = {name: {} for name in KINDS}
+        drawn: dict[str, dict[str, float]] = {name: {} for name in KINDS}
+        found: dict[str, dict[str, float]] = {name: {} for name in KINDS}
         for row, score, vector in zip(rows, scores, vectors, strict=True):
             if row.label:
                 continue
-            name = kind(vector)
-            if row.source == "generated":
-                highest[name][row.file] = max(highest[name].get(row.file, -np.inf), float(score))
-            else:
-                levels[name] = max(levels[name], float(score) + MARGIN)
-        for name, files in highest.items():
-            ordered = sorted(files.values(), reverse=True)
-            allowed = int(ALARMS * len(generated))
-            if len(ordered) > allowed:
-                levels[name] = max(levels[name], ordered[allowed])
+            highest, unit = (drawn, row.file) if row.source == "generated" else (found, row.group)
+            of_kind = highest[kind(vector)]
+            of_kind[unit] = max(of_kind.get(unit, -np.inf), float(score))
+        for name in KINDS:
+            levels[name] = max(levels[name], _level(drawn[name], ALARMS * len(generated)))
+            levels[name] = max(levels[name], _level(found[name], REAL_ALARMS * len(real)) + MARGIN)
     return {name: round(level, 3) for name, level in levels.items()}
+
+
+def _level(highest: Mapping[str, float], above: float) -> float:
+    """The level that at most ``above`` of the units exceed."""
+    ordered = sorted(highest.values(), reverse=True)
+    return ordered[int(above)] if len(ordered) > int(above) else -np.inf
 
 
 def write(material: Material, folder: Path, seed: int) -> dict[str, Any]:
@@ -245,7 +260,7 @@ def write(material: Material, folder: Path, seed: int) -> dict[str, Any]:
         "vocabulary.json": json.dumps(names.vocabulary().to_dict(), separators=(",", ":")).encode(),
         "novelty.json": json.dumps(outliers.fit(material.shapes, seed), separators=(",", ":")).encode(),
     }
-    card = {
+    card: dict[str, Any] = {
         "schema": SCHEMA,
         "version": digest(b"".join(files.values()) + json.dumps(levels).encode())[:12],
         "features": list(features.FEATURES),
@@ -264,9 +279,10 @@ def write(material: Material, folder: Path, seed: int) -> dict[str, Any]:
             "xgboost": xgboost.__version__,
         },
     }
+    card["sha256"][CARD] = digest_of(card)
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", "utf-8")
+    (folder / CARD).write_text(json.dumps(card, indent=1) + "\n", "utf-8")
     return card
 
 

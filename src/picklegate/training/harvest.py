@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import ast
-import functools
 import re
 import sys
-import warnings
-import zipfile
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from picklegate.training.gadgets import of_package
-from picklegate.training.lists import rows
+from picklegate.training.sources import Source, parse, read_sources, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SKIPPED = {"tests", "test", "testing", "_tests", "conftest", "benchmarks", "examples", "idlelib", "site-packages"}
-_MAX_SOURCE = 1_500_000
 _CLASSES = 24
 _MEMBERS = 6
 _KINDS = (
@@ -36,51 +29,6 @@ _KINDS = (
     (r"func|function|fn|callable|factory|callback", "function"),
     (r"name|key|label|unit|mode|kind|code|format|msg|message|text|value|string", "text"),
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
-    """One module's text, and the distribution that it is of."""
-
-    package: str
-    module: str
-    text: str
-
-
-def read_sources(path: Path, package: str = "") -> Iterator[Source]:
-    """The modules of a wheel, or of a folder that stands on the import path; ``package`` names them all."""
-    if path.is_dir():
-        for file in sorted(path.rglob("*.py")):
-            if file.stat().st_size <= _MAX_SOURCE:
-                text = file.read_text(encoding="utf-8", errors="replace")
-                yield from _source(package, file.relative_to(path).as_posix(), text)
-        return
-    with zipfile.ZipFile(path) as wheel:
-        for info in wheel.infolist():
-            if info.filename.endswith(".py") and info.file_size <= _MAX_SOURCE:
-                text = wheel.read(info).decode("utf-8", "replace")
-                yield from _source(package, info.filename, text)
-
-
-def _source(package: str, name: str, text: str) -> Iterator[Source]:
-    parts = name.removesuffix(".py").split("/")
-    if parts[-1] == "__init__":
-        parts.pop()
-    skipped = _SKIPPED.intersection(parts) or any(part.startswith("test_") for part in parts)
-    if parts and not skipped and all(part.isidentifier() for part in parts):
-        # The root of the import path names the package: distributions share code under other names.
-        yield Source(package=package or parts[0].lstrip("_"), module=".".join(parts), text=text)
-
-
-@functools.lru_cache(maxsize=4)
-def parse(text: str) -> ast.Module | None:
-    """The tree of a module, or None where this Python cannot parse it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError):
-            return None
 
 
 def constructors(source: Source) -> Iterator[tuple[str, str, str, str]]:
@@ -157,47 +105,31 @@ def _is_self(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id == "self"
 
 
-def read_distribution(path: str) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]], list[tuple[str, ...]]]:
-    """The rows of one wheel or folder for mined.tsv (out of the index), constructors.tsv and classes.tsv."""
+def read_distribution(path: str) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """The rows of one wheel or folder for constructors.tsv and classes.tsv."""
     where, _, package = path.partition("=")
     objects: set[tuple[str, ...]] = set()
     shapes: set[tuple[str, ...]] = set()
-    tops: dict[str, str] = {}
     for source in read_sources(Path(where), package):
         objects.update(classes(source))
         shapes.update(constructors(source))
-        tops[source.module.partition(".")[0]] = source.package
-    gadgets: list[tuple[str, ...]] = [row for top, name in tops.items() for row in of_package(top, name)]
     found = sorted(objects)
     spread = found[:: max(1, len(found) // _CLASSES)][:_CLASSES]
-    return gadgets, sorted(shapes), spread
+    return sorted(shapes), spread
 
 
 def main(paths: list[str]) -> None:
-    """Read wheels and ``FOLDER=PACKAGE`` arguments, and write the three tables beside this module."""
-    gadgets: list[tuple[str, ...]] = []
+    """Read wheels and ``FOLDER=PACKAGE`` arguments, and write the two tables beside this module."""
     shapes: list[tuple[str, ...]] = []
     objects: list[tuple[str, ...]] = []
     with ProcessPoolExecutor(2) as pool:
-        for mined, made, spread in pool.map(read_distribution, paths):
-            gadgets += mined
+        for made, spread in pool.map(read_distribution, paths):
             shapes += made
             objects += spread
-    known = {(row[0], row[1]) for row in (*shapes, *objects)} | {
-        (row["module"], row["name"]) for row in rows("gadgets.tsv")
-    }
-    gadgets = list({(row[0], row[1]): row for row in gadgets if (row[0], row[1]) not in known}.values())
     data = Path(__file__).parent / "data"
-    write_table(data / "mined.tsv", "module\tname\tpackage\teffect\targuments\treaches", gadgets)
     write_table(data / "constructors.tsv", "module\tname\tpackage\targuments", shapes)
     write_table(data / "classes.tsv", "module\tname\tpackage\tkind\tattributes", objects)
-    print(f"{len(gadgets)} gadgets, {len(shapes)} constructors, {len(objects)} classes of {len(paths)} distributions")
-
-
-def write_table(path: Path, header: str, table: list[tuple[str, ...]]) -> None:
-    """Write sorted rows, without repeats, under a header."""
-    lines = [header, *("\t".join(row) for row in sorted(set(table)))]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"{len(shapes)} constructors, {len(objects)} classes of {len(paths)} distributions")
 
 
 if __name__ == "__main__":

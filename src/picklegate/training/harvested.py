@@ -12,7 +12,7 @@ from picklegate.training.tree import Build, Call, Name, New, Tree
 if TYPE_CHECKING:
     import random
 
-    from picklegate.training.benign import Benign
+    from picklegate.training.honest import Honest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,26 +24,26 @@ class Distribution:
     enums: tuple[dict[str, str], ...]
     constructors: tuple[dict[str, str], ...]
 
-    def instance(self, benign: Benign, state: dict[str, Tree]) -> Tree:
+    def instance(self, honest: Honest, state: dict[str, Tree]) -> Tree:
         """An object with the attributes that its class gives it."""
-        row = benign.rng.choice(self.classes)
-        own = {name: benign.value(1) for name in row["attributes"].split()}
+        row = honest.rng.choice(self.classes)
+        own = {name: honest.value(1) for name in row["attributes"].split()}
         return Build(New(Name(row["module"], row["name"])), own | dict(list(state.items())[:2]))
 
-    def member(self, benign: Benign) -> Tree:
+    def member(self, honest: Honest) -> Tree:
         """An enum member, made by a value or fetched by its name."""
-        row = benign.rng.choice(self.enums)
+        row = honest.rng.choice(self.enums)
         cls = Name(row["module"], row["name"])
-        name = benign.rng.choice(row["attributes"].split())
-        if benign.rng.random() < 0.3:
+        name = honest.rng.choice(row["attributes"].split())
+        if honest.rng.random() < 0.3:
             return Call(Name("builtins", "getattr"), (cls, name))
-        return Call(cls, (benign.rng.choice((name.lower(), name, benign.rng.randrange(9))),))
+        return Call(cls, (honest.rng.choice((name.lower(), name, honest.rng.randrange(9))),))
 
-    def constructed(self, benign: Benign) -> Tree:
+    def constructed(self, honest: Honest) -> Tree:
         """A call as one of its ``__reduce__`` methods asks for it."""
-        row = benign.rng.choice(self.constructors)
+        row = honest.rng.choice(self.constructors)
         shape, *kinds = row["arguments"].split()
-        args = tuple(argument(kind, benign) for kind in kinds)
+        args = tuple(argument(kind, honest) for kind in kinds)
         callee = Name(row["module"], row["name"])
         return New(callee, args) if shape == "new" else Call(callee, args)
 
@@ -70,13 +70,13 @@ def drawn(rng: random.Random) -> Distribution | None:
     return rng.choice(distributions()) if distributions() and rng.random() < 0.33 else None
 
 
-def argument(kind: str, benign: Benign) -> Tree:
+def argument(kind: str, honest: Honest) -> Tree:
     """A value for an argument of the kind that its name in the source suggests."""
-    rng, texts = benign.rng, benign.texts
+    rng, texts = honest.rng, honest.texts
     if kind == "class":
-        return benign.cls()
+        return honest.cls()
     if kind == "function":
-        return Name(texts.module(benign.package), texts.function())
+        return Name(texts.module(honest.package), texts.function())
     if kind == "text":
         return texts.short()
     if kind in ("path", "url", "regex"):
@@ -91,5 +91,5 @@ def argument(kind: str, benign: Benign) -> Tree:
         "data": rng.randbytes(rng.randrange(4, 200)),
     }
     if kind == "dict":
-        return benign.state()
-    return simple[kind] if kind in simple else benign.value()
+        return honest.state()
+    return simple[kind] if kind in simple else honest.value()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from picklegate.training import indexed as indexed_gadgets
 from picklegate.training.arguments import Arguments
 from picklegate.training.assembler import assemble, assemble_value
-from picklegate.training.benign import Benign
 from picklegate.training.carriers import CONTAINERS, PLACES, Carrier, Sample, contain
 from picklegate.training.families import FAMILIES, Payload
+from picklegate.training.honest import Honest
 from picklegate.training.lists import rows
 from picklegate.training.style import Style, random_style
 from picklegate.training.tree import Marked, Name, Then, Tree
@@ -26,7 +27,7 @@ class Gadget:
     """A callable whose call does harm, and the kinds of arguments with which it does.
 
     ``arguments`` are alternatives, each the kinds of the positional arguments; ``source`` is
-    ``"curated"`` or ``"mined"``.
+    ``"curated"`` or ``"indexed"``.
     """
 
     module: str
@@ -42,25 +43,28 @@ class Gadget:
         return Name(self.module, self.name)
 
 
-def read_gadgets(*, mined: bool = True) -> tuple[Gadget, ...]:
-    """Read the curated gadgets and, unless told otherwise, the mined ones.
+def read_gadgets(*, indexed: bool = True) -> tuple[Gadget, ...]:
+    """Read the curated gadgets and, unless told otherwise, those that the index of capabilities knows.
 
-    Mined callables that import the module they are given are left out: a bare word handed to a stranger is
-    what honest enums look like too.
+    Callables that import the module that they are given are left out: a bare word handed to a stranger is what honest
+    enums look like too.
     """
-    found = [(row, "curated") for row in rows("gadgets.tsv")]
-    if mined:
-        found += [(row, "mined") for row in rows("mined.tsv") if "module" not in row["arguments"].split()]
-    return tuple(
+    curated = tuple(
         Gadget(
             module=row["module"],
             name=row["name"],
             package=row["package"],
             effect=row["effect"],
             arguments=tuple((row["arguments"] or "").split("|")),
-            source=source,
         )
-        for row, source in found
+        for row in rows("gadgets.tsv")
+    )
+    known = {(gadget.module, gadget.name) for gadget in curated}
+    listed = () if not indexed else indexed_gadgets.rows()
+    return curated + tuple(
+        Gadget(module=module, name=name, package=package, effect=effect, arguments=(kinds,), source="indexed")
+        for module, name, package, effect, kinds in listed
+        if (module, name) not in known and "module" not in kinds.split()
     )
 
 
@@ -75,7 +79,7 @@ def samples(
 ) -> Iterator[Sample]:
     """Draw ``count`` hostile samples; the same seed and the same inputs give the same bytes.
 
-    ``carriers`` are real benign streams (raw pickles, each one stream) that payloads are put into; those that
+    ``carriers`` are real honest streams (raw pickles, each one stream) that payloads are put into; those that
     pickletools cannot cut are left out. ``families`` restricts the call styles (all of ``FAMILIES`` otherwise);
     ``containers`` are drawn from as often as each is named.
     """
@@ -86,7 +90,7 @@ def samples(
     for gadget in gadgets:
         packages.setdefault((gadget.source, gadget.package), []).append(gadget)
     keys = sorted(packages)
-    # Half curated, half mined; by less than its size, or the largest package would be most of what is learnt.
+    # Half curated, half of the index; by less than its size, or the largest package would be most of what is learnt.
     sizes = {key: len(packages[key]) ** 0.75 for key in keys}
     totals = {source: sum(size for key, size in sizes.items() if key[0] == source) for source, _ in keys}
     shares = [sizes[key] / totals[key[0]] for key in keys]
@@ -128,7 +132,7 @@ def _sample(
     data, moved = contain(stream, container, rng)
     return Sample(
         data=data,
-        label="malicious",
+        label="hostile",
         family=family,
         module=payload.module,
         name=payload.name,
@@ -147,17 +151,17 @@ def _sample(
 def _among(payload: Tree, place: str, rng: random.Random) -> Tree:
     """The payload inside a checkpoint as programs save them."""
     marked = Marked(payload)
-    benign = Benign(rng)
+    honest = Honest(rng)
     if place == "first":
-        return Then(marked, benign.checkpoint())
+        return Then(marked, honest.checkpoint())
     if place == "list":
-        items = [benign.value() for _ in range(rng.randrange(1, 6))]
+        items = [honest.value() for _ in range(rng.randrange(1, 6))]
         items.insert(rng.randrange(len(items) + 1), marked)
         return items
     if place == "tensor":
-        return {**benign.state_dict(), benign.key(): benign.tensor(extra=marked)}
+        return {**honest.state_dict(), honest.key(): honest.tensor(extra=marked)}
     if place == "attribute":
-        return benign.instance(extra=marked)
-    pairs = list(benign.checkpoint().items())
-    pairs.insert(rng.randrange(len(pairs) + 1), (benign.key(), marked))
+        return honest.instance(extra=marked)
+    pairs = list(honest.checkpoint().items())
+    pairs.insert(rng.randrange(len(pairs) + 1), (honest.key(), marked))
     return dict(pairs)

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 
-from picklegate.judging.features import Vocabulary, tokens
+from picklegate.judging.vocabulary import Vocabulary, tokens
 
 _CLIP = 4.0
 _LEAST = 3
@@ -14,7 +14,7 @@ _LEAST = 3
 
 
 class Names:
-    """Who uses which names: benign projects, and the packages of harmful callables."""
+    """Who uses which names: honest projects, and the packages of harmful callables."""
 
     def __init__(self) -> None:
         """Know no names."""
@@ -22,12 +22,12 @@ class Names:
         self.text_callees: dict[str, set[str]] = defaultdict(set)
         self.modules: dict[str, set[str]] = defaultdict(set)
         self.roots: dict[str, set[str]] = defaultdict(set)
-        self.benign_words: dict[str, set[str]] = defaultdict(set)
+        self.honest_words: dict[str, set[str]] = defaultdict(set)
         self.hostile_words: dict[str, set[str]] = defaultdict(set)
         self.users: set[str] = set()
 
-    def benign(self, project: str, known: str, *, text: bool) -> None:
-        """A benign project uses the callable, ``text`` says whether with strings."""
+    def honest(self, project: str, known: str, *, text: bool) -> None:
+        """A honest project uses the callable, ``text`` says whether with strings."""
         self.users.add(project)
         self.callees[known].add(project)
         if text:
@@ -36,13 +36,13 @@ class Names:
         self.modules[owner].add(project)
         self.roots[known.partition(".")[0]].add(project)
         for word in tokens(last):
-            self.benign_words[word].add(known.partition(".")[0])
+            self.honest_words[word].add(known.partition(".")[0])
 
     def harmless(self, package: str, known: str) -> None:
         """A package's own ``__reduce__`` methods name the callable, which says nothing of who uses it."""
         self.users.add(package)
         for word in tokens(known.rpartition(".")[2]):
-            self.benign_words[word].add(package)
+            self.honest_words[word].add(package)
 
     def hostile(self, package: str, known: str) -> None:
         """A callable of the package does harm."""
@@ -62,13 +62,13 @@ class Names:
             found = {name: len(projects - gone) for name, projects in users.items()}
             return {name: number for name, number in found.items() if number}
 
-        benign, hostile = counts(self.benign_words), counts(self.hostile_words)
-        benign_total = len(set().union(*self.benign_words.values()) - gone)
+        honest, hostile = counts(self.honest_words), counts(self.hostile_words)
+        honest_total = len(set().union(*self.honest_words.values()) - gone)
         hostile_total = len(set().union(*self.hostile_words.values()) - gone)
         weights = {
-            word: round(_odds(hostile.get(word, 0), hostile_total) - _odds(benign.get(word, 0), benign_total), 3)
-            for word in {*benign, *hostile}
-            if benign.get(word, 0) + hostile.get(word, 0) >= _LEAST
+            word: round(_odds(hostile.get(word, 0), hostile_total) - _odds(honest.get(word, 0), honest_total), 3)
+            for word in {*honest, *hostile}
+            if honest.get(word, 0) + hostile.get(word, 0) >= _LEAST
         }
         return Vocabulary(
             callees=counts(self.callees),

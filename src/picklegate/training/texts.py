@@ -1,4 +1,4 @@
-"""The names and texts that benign pickles hold."""
+"""The names and texts that honest pickles hold."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Texts:
         if draw < 0.12:
             return "__main__"
         if draw < 0.25:
-            return self.rng.choice([name for name in vocabulary("layer") if name not in callables.STANDARD])
+            return self.rng.choice([name for name in vocabulary("layer") if not callables.is_standard(name)])
         middle = self.rng.choice(("", "", "_", "ml", "lib", "torch", "py", "net"))
         name = "".join((self.word(), middle, self.rng.choice((self.word(), "")))).strip("_")
-        return f"{name}kit" if name in callables.STANDARD else name
+        return f"{name}kit" if callables.is_standard(name) else name
 
     def module(self, package: str) -> str:
         """A module of the package."""

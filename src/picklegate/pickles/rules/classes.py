@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from picklegate.pickles import implicit_calls
-from picklegate.pickles.values import Dict, Event, Global
+from picklegate.pickles.values import Dict, Event, Global, Unresolved
 
 if TYPE_CHECKING:
     from picklegate.pickles.rules.protocol import Effects
@@ -18,8 +18,6 @@ def construct(effects: Effects, event: Event) -> Any:
     plain = event.known == "copyreg._reconstructor"
     if not all(map(is_class, event.args[: 1 + plain])):
         return effects.hidden(event.opcode, event.offset, event.args)
-    if type(event.args[0]) is not Global:
-        return None
     args = tuple(item for item in (event.args[2:3] if plain else event.args[1:]) if item is not None)
     kwargs = event.kwargs or None
     return effects.apply("construct", event.opcode, event.offset, event.args[0], args, kwargs, event.known)
@@ -36,9 +34,12 @@ def _make_instance(effects: Effects, event: Event) -> Any:
 
 
 def _type(_effects: Effects, event: Event) -> Any:
-    """``type(instance)`` is the class of what the stream constructed."""
-    made = event.args[0] if len(event.args) == 1 else None
-    return made.callee if type(made) is Event and made.kind == "construct" and type(made.callee) is Global else None
+    """``type(instance)`` is the class of what the stream constructed; of other values it cannot be told."""
+    if len(event.args) != 1 or event.kwargs:
+        return None
+    made = event.args[0]
+    known = type(made) is Event and made.kind == "construct" and type(made.callee) is Global
+    return made.callee if known else Unresolved("type", event.offset)
 
 
 def is_class(value: Any) -> bool:
@@ -53,10 +54,15 @@ def makes_class(made: Event, kind: str) -> bool:
     if made.known == "builtins.type" and implicit_calls.callable_in(made.args):
         return False
     if made.known == _SYMBOLS:
-        assumptions = made.args[1] if len(made.args) == 2 else None
-        plain = type(assumptions) is Dict and _CLASS_PARTS.isdisjoint(map(str, assumptions[::2]))
-        return plain and kind == "construct" and not made.written and not implicit_calls.callable_in(made.args)
+        return kind == "construct" and not made.written and _is_plain_symbol(made)
     return made.known in _PLAIN_MAKERS or (kind == "construct" and made.known in _CLASS_MAKERS)
+
+
+def _is_plain_symbol(made: Event) -> bool:
+    """Whether an undefined function of sympy is made of its name and of assumptions that hold nothing."""
+    assumptions = made.args[1] if len(made.args) == 2 else None
+    plain = type(assumptions) is Dict and _CLASS_PARTS.isdisjoint(map(str, assumptions[::2]))
+    return plain and not implicit_calls.callable_in(made.args)
 
 
 _SYMBOLS = "sympy.core.function._rebuild_undef"
@@ -68,11 +74,18 @@ _CLASS_MAKERS = frozenset((
     "cloudpickle._rehydrate_skeleton_class", "types.new_class",
 ))  # fmt: skip
 
+
+def _undefined(_effects: Effects, event: Event) -> Any:
+    """An undefined function of sympy, of which only the name and plain assumptions are given."""
+    event.reached = _is_plain_symbol(event)
+
+
 RULES: dict[str, Any] = {
     "builtins.type": _type,
     "copyreg._reconstructor": construct,
     "copyreg.__newobj__": construct,
     "copyreg.__newobj_ex__": construct,
     "fsspec.spec.make_instance": _make_instance,
+    _SYMBOLS: _undefined,
 }
 """Canonical names -> the rule, as reflection.py defines them."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from picklegate.pickles.opcodes import Cut
+from picklegate.pickles.rules.iterators import items_of
 from picklegate.pickles.values import Dict, Event, Set, Unresolved
 
 if TYPE_CHECKING:
@@ -100,11 +101,14 @@ def _known(value: Any) -> bool:
 def _computed(function: Callable[..., Any]) -> Any:
     def rule(effects: Effects, event: Event) -> Any:
         spent = effects.computed > _MOST_COMPUTED
-        if spent or event.kwargs or not _known(event.args) or _size(event.args) > _MOST:
+        # ``"".join(reversed(text))``: what an iterator gives is known too.
+        read = [items_of(effects, arg) if type(arg) is Event else arg for arg in event.args]
+        args = tuple(arg if items is None else items for arg, items in zip(event.args, read, strict=True))
+        if spent or event.kwargs or not _known(args) or _size(args) > _MOST:
             return None
-        effects.computed += _size(event.args)
+        effects.computed += _size(args)
         try:
-            result = function(*event.args)
+            result = function(*args)
         except Exception:  # noqa: BLE001  whatever the real call would raise, nothing is known of its result
             return Unresolved("computation", event.offset)
         effects.computed += _size(result)
@@ -144,13 +148,17 @@ def _str(*args: Any) -> str:
 
 
 def wrapped(_effects: Effects, event: Event) -> Any:
-    """``pyarrow.lib.py_buffer(data)`` is the memory of ``data``, which stands for it; a bytearray stays one."""
+    """A view of the memory of ``data``, which stands for it; that of a bytearray stays one."""
     data = event.args[0] if len(event.args) == 1 and not event.kwargs else None
     return data if type(data) is bytes else None
 
 
 RULES: dict[str, Any] = {
     "pyarrow.lib.py_buffer": wrapped,
+    "builtins.memoryview": wrapped,
+    "builtins.memoryview.toreadonly": wrapped,
+    "builtins.memoryview.tobytes": wrapped,
+    "builtins.bytes.tobytes": wrapped,
     **{
         f"builtins.{kind.__name__}.{name}": _computed(_method(kind, name))
         for kind in (str, bytes)
@@ -162,7 +170,6 @@ RULES: dict[str, Any] = {
     "builtins.str": _computed(_str),
     "builtins.chr": _computed(chr),
     "builtins.slice": _computed(slice),
-    "builtins.reversed": _computed(lambda items: items[::-1]),
     "operator.add": _computed(lambda a, b: a + b if isinstance(a, (str, bytes, list, tuple)) else None),
     "operator.concat": _computed(lambda a, b: a + b),
     "operator.iadd": _computed(lambda a, b: a + b if isinstance(a, (str, bytes)) else None),

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from picklegate.limits import Limits
+from picklegate.pickles.budget import Shared
 from picklegate.pickles.mutation import Changes
 from picklegate.pickles.records import Fault, Trace
-from picklegate.pickles.shared import Shared
 from picklegate.pickles.values import Event
 
 
@@ -42,7 +42,7 @@ class Effects(Protocol):
     def hidden(self, opcode: str, pos: int, args: Any) -> Event:
         """Record that a method is called which the stream may have brought along."""
 
-    def resolve(self, value: Any, deep: int = 0, *, whole: bool = True) -> Any:
+    def resolve(self, value: Any, *, whole: bool = True) -> Any:
         """``value`` with each literal as its Python value."""
 
 

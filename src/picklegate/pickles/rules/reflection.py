@@ -1,4 +1,4 @@
-"""Calls whose result static reading can tell: what finally gets called is named, whatever the detour.
+"""Attributes and items that a stream reads or writes by calls: what they lead to is named, whatever the detour.
 
 A rule takes the record and the event of the call and returns the value that results, None where only the call is known.
 """
@@ -14,29 +14,83 @@ from picklegate.pickles.values import Dict, Event, Global, Set, Unresolved
 if TYPE_CHECKING:
     from picklegate.pickles.rules.protocol import Effects, Rule
 
-_SPREAD = 64
+SPREAD = 64
 """Items that map and its kin are followed over."""
+TYPES: dict[Any, str] = {str: "str", bytes: "bytes", Dict: "dict", list: "list", tuple: "tuple", Set: "set"}
+
+
+def again(effects: Effects, event: Event, callee: Any, args: Any, kwargs: Any = None) -> Any:
+    """Record a call that the call of ``event`` makes."""
+    return effects.apply("call", event.opcode, event.offset, callee, args, kwargs, event.known or event.name)
+
+
+def bound(event: Event, function: Any, *args: Any, kwargs: Dict | None = None) -> Event:
+    """``functools.partial(function, *args)``, not recorded."""
+    return Event("call", event.opcode, event.offset, function, "functools.partial", (function, *args), kwargs or Dict(),
+                 known="functools.partial")  # fmt: skip
 
 
 def attribute(effects: Effects, event: Event, target: Any, name: Any) -> Any:
     """``getattr(target, name)``."""
-    if not isinstance(name, str) or name.count(".") > _SPREAD:
+    if not isinstance(name, str) or name.count(".") > SPREAD:
         return Unresolved("attribute", event.offset)
     via = event.known.rpartition(".")[2] or "getattr"
     for step in name.split("."):
         if type(target) is Global:
             path = f"{target.name}.{step}" if target.name else step
             target = effects.global_(event.offset, target.module, path, via)
-        elif type(target) is Event and type(target.callee) is Global and not target.known.startswith("pyarrow.lib."):
-            owner = target.callee
-            effects.changes.hand((target,))
-            target = Global(owner.module, f"{owner.name}().{step}", event.offset, via, f"{owner.known}().{step}")
+        elif type(target) is Event:
+            target = _of_result(effects, event, target, step, via)
         elif isinstance(target, (str, bytes, Dict, list, tuple, Set)):
             method = effects.global_(event.offset, "builtins", f"{TYPES.get(type(target), 'str')}.{step}", via)
-            target = _bound(event, method, target)
+            target = bound(event, method, target)
         else:
             return Unresolved(f"attribute {step}", event.offset)
     return target
+
+
+def _of_result(effects: Effects, event: Event, target: Event, step: str, via: str) -> Any:
+    """An attribute of what a call resulted in."""
+    if target.known == "functools.partial" and step in _OF_PARTIAL:
+        return _OF_PARTIAL[step](target) if target.args else Unresolved(f"attribute {step}", event.offset)
+    if step == "__call__":
+        return target
+    owner = target.callee
+    if type(owner) is not Global or target.known.startswith("pyarrow.lib."):
+        return Unresolved(f"attribute {step}", event.offset)
+    effects.changes.hand((target,))
+    found = Global(
+        owner.module, f"{owner.name}().{step}", event.offset, via, f"{owner.known}().{step}", of_instance=True
+    )
+    if target.kind == "construct" or owner.known.rpartition(".")[2].lstrip("_")[:1].isupper():
+        found.rule = _method_of(target, step)
+    return found
+
+
+_OF_PARTIAL: dict[str, Callable[[Event], Any]] = {
+    "__call__": lambda made: made,
+    "func": lambda made: made.args[0],
+    "__func__": lambda made: made.args[0],
+    "args": lambda made: made.args[1:],
+    "keywords": lambda made: Dict(made.kwargs),
+    "__self__": lambda made: made.args[1] if len(made.args) > 1 else Unresolved("attribute __self__", made.offset),
+}
+"""Attributes of a partial and of a bound method -> what they are."""
+
+
+def _method_of(target: Event, step: str) -> Rule:
+    """The rule for calling a method of an instance: the function of its class is called with it."""
+
+    def rule(effects: Effects, event: Event) -> Any:
+        event.reached = True
+        if target.written or (target.kwargs and not target.unresolved):
+            # It may be an attribute that the state, or a keyword, gave to the instance.
+            return again(effects, event, Unresolved("attribute", event.offset), event.args, event.kwargs or None)
+        owner = target.callee
+        method = effects.global_(event.offset, owner.module, f"{owner.name}.{step}" if owner.name else step)
+        return again(effects, event, method, (target, *event.args), event.kwargs or None)
+
+    return rule
 
 
 def _call_alias(key: Any) -> Rule:
@@ -44,52 +98,48 @@ def _call_alias(key: Any) -> Rule:
     inner = key[0] if isinstance(key, tuple) and key else key
 
     def rule(effects: Effects, event: Event) -> Any:
-        return _again(effects, event, inner, event.args) if type(inner) in (Global, Event) else None
+        return again(effects, event, inner, event.args) if type(inner) in (Global, Event) else None
 
     return rule
 
 
-TYPES: dict[Any, str] = {str: "str", bytes: "bytes", Dict: "dict", list: "list", tuple: "tuple", Set: "set"}
-
-
-def _bound(event: Event, function: Any, *args: Any, kwargs: Dict | None = None) -> Event:
-    """``functools.partial(function, *args)``, not recorded."""
-    return Event("call", event.opcode, event.offset, function, "functools.partial", (function, *args), kwargs or Dict(),
-                 known="functools.partial")  # fmt: skip
-
-
 def item(effects: Effects, event: Event, target: Any, key: Any) -> Any:
     """``target[key]``."""
-    if type(target) is Global and target.known.startswith("typing."):
-        return Global(target.module, target.name, target.offset, target.via, target.known, _call_alias(key))
-    if type(target) is Global and isinstance(key, str):
-        if target.known == "sys.modules":
-            return effects.global_(event.offset, key, "", "sys.modules")
-        if target.name == "__dict__" or target.name.endswith(".__dict__"):
-            owner = effects.global_(
-                event.offset, target.module, target.name[: -len("__dict__")].rstrip("."), "__dict__"
-            )
-            return attribute(effects, event, owner, key)
+    if type(target) is Global:
+        return _item_of_global(effects, event, target, key)
     if type(target) is Event and target.known in _NAMESPACES:
         if key == "__builtins__":
             return effects.global_(event.offset, "builtins", "", "globals")
         if target.args:
             return attribute(effects, event, target.args[0], key)
     if type(target) is Event and target.known == "collections.defaultdict" and target.args:
-        return _again(effects, event, target.args[0], ())
+        made = again(effects, event, target.args[0], ())
+        return Unresolved("item", event.offset) if target.written or target.args[1:] or target.kwargs else made
     if type(target) is Dict:
         found = target.last(key)
         return Unresolved("item", event.offset) if found is None else found[0]
-    if isinstance(target, (str, bytes, list, tuple)):
+    if isinstance(target, (str, bytes, list, tuple)) and type(target) is not Set:
         try:
             return target[key]
-        except (IndexError, TypeError):
+        except (IndexError, TypeError, ValueError):
             pass
     return Unresolved("item", event.offset)
 
 
-_NAMESPACES = frozenset(("builtins.vars", "builtins.globals", "builtins.locals"))
+def _item_of_global(effects: Effects, event: Event, target: Global, key: Any) -> Any:
+    """An item of what is reached by name: a namespace, or an alias of typing."""
+    if target.known.startswith("typing."):
+        return Global(target.module, target.name, target.offset, target.via, target.known, _call_alias(key))
+    if isinstance(key, str):
+        if target.known == "sys.modules":
+            return effects.global_(event.offset, key, "", "sys.modules")
+        owner, _, last = target.known.rpartition(".")
+        if last == "__dict__":
+            return attribute(effects, event, effects.global_(event.offset, owner, "", "__dict__"), key)
+    return Unresolved("item", event.offset)
 
+
+_NAMESPACES = frozenset(("builtins.vars", "builtins.globals", "builtins.locals"))
 
 _DILL_SETTER = ("dill._dill", "_setattr", "builtins.setattr")
 """What dill asks for to fill cells: its own version in Pythons before 3.7, setattr in later ones."""
@@ -98,7 +148,7 @@ _DILL_SETTER = ("dill._dill", "_setattr", "builtins.setattr")
 def _getattr(effects: Effects, event: Event) -> Any:
     if len(event.args) < 2:
         return None
-    if type(event.args[-1]) in (Global, Event) and len(event.args) > 2:
+    if len(event.args) > 2:
         module, name, default = event.args[0], event.args[1], event.args[2]
         if type(module) is type(default) is Global and (module.dotted, name, default.known) == _DILL_SETTER:
             event.known = "dill._get_attr"
@@ -108,143 +158,39 @@ def _getattr(effects: Effects, event: Event) -> Any:
 
 
 def _getitem(effects: Effects, event: Event) -> Any:
-    return item(effects, event, *event.args[:2]) if len(event.args) > 1 else None
-
-
-def _again(effects: Effects, event: Event, callee: Any, args: Any, kwargs: Any = None) -> Any:
-    return effects.apply("call", event.opcode, event.offset, callee, args, kwargs, event.known or event.name)
-
-
-def _apply(effects: Effects, event: Event) -> Any:
-    return _again(effects, event, event.args[0], *event.args[1:3]) if len(event.args) > 1 else None
-
-
-def _operator_call(effects: Effects, event: Event) -> Any:
-    return _again(effects, event, event.args[0], event.args[1:], event.kwargs) if event.args else None
-
-
-def _through(position: int, arguments: int | None) -> Rule:
-    """A callable that calls its argument ``position`` with those behind it, or with the sequence at ``arguments``."""
-
-    def rule(effects: Effects, event: Event) -> Any:
-        if len(event.args) <= position:
-            return None
-        args = event.args[position + 1 :]
-        if arguments is not None:
-            args = event.args[arguments] if len(event.args) > arguments else ()
-        _again(effects, event, event.args[position], args)
-        return None
-
-    return rule
-
-
-def _iter(effects: Effects, event: Event) -> Any:
-    """``iter(callable, sentinel)`` calls it."""
-    return _again(effects, event, event.args[0], ()) if len(event.args) > 1 else None
-
-
-def _same(position: int) -> Rule:
-    """A callable that returns one of its arguments, or what stands for it."""
-
-    def rule(_effects: Effects, event: Event) -> Any:
-        found = event.args[position] if len(event.args) > position else None
-        return found if type(found) in (Global, Event) and Dict not in map(type, event.args) else None
-
-    return rule
-
-
-_CAST, _UNION = _same(1), _same(0)
-
-
-def _map(effects: Effects, event: Event) -> Any:
-    """map, filter, starmap: lazy, but a sequence type beside them is all it takes to run them."""
     if len(event.args) < 2:
         return None
-    callee = event.args[0]
-    columns = [column[::2] if type(column) is Dict else column for column in event.args[1:]]
-    if all(isinstance(column, (list, tuple, str)) for column in columns):
-        for row in list(zip(*columns, strict=False))[:_SPREAD]:
-            _again(effects, event, callee, row[0] if event.known == "itertools.starmap" else row)
-    else:
-        _again(effects, event, callee, (Unresolved("items", event.offset),))
-    return None
-
-
-def _reduce(effects: Effects, event: Event) -> Any:
-    if len(event.args) < 2 or not isinstance(event.args[1], (list, tuple)):
-        return None
-    callee, items, *first = event.args
-    values = [*first, *(items[::2] if type(items) is Dict else items)]
-    # Each of its calls is an event of its own and judged as such: ``int | None`` is a reduce of operator.or_.
-    event.reached = len(values) <= _SPREAD
-    values = values[:_SPREAD]
-    result = values[0] if values else None
-    for value in values[1:]:
-        result = effects.resolve(_again(effects, event, callee, (result, value)))
-    return result
-
-
-def _partial(effects: Effects, event: Event) -> Any:
-    made = event.callee
-    if not made.args:
-        return None
-    keywords = Dict((*made.kwargs, *event.kwargs))
-    # What it calls is an event of its own and judged as such: NEWOBJ_EX below protocol 4, or the blocks of pandas 1.3.
-    event.known, made.called = made.known, False
-    return _again(effects, event, made.args[0], (*made.args[1:], *event.args), keywords or None)
-
-
-def _alias(effects: Effects, event: Event) -> Any:
-    """``GenericAlias(callee, parameters)(...)`` calls it."""
-    made = event.callee
-    return _again(effects, event, made.args[0], event.args, event.kwargs or None) if made.args else None
-
-
-def _referent(_effects: Effects, event: Event) -> Any:
-    found = event.callee.args[0] if event.callee.args else None
-    return found if type(found) in (Global, Event) else None
-
-
-def _getter(read: Callable[[Effects, Event, Any, Any], Any]) -> Rule:
-    """What attrgetter and itemgetter make, called: one thing read for each name or key, a tuple for several."""
-
-    def rule(effects: Effects, event: Event) -> Any:
-        wanted = event.callee.args
-        if not event.args or not wanted:
-            return None
-        found = tuple(read(effects, event, event.args[0], one) for one in wanted)
-        return found[0] if len(found) == 1 else found
-
-    return rule
-
-
-_attrgetter, _itemgetter = _getter(attribute), _getter(item)
-
-
-def _methodcaller(effects: Effects, event: Event) -> Any:
-    made = event.callee
-    if not event.args or not made.args:
-        return None
-    return _again(effects, event, attribute(effects, event, event.args[0], made.args[0]), made.args[1:], made.kwargs)
-
-
-def _method(_effects: Effects, event: Event) -> Any:
-    return _bound(event, *event.args[:2]) if len(event.args) > 1 else None
+    found = item(effects, event, *event.args[:2])
+    absent = type(found) is Unresolved or type(event.args[0]) is Global
+    return Unresolved("item with a default", event.offset) if event.args[2:] and absent else found
 
 
 def _setattr(effects: Effects, event: Event) -> Any:
     """``setattr(target, name, value)`` is a state write."""
     if len(event.args) > 2:
-        target, name, value = event.args[:3]
-        target = implicit_calls.shared(target)
-        event.kind, event.opcode, event.callee, event.args = "state", "BUILD", target, (Dict((name, value)),)
-        event.name = target.dotted if type(target) is Global else getattr(target, "name", "unresolved")
-        event.known = getattr(target, "known", "")
-        if type(target) is Event:
-            target.written = True
-            target.holds = target.holds or implicit_calls.callable_in((value,))
-        written(effects, target, event)
+        state_write(effects, event, event.args[0], Dict(event.args[1:3]))
     return None
+
+
+def _setitem(effects: Effects, event: Event) -> Any:
+    """``operator.setitem(target, key, value)``: a state write, or a container that is not as it was."""
+    effects.changes.hand(event.args)
+    if len(event.args) > 2 and type(event.args[0]) in (Global, Event):
+        state_write(effects, event, event.args[0], Dict(event.args[1:3]))
+    return None
+
+
+def state_write(effects: Effects, event: Event, target: Any, state: Dict) -> None:
+    """Make the event of a call the state write that it is."""
+    target = implicit_calls.shared(target)
+    event.kind, event.opcode, event.callee, event.args = "state", "BUILD", target, (state,)
+    event.unresolved = target.unresolved if type(target) is Event else type(target) is not Global
+    event.name = "unresolved" if event.unresolved else target.dotted if type(target) is Global else target.name
+    event.known = getattr(target, "known", "")
+    if type(target) is Event:
+        target.written = True
+        target.holds = target.holds or implicit_calls.callable_in(state[1:])
+    written(effects, target, event)
 
 
 RULES: dict[str, Rule] = {
@@ -262,54 +208,17 @@ RULES: dict[str, Rule] = {
     "builtins.dict.pop": _getitem,
     "builtins.list.__getitem__": _getitem,
     "builtins.tuple.__getitem__": _getitem,
-    "builtins.apply": _apply,
-    "operator.call": _operator_call,
-    "operator.__call__": _operator_call,
-    "builtins.map": _map,
-    "builtins.filter": _map,
-    "itertools.starmap": _map,
-    "itertools.imap": _map,
-    "itertools.takewhile": _map,
-    "itertools.dropwhile": _map,
-    "itertools.filterfalse": _map,
-    "functools.reduce": _reduce,
-    "builtins.reduce": _reduce,
-    "types.MethodType": _method,
-    "typing.cast": _CAST,
-    "operator.or_": _UNION,
-    **dict.fromkeys(
-        ("copy.copy", "copy.deepcopy", "typing.final", "typing.no_type_check", "abc.abstractmethod"), _UNION
-    ),
-    "builtins.iter": _iter,
-    "atexit.register": _through(0, None),
-    **dict.fromkeys(
-        (
-            "weakref.finalize",
-            "weakref.ref",
-            "weakref.proxy",
-            "weakref.ReferenceType",
-            "weakref.WeakMethod",
-            "weakref.KeyedRef",
-            "dill._create_weakref",
-            "dill._create_weakproxy",
-        ),
-        _through(1, None),
-    ),
-    "threading.Timer": _through(1, 2),
-    "threading.Thread": _through(1, 3),
-    "multiprocessing.Process": _through(1, 3),
-    "_thread.start_new_thread": _through(0, 1),
-    "_thread.start_new": _through(0, 1),
-    "contextlib.ExitStack.callback": _through(1, None),
-    "contextvars.Context.run": _through(1, None),
-    "concurrent.futures.ThreadPoolExecutor.submit": _through(1, None),
-    "concurrent.futures.thread.ThreadPoolExecutor.submit": _through(1, None),
-    "torch._tensor._rebuild_from_type": _through(0, 2),
-    "torch._tensor._rebuild_from_type_v2": _through(0, 2),
     "builtins.setattr": _setattr,
     "builtins.type.__setattr__": _setattr,
     "builtins.object.__setattr__": _setattr,
+    "operator.setitem": _setitem,
+    "operator.__setitem__": _setitem,
+    "builtins.dict.__setitem__": _setitem,
+    "builtins.dict.setdefault": _setitem,
 }
+
+SETTING = (_setattr, _setitem)
+"""Rules of state writes."""
 
 EMPTY: dict[str, type] = {
     "collections.OrderedDict": Dict,
@@ -319,36 +228,8 @@ EMPTY: dict[str, type] = {
 }
 """Callables that without arguments make a plain container, whose items are then followed."""
 
-APPLIED: dict[str, Rule] = {
-    "functools.partial": _partial,
-    "operator.attrgetter": _attrgetter,
-    "operator.itemgetter": _itemgetter,
-    "operator.methodcaller": _methodcaller,
-    "types.GenericAlias": _alias,
-    "weakref.ref": _referent,
-}
-"""Callables made by a call -> the rule for calling what was made."""
-
-
-REACHING = (_CAST, _UNION, _getattr, _getitem, _attrgetter, _itemgetter)
+REACHING = (_getattr, _getitem)
 """Rules whose result is an object reached by name."""
-
-
-def method_rule(found: Global) -> Rule | None:
-    """The rule for calling a method of an object reached by name, where it reads an attribute or an item."""
-    owner, _, method = found.name.rpartition(".")
-    if method not in _METHODS or f".{found.name}".startswith((".dict.", ".object.", ".type.", ".list.", ".str.")):
-        return None
-    reader = _METHODS[method]
-
-    def bound(effects: Effects, event: Event) -> Any:
-        target = effects.global_(event.offset, found.module, owner, found.via)
-        return reader(effects, event, target, event.args[0]) if event.args else None
-
-    return bound
-
-
-_METHODS = {"__getattribute__": attribute, "__getattr__": attribute, "__getitem__": item, "get": item, "pop": item}
 
 
 def written(effects: Effects, target: Any, event: Event) -> None:
@@ -358,23 +239,26 @@ def written(effects: Effects, target: Any, event: Event) -> None:
         target.args = state[:1]
         if state[1:2] != (0,):
             effects.changes.hand((target,))
-    partial = type(target) is Event and target.known == "functools.partial"
-    if partial and type(state) is tuple and len(state) > 1 and isinstance(state[1], (tuple, list)):
-        target.args = (state[0], *state[1])
-        target.kwargs = Dict(*(part for part in state[2:3] if type(part) is Dict))
-        event.reached = not any(state[3:])  # what it holds now is judged as if it had been made with it
+    if type(target) is Event and target.known in ("functools.partial", "types.PartialType"):
+        _repartial(event, target, state)
     if type(target) is not Global:
         return
     parts = state if type(state) is tuple else (state,)
     pairs = event.args if event.opcode in ("SETITEM", "SETITEMS") else [x for p in parts if type(p) is Dict for x in p]
-    owner = target
-    if target.known == "sys.modules":
-        for name, value in zip(pairs[::2], pairs[1::2], strict=False):
-            if isinstance(name, str) and type(value) is Global:
-                effects.aliases[name] = value
-        return
-    if target.name == "__dict__" or target.name.endswith(".__dict__"):
-        owner = Global(target.module, "", target.offset, known=target.known[: -len(".__dict__")])
+    owner = target.known.removesuffix(".__dict__")
     for name, value in zip(pairs[::2], pairs[1::2], strict=False):
         if isinstance(name, str) and type(value) in (Global, Event):
-            effects.aliases[f"{owner.known}.{name}"] = value
+            effects.aliases[name if target.known == "sys.modules" else f"{owner}.{name}"] = value
+
+
+def _repartial(event: Event, target: Event, state: Any) -> None:
+    """``partial.__setstate__((function, args, keywords, attributes))``: it calls something else from now on."""
+    if type(state) is Dict or event.opcode != "BUILD":
+        return
+    known = type(state) is tuple and len(state) == 4 and isinstance(state[1], (tuple, list))
+    if not known:
+        target.args, target.kwargs = (Unresolved("state", event.offset),), Dict()
+        return
+    target.args = (state[0], *state[1])
+    target.kwargs = state[2] if type(state[2]) is Dict else Dict(() if state[2] is None else ("**", state[2]))
+    event.reached = not any(state[3:])  # what it holds now is judged as if it had been made with it
