@@ -68,7 +68,11 @@ class BroughtCode:
             for one in found:
                 if one is not None and (why := _reaching(one.names, modules, _USUAL.get(method, frozenset()))):
                     return why
-                if one is not None and method != "__init__" and (inner := next((name for name in one.names if "." in name), "")):
+                if (
+                    one is not None
+                    and method != "__init__"
+                    and (inner := next((name for name in one.names if "." in name), ""))
+                ):
                     return f"its code imports {inner}"
         return ""
 
