@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ def _bag(kind: tuple[str, str], **state: Any) -> Build:
     return Build(New(Name(*kind)), state)
 
 
-DETOURS = {
+DETOURS: dict[str, Callable[[tuple[str, str]], Any]] = {
     "deepcopy": lambda kind: call("copy", "deepcopy", _bag(kind, __deepcopy__=PLANTED)),
     "clone": lambda kind: call("sklearn.base", "clone", _bag(kind, get_params=PLANTED)),
     "method-of-another-class": lambda kind: call("torch.nn", "Module.eval", _bag(kind, train=PLANTED)),

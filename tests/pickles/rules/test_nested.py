@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ PAYLOADS = {
     "fault-after-it": b"cposix\nsystem\n(S'x'\ntRRRRR",
     "dull-before-it": b"N0" * 1000 + b"cposix\nsystem\n(S'x'\ntR.",
 }
-WRAPPED = {
+WRAPPED: dict[str, Callable[[bytes], Any]] = {
     "bytes": lambda data: data,
     "bytearray": lambda data: call("builtins", "bytearray", data),
     "view": lambda data: call("builtins", "memoryview", data),
