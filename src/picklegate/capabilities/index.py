@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
-from importlib.resources.abc import Traversable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from picklegate.capabilities.effects import Effect, Parameter, Summary
 from picklegate.capabilities.shorthand import Names, expand
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 MAGIC = b"picklegate index 1\n"
 _MOST = 64 << 20
@@ -50,6 +53,7 @@ class Listed:
 _SETS = {"f": "functions", "u": "opened", "c": "classes", "n": "natives", "k": "native_classes"}
 _KINDS = {"M": ".py", "P": "/__init__.py", "N": ""}
 """The lines that begin a module, and how the name of its source ends; N has none."""
+_MODULE = re.compile(r"^[MPN](.*)$", re.MULTILINE)
 
 
 def write_block(modules: Iterable[Listed], top: str) -> bytes:
@@ -79,24 +83,51 @@ def _grouped(letter: str, pairs: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _alias(name: str, target: str, top: str) -> tuple[str, str]:
-    """A name, with what it is there if that is another, and the module of what it means: the package itself is ``~``."""
+    """A name, with what it is there if that is another, and the module of what it means; ``~`` is the package."""
     module, _, path = target.partition(":")
     inside = module == top or module.startswith(f"{top}.")
     return (name if path == name else f"{name}={path}"), f"~{module[len(top) :]}" if inside else module
 
 
-def read_block(data: bytes, top: str) -> dict[str, Listed]:
-    """The modules of a block, by name."""
-    text = zlib.decompressobj().decompress(data, _MOST).decode()
-    found: dict[str, Listed] = {}
-    module = Listed("", "")
-    for line in text.split("\n"):
+class Block:
+    """The modules of a package, each read when it is asked for."""
+
+    def __init__(self, data: bytes, top: str) -> None:
+        """Find where each module begins."""
+        self.top = top
+        self._text = zlib.decompressobj().decompress(data, _MOST).decode()
+        places = [(match.start(), top + match[1]) for match in _MODULE.finditer(self._text)]
+        ends = [*(start for start, _ in places[1:]), len(self._text)]
+        self._places = {name: (start, end) for (start, name), end in zip(places, ends, strict=True)}
+        self._read: dict[str, Listed] = {}
+
+    def names(self) -> tuple[str, ...]:
+        """The modules by name."""
+        return tuple(self._places)
+
+    def holders(self, name: str) -> tuple[Listed, ...]:
+        """The modules that have a summary of this name."""
+        if name not in self._text:
+            return ()
+        found = (self.module(module) for module in self._places)
+        return tuple(module for module in found if module is not None and name in module.summaries)
+
+    def module(self, name: str) -> Listed | None:
+        """What stands of a module."""
+        if name not in self._places:
+            return None
+        if name not in self._read:
+            start, end = self._places[name]
+            self._read[name] = _module(name, self.top, self._text[start:end].rstrip("\n").split("\n"))
+        return self._read[name]
+
+
+def _module(name: str, top: str, lines: list[str]) -> Listed:
+    kind = lines[0][:1]
+    module = Listed(name, name.replace(".", "/") + _KINDS[kind] if kind != "N" else "", native=kind == "N")
+    for line in lines[1:]:
         letter, rest = line[:1], line[1:]
-        if letter in _KINDS:
-            name = top + rest
-            location = name.replace(".", "/") + _KINDS[letter] if letter != "N" else ""
-            module = found[name] = Listed(name, location, native=letter == "N")
-        elif letter in _SETS:
+        if letter in _SETS:
             getattr(module, _SETS[letter]).update(rest.split(" "))
         elif letter == "s":
             module.stars = tuple(rest.split(" "))
@@ -104,12 +135,12 @@ def read_block(data: bytes, top: str) -> dict[str, Listed]:
             target, _, names = rest.partition("\t")
             target = top + target[1:] if target.startswith("~") else target
             for item in names.split(" "):
-                name, equals, path = item.partition("=")
-                module.aliases[name] = f"{target}:{path if equals else name}"
+                word, equals, path = item.partition("=")
+                module.aliases[word] = f"{target}:{path if equals else word}"
         elif letter == "d":
             summary, _, names = rest.partition("\t")
             module.summaries.update(dict.fromkeys(names.split(" "), summary))
-    return found
+    return module
 
 
 def write_index(blocks: dict[str, bytes], sinks: Names, versions: Mapping[str, tuple[str, str]]) -> bytes:
@@ -140,7 +171,7 @@ class Index:
         self._data = data
         self._blocks: dict[str, tuple[int, int]] = {}
         self._versions: dict[str, tuple[str, str]] = {}
-        self._open: dict[str, dict[str, Listed]] = {}
+        self._open: dict[str, Block] = {}
         self._lock = threading.Lock()
         self.sinks = Names()
         self.card: dict[str, Any] = {}
@@ -175,23 +206,28 @@ class Index:
 
     def module(self, name: str) -> Listed | None:
         """What the index has of a module."""
-        top = name.partition(".")[0]
-        if top not in self._blocks:
-            return None
-        block = self._open.get(top)
-        if block is None:
-            with self._lock:
-                block = self._open.setdefault(top, self._read(top))
-        return block.get(name)
+        block = self._block(name.partition(".")[0])
+        return block.module(name) if block is not None else None
 
     def modules(self, top: str) -> tuple[Listed, ...]:
         """Every module of a top-level package."""
-        self.module(top)
-        return tuple(self._open.get(top, {}).values())
+        block = self._block(top)
+        found = (block.module(name) for name in block.names()) if block is not None else ()
+        return tuple(module for module in found if module is not None)
 
-    def _read(self, top: str) -> dict[str, Listed]:
-        at, size = self._blocks[top]
-        return read_block(self._data[self._start + at : self._start + at + size], top)
+    def holders(self, module: str, name: str) -> tuple[Listed, ...]:
+        """The modules of a package that have a summary of this name."""
+        block = self._block(module.partition(".")[0])
+        return block.holders(name) if block is not None else ()
+
+    def _block(self, top: str) -> Block | None:
+        block = self._open.get(top)
+        if block is None and top in self._blocks:
+            with self._lock:
+                at, size = self._blocks[top]
+                data = self._data[self._start + at : self._start + at + size]
+                block = self._open.setdefault(top, Block(data, top))
+        return block
 
     def summary(self, module: Listed, name: str) -> Summary | None:
         """What a definition of a module can do; None if the module does not define it."""

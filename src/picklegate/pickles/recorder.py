@@ -279,7 +279,7 @@ class Recorder:
 
     def reader(self, target: Event) -> Inline | None:
         """Who reads behind the BUILD of ``target``, by the class it is of, whatever way that was named or made."""
-        for made in (target.callee, *target.args[:1]):
+        for made in (target.callee, *target.group.args[:1]):
             module, _, name = made.known.rpartition(".") if type(made) is Global else ("", "", "")
             found = self.inline.get((module, name))
             if found is not None:

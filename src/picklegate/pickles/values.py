@@ -208,8 +208,11 @@ class Event:
     ) -> Event:
         """One that is counted as ``group``; ``reader`` resolves its ``raw`` arguments when somebody asks for them."""
         group.count += 1
-        self = cls(group.kind, group.opcode, offset, group.callee, group.name, (), None, group.via, group.known)
-        self.group = group
+        self = object.__new__(cls)
+        self.kind, self.opcode, self.offset = group.kind, group.opcode, offset
+        self.callee, self.name, self.known, self.via = group.callee, group.name, group.known, group.via
+        self.kwargs, self.group, self.count = _NO_KEYWORDS, group, 1
+        self.unresolved = self.called = self.reached = self.written = self.holds = self.made_class = False
         self._args, self._raw, self._reader = None, raw, reader
         return self
 
