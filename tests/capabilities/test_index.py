@@ -8,6 +8,7 @@ import sys
 import textwrap
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,6 +98,28 @@ def test_what_is_written_is_read(built: Path) -> None:
 def test_names_lead_to_their_definition(built: Path, module: str, name: str, canonical: str) -> None:
     """Through other names, star imports, and modules that are held by modules."""
     assert Callees(index=opened(built)).find(module, name).canonical == canonical
+
+
+@pytest.mark.parametrize(
+    "steps", [["os"], ["os", "sys", "json"], ["__self__"], ["_os", "os", "__self__"], ["pkg", "deep"]]
+)
+def test_a_name_that_goes_in_circles_is_answered_at_once(steps: list[str]) -> None:
+    """Modules that hold one another are each asked once for the rest of a name."""
+    index = Index.shipped()
+    asked: list[str] = []
+
+    class Counted(Index):
+        def module(self, name: str) -> Any:
+            asked.append(name)
+            return index.module(name)
+
+        def lists(self, module: str) -> bool:
+            return index.lists(module)
+
+    name = ".".join((steps * 40)[:40])
+    Callees(index=Counted(b"")).find("os", name)
+    Callees(index=Counted(b"")).find("matplotlib.pylab", name)
+    assert len(asked) < 50_000
 
 
 def test_methods_reached_through_their_class(built: Path) -> None:

@@ -39,8 +39,6 @@ _thread = _Thread()
 _hooked = threading.Lock()
 backstops: list[Callable[[str, str], None]] = []
 """Asked, the last one only, about each import of an unpickler outside any load that was let through."""
-interpreters: list[Callable[[], None]] = []
-"""Asked, the last one only, before another interpreter begins in this process."""
 log_only: list[bool] = []
 """Whether effects are written to the log and let happen, by the guard put in place last."""
 _clear_extension_cache = copyreg.clear_extension_cache
@@ -337,11 +335,8 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
             load.admit(*args)
         elif event not in effects.ALLOWED:
             load.meet(event, args, sys._getframe(1))
-    elif event == "pickle.find_class":
-        if backstops:
-            backstops[-1](*args)
-    elif event == "cpython.PyInterpreterState_New" and interpreters:
-        interpreters[-1]()
+    elif event == "pickle.find_class" and backstops:
+        backstops[-1](*args)
 
 
 # Modules that are imported on the way are traced (coverage, debuggers) as they are without the hook.
