@@ -14,20 +14,21 @@ from tools.architecture_tree import BLOCK, PAGE, named, real
 SRC = Path(__file__).parent.parent / "src"
 MODULES = sorted(SRC.rglob("*.py"))
 LAYERS = """
-    report limits errors escape paths locks policy policy_file findings
+    report limits errors escape paths files locks policy policy_file findings
     -> refusal
     -> capabilities
     -> pickles
     -> containers
     -> judging
+    -> provenance
     -> scan
     -> training
-    -> store
-    -> workers
+    -> store audit_log
     -> batch
     -> cache_files
     -> quarantine
-    -> hub guard explain
+    -> hub guard explain convert
+    -> transfers
     -> protection
     -> bootstrap
     -> render

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -13,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from picklegate import Verdict, scan_paths, workers
-from picklegate.batch import find, scan_found
+from picklegate import Verdict, batch, scan_paths
+from picklegate.batch import find, scan_batch, scan_found
 from picklegate.errors import ModelDataError
 from picklegate.policy import Policy
 from picklegate.report import FileReport
@@ -37,8 +38,8 @@ def tree(tmp_path: Path) -> Path:
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets a pool start for few files, in small batches."""
-    monkeypatch.setattr(workers, "_FEW_FILES", 0)
-    monkeypatch.setattr(workers, "_BATCH_FILES", 5)
+    monkeypatch.setattr(batch, "_FEW_FILES", 0)
+    monkeypatch.setattr(batch, "_BATCH_FILES", 5)
 
 
 def names(found: Iterator[FileReport]) -> list[tuple[str, Verdict]]:
@@ -95,14 +96,14 @@ def deadly_scan(paths: tuple[str, ...], *, policy: Policy, digest: bool) -> tupl
     """A scan that ends the process at ``10.pkl``."""
     if any(path.endswith("10.pkl") for path in paths):
         os.kill(os.getpid(), signal.SIGKILL)
-    return workers.scan_batch(paths, policy=policy, digest=digest)
+    return batch.scan_batch(paths, policy=policy, digest=digest)
 
 
 @pytest.mark.usefixtures("eager")
 def test_a_killed_worker_costs_only_the_file_that_killed_it(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The others keep their verdicts, in their order, and the culprit is UNSCANNABLE."""
     expected = dict(names(scan_paths([tree], jobs=1))) | {"10.pkl": Verdict.UNSCANNABLE}
-    monkeypatch.setattr(workers, "partial", lambda _, **options: partial(deadly_scan, **options))
+    monkeypatch.setattr(batch, "partial", lambda _, **options: partial(deadly_scan, **options))
     reports = list(scan_paths([tree], jobs=2))
     assert names(iter(reports)) == list(expected.items())
     assert [f.code for report in reports for f in report.findings] == ["file.killed"]
@@ -154,13 +155,13 @@ def test_a_store_answers_for_what_has_not_changed(tree: Path, monkeypatch: pytes
     monkeypatch.setattr("picklegate.store._SETTLED_NS", 0)
     first = [report.to_dict() for report in scan_found(found, policy=Policy(), store=store)]
     read: list[str] = []
-    scan = workers.scan_batch
+    scan = batch.scan_batch
 
     def watched(paths: tuple[str, ...], *, policy: Policy, digest: bool) -> tuple[FileReport, ...]:
         read.extend(paths)
         return scan(paths, policy=policy, digest=digest)
 
-    monkeypatch.setattr(workers, "scan_batch", watched)
+    monkeypatch.setattr(batch, "scan_batch", watched)
     assert [report.to_dict() for report in scan_found(found, policy=Policy(), store=store)] == first
     assert not read
     changed, before = tree / "1" / "01.pkl", os.stat(tree / "1" / "01.pkl")
@@ -169,3 +170,20 @@ def test_a_store_answers_for_what_has_not_changed(tree: Path, monkeypatch: pytes
     again = scan_found(find([str(tree)], exclude=["store*"]), policy=Policy(), store=store)
     assert [report.sha256 for report in again] != [report["sha256"] for report in first]
     assert read == [str(changed)]
+
+
+def test_cycles_do_not_pile_up_without_the_collector(tmp_path: Path) -> None:
+    """The command line and its workers switch it off; what a file leaves behind goes with the file."""
+    paths = []
+    for number in range(3):
+        paths.append(str(tmp_path / f"{number}.pkl"))
+        Path(paths[-1]).write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    scan_batch(tuple(paths), policy=Policy())
+    gc.collect()
+    gc.disable()
+    try:
+        reports = scan_batch(tuple(paths), policy=Policy())
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+    assert len(reports) == 3

@@ -112,6 +112,75 @@ def test_a_spoilt_record_does_not_break_the_list(entry: quarantine.Entry, home: 
     assert quarantine.entries() == ()
 
 
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths of all values in a JSON document, and of the lists and objects that hold them."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(leaf for key, item in inner for leaf in leaves(item, (*path, key)))]
+
+
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    10**400,
+    1e999,
+    "",
+    "0001-01-01T00:00:00",
+    "9999-12-31T23:59:59-23:59",
+    [],
+    [[]],
+    {},
+    {"a": 1},
+)
+
+
+def test_no_record_breaks_the_list(entry: quarantine.Entry, home: Path) -> None:
+    """Whatever stands in a record in the place of what was written there, and nested however deep."""
+    record = home / f"{entry.id}.json"
+    whole = json.loads(record.read_text())
+    texts = ["[" * 100_000, '{"a":' * 100_000, json.dumps({**whole, "report": [[]] * 10_000})]
+    for number, path in enumerate(leaves(whole)[1:]):
+        for odd in (ODD[number % len(ODD)], 10**400):
+            document = json.loads(json.dumps(whole))
+            holder = document
+            for key in path[:-1]:
+                holder = holder[key]
+            holder[path[-1]] = odd
+            texts.append(json.dumps(document))
+    for text in dict.fromkeys(texts):
+        record.write_text(text)
+        for arguments in (("list",), ("show", entry.id), ("show", entry.id, "--format", "json")):
+            answer = run(*arguments)
+            assert answer.exit_code == 0, (text[:2000], answer.exception)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need a privilege elsewhere")
+@pytest.mark.parametrize("suffix", [".json", ".blocked"])
+def test_links_in_quarantine_are_not_followed(entry: quarantine.Entry, home: Path, tmp_path: Path, suffix: str) -> None:
+    """Neither a record nor a content that leads elsewhere is read."""
+    part = home / f"{entry.id}{suffix}"
+    part.rename(tmp_path / "elsewhere")
+    part.symlink_to(tmp_path / "elsewhere")
+    (again,) = quarantine.entries()
+    assert (again.report is None) == (suffix == ".json")
+    assert (again.content is None) == (suffix == ".blocked")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need a privilege elsewhere")
+def test_a_quarantine_that_is_a_link_is_not_used(tmp_path: Path, home: Path) -> None:
+    """What lies where it leads is nobody's fragment, and keeps its mode."""
+    other = tmp_path / "other"
+    other.mkdir(mode=0o755)
+    (other / "work.part").touch()
+    home.parent.mkdir()
+    home.symlink_to(other)
+    (tmp_path / "weights.bin").write_bytes(HOSTILE)
+    with pytest.raises(OSError, match="a link"):
+        quarantine.keep(tmp_path / "weights.bin", scan_file(tmp_path / "weights.bin"))
+    assert [path.name for path in other.iterdir()] == ["work.part"]
+    assert stat.S_IMODE(other.stat().st_mode) == 0o755
+
+
 def test_the_list_and_an_entry_are_told(entry: quarantine.Entry) -> None:
     """In text hostile names are escaped; in JSON the report is whole."""
     listed, shown = run("list"), run("show", entry.id[:10])

@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 import sqlite3
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from picklegate import store as stores
+from picklegate.judging import model_files
 from picklegate.limits import Limits
 from picklegate.policy import Policy
 from picklegate.report import FileReport, Verdict
@@ -35,17 +37,23 @@ def _store(tmp_path: Path) -> Store:
 
 def found(store: Store, *, name: str = "model.pkl", policy: Policy = PLAIN) -> FileReport | None:
     """The hostile report as the store has it."""
-    return store.report(HOSTILE.sha256, name=name, policy=policy)
+    return store.get_by_digest(HOSTILE.sha256, name=name, policy=policy)
 
 
-def recalled(store: Store, path: Path) -> FileReport | None:
-    """The report on the file at ``path``, if its digest is remembered and known."""
-    return store.recall(str(path), path.stat(), name="model.pkl", policy=PLAIN)
+def known(store: Store, path: Path) -> FileReport | None:
+    """The report on the file at ``path``, if there is one and the file has not changed."""
+    return store.get_by_file([(str(path), path.stat(), "model.pkl")], policy=PLAIN).get(str(path))
+
+
+def keep(store: Store, path: Path, *, before: os.stat_result | None = None, later_ns: int = 10**9) -> None:
+    """Keeps the hostile report on a file whose reading began so long after its last change."""
+    before = before or path.stat()
+    store.put_by_file(str(path), HOSTILE, policy=PLAIN, before=before, started_ns=before.st_ctime_ns + later_ns)
 
 
 def test_a_report_comes_back_as_it_was(store: Store) -> None:
     """Verdict, findings, calls and streams survive, and the name is the one asked for."""
-    store.keep(HOSTILE, policy=PLAIN)
+    store.put_by_digest(HOSTILE, policy=PLAIN)
     again = found(store, name="other.pkl")
     assert again is not None
     assert again.verdict == Verdict.MALICIOUS
@@ -70,16 +78,16 @@ def test_every_report_has_one_json_form(sample: Hostile) -> None:
 )
 def test_another_judgement_is_not_found(store: Store, name: str, policy: Policy) -> None:
     """What can change a report is part of its key."""
-    store.keep(HOSTILE, policy=PLAIN)
+    store.put_by_digest(HOSTILE, policy=PLAIN)
     assert found(store, name=name, policy=policy) is None
     assert found(store, policy=Policy(block_from=Verdict.MALICIOUS, on_block="skip")) is not None
 
 
 def test_another_engine_is_not_found(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A report of an older engine is none."""
-    store.keep(HOSTILE, policy=PLAIN)
+    store.put_by_digest(HOSTILE, policy=PLAIN)
     stores._judge.cache_clear()
-    monkeypatch.setattr(stores, "_engine", lambda: "another")
+    monkeypatch.setattr(stores, "engine", lambda: "another")
     try:
         assert found(store) is None
     finally:
@@ -89,13 +97,13 @@ def test_another_engine_is_not_found(store: Store, monkeypatch: pytest.MonkeyPat
 def test_a_report_without_a_digest_is_refused(store: Store) -> None:
     """It would be kept for bytes that nobody has hashed."""
     with pytest.raises(ValueError, match="digest"):
-        store.keep(replace(HOSTILE, sha256=""), policy=PLAIN)
+        store.put_by_digest(replace(HOSTILE, sha256=""), policy=PLAIN)
 
 
 @pytest.mark.parametrize("damage", ["[]", "{", '{"path": 1}'], ids=["no-object", "no-json", "no-report"])
 def test_a_damaged_row_is_no_report(store: Store, tmp_path: Path, damage: str) -> None:
     """What is no report was never kept."""
-    store.keep(HOSTILE, policy=PLAIN)
+    store.put_by_digest(HOSTILE, policy=PLAIN)
     with sqlite3.connect(tmp_path / "new" / "store.sqlite3") as tables:
         tables.execute("UPDATE reports SET report = ?", (damage,))
     assert found(store) is None
@@ -103,10 +111,10 @@ def test_a_damaged_row_is_no_report(store: Store, tmp_path: Path, damage: str) -
 
 def test_a_report_under_another_digest_is_none(store: Store, tmp_path: Path) -> None:
     """A row that was moved does not speak for other bytes."""
-    store.keep(HOSTILE, policy=PLAIN)
+    store.put_by_digest(HOSTILE, policy=PLAIN)
     with sqlite3.connect(tmp_path / "new" / "store.sqlite3") as tables:
         tables.execute("UPDATE reports SET content = ?", ("0" * 64,))
-    assert store.report("0" * 64, name="model.pkl", policy=PLAIN) is None
+    assert store.get_by_digest("0" * 64, name="model.pkl", policy=PLAIN) is None
 
 
 def corrupt(path: Path) -> None:
@@ -134,9 +142,9 @@ def test_without_a_store_work_goes_on(tmp_path: Path, caplog: pytest.LogCaptureF
     store = Store(path)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            store.keep(HOSTILE, policy=PLAIN)
+            store.put_by_digest(HOSTILE, policy=PLAIN)
             assert found(store) is None
-            assert recalled(store, Path(__file__)) is None
+            assert known(store, Path(__file__)) is None
     assert [str(path) in record.getMessage() for record in caplog.records] == [True]
 
 
@@ -144,12 +152,12 @@ def test_a_full_disk_costs_one_warning(tmp_path: Path, caplog: pytest.LogCapture
     """When nothing more can be written the file at hand is judged all the same."""
     path = tmp_path / "store.sqlite3"
     store = Store(path)
-    store.keep(HOSTILE, policy=PLAIN)
+    store.put_by_digest(HOSTILE, policy=PLAIN)
     pages = store._tables().execute("PRAGMA page_count").fetchone()[0]
     store._tables().execute(f"PRAGMA max_page_count = {pages}")
     with caplog.at_level(logging.WARNING):
         for count in range(200):
-            store.keep(replace(HOSTILE, sha256=f"{count:064x}"), policy=PLAIN)
+            store.put_by_digest(replace(HOSTILE, sha256=f"{count:064x}"), policy=PLAIN)
     assert [record.getMessage().count("disk is full") for record in caplog.records] == [1]
 
 
@@ -157,58 +165,113 @@ def test_a_full_disk_costs_one_warning(tmp_path: Path, caplog: pytest.LogCapture
 def test_a_read_only_store_costs_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """So where the directory cannot be written."""
     tmp_path.chmod(0o500)
-    Store(tmp_path / "store.sqlite3").keep(HOSTILE, policy=PLAIN)
+    Store(tmp_path / "store.sqlite3").put_by_digest(HOSTILE, policy=PLAIN)
     assert len(caplog.records) == 1
 
 
-def test_a_digest_is_remembered_until_the_file_changes(store: Store, tmp_path: Path) -> None:
-    """The same size is not the same file."""
+@pytest.mark.parametrize("digest", [HOSTILE.sha256, ""], ids=["hashed", "not-hashed"])
+def test_a_report_on_a_file_holds_until_the_file_changes(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digest: str
+) -> None:
+    """The same size is not the same file, and the same time of change is not if the file was written since."""
+    monkeypatch.setattr(sys.modules[__name__], "HOSTILE", replace(HOSTILE, sha256=digest))
     path = tmp_path / "file"
     path.write_bytes(b"one")
-    store.keep(HOSTILE, policy=PLAIN)
-    store.remember(path, HOSTILE.sha256)
-    assert recalled(store, path) is not None
+    keep(store, path)
+    report = known(store, path)
+    assert report is not None
+    assert report.verdict == Verdict.MALICIOUS
     time.sleep(0.02)
+    before = path.stat()
     path.write_bytes(b"two")
-    assert recalled(store, path) is None
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert known(store, path) is None
 
 
-def test_a_file_that_just_changed_is_not_remembered(store: Store, tmp_path: Path) -> None:
-    """It may change again within the clock's resolution."""
+def test_a_file_written_during_its_scan_is_not_kept(store: Store, tmp_path: Path) -> None:
+    """What was judged is not what is there: the verdict on it belongs to no file."""
+    path = tmp_path / "file"
+    path.write_bytes(b"honest")
+    before = path.stat()
+    time.sleep(0.02)
+    path.write_bytes(b"others")
+    keep(store, path, before=before)
+    assert known(store, path) is None
+
+
+def test_a_file_that_just_changed_is_not_kept(store: Store, tmp_path: Path) -> None:
+    """It may change again within the clock's resolution, while it is read or after."""
     path = tmp_path / "file"
     path.write_bytes(b"one")
-    store.keep(HOSTILE, policy=PLAIN)
-    store.remember(path, HOSTILE.sha256, since=path.stat())
-    assert recalled(store, path) is None
+    keep(store, path, later_ns=1_000_000)
+    assert known(store, path) is None
+
+
+def test_many_files_are_found_at_once(store: Store, tmp_path: Path) -> None:
+    """More than one query takes; names that claim a pickle and others are told apart."""
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    keep(store, path)
+    entry = path.stat()
+    files = [(f"/none/{number}", entry, "model.pkl") for number in range(1200)]
+    assert [*store.get_by_file([*files, (str(path), entry, "model.pkl")], policy=PLAIN)] == [str(path)]
+    assert store.get_by_file([(str(path), entry, "model.txt")], policy=PLAIN) == {}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+@pytest.mark.parametrize("mode", [0o666, 0o620])
+@pytest.mark.parametrize("place", ["file", "folder"])
+def test_a_store_that_others_can_write_is_not_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int, place: str
+) -> None:
+    """They could have written any verdict into it: one warning, and everything is judged."""
+    path = tmp_path / "kept" / "store.sqlite3"
+    Store(path).put_by_digest(HOSTILE, policy=PLAIN)
+    (path if place == "file" else path.parent).chmod(mode | (0 if place == "file" else 0o100))
+    with caplog.at_level(logging.WARNING):
+        assert found(Store(path)) is None
+    assert ["can be written by others" in record.getMessage() for record in caplog.records] == [True]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need a privilege elsewhere")
+def test_a_store_that_is_a_link_is_not_used(tmp_path: Path) -> None:
+    """Nor is what it leads to changed."""
+    (tmp_path / "precious").write_bytes(b"")
+    (tmp_path / "kept").mkdir(mode=0o700)
+    path = tmp_path / "kept" / "store.sqlite3"
+    path.symlink_to(tmp_path / "precious")
+    Store(path).put_by_digest(HOSTILE, policy=PLAIN)
+    assert (tmp_path / "precious").read_bytes() == b""
+
+
+@pytest.mark.parametrize("part", ["model", "index"])
+def test_another_model_or_index_is_not_found(store: Store, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    """Thresholds stand in the card of the model; the index is a data file of the package."""
+    store.put_by_digest(HOSTILE, policy=PLAIN)
+    target = (model_files, "digest") if part == "model" else (stores, "engine")
+    with monkeypatch.context() as patch:
+        patch.setattr(*target, lambda: "another")
+        stores._judge.cache_clear()
+        assert found(store) is None
+    stores._judge.cache_clear()
+    assert found(store) is not None
 
 
 def test_a_claim_is_no_digest(store: Store) -> None:
     """What a server calls its content is found for that server alone, and never as the bytes of that digest."""
-    store.keep_claimed("https://hub", HOSTILE.sha256, HOSTILE, policy=PLAIN)
+    store.put_by_claim("https://hub", HOSTILE.sha256, HOSTILE, policy=PLAIN)
     assert found(store) is None
-    assert store.claimed("https://other", HOSTILE.sha256, name="model.pkl", policy=PLAIN) is None
-    again = store.claimed("https://hub", HOSTILE.sha256, name="model.pkl", policy=PLAIN)
+    assert store.get_by_claim("https://other", HOSTILE.sha256, name="model.pkl", policy=PLAIN) is None
+    again = store.get_by_claim("https://hub", HOSTILE.sha256, name="model.pkl", policy=PLAIN)
     assert again is not None
     assert again.verdict == Verdict.MALICIOUS
-
-
-def test_a_file_is_seen_until_it_changes(store: Store, tmp_path: Path) -> None:
-    """A report on a file is found through any link to it, until it is written again."""
-    path, link = tmp_path / "blob", tmp_path / "model.pkl"
-    path.write_bytes(b"one")
-    link.symlink_to(path)
-    store.keep_seen(link, HOSTILE, policy=PLAIN)
-    assert store.seen(path, name="model.pkl", policy=PLAIN) is not None
-    time.sleep(0.02)
-    path.write_bytes(b"two")
-    assert store.seen(link, name="model.pkl", policy=PLAIN) is None
 
 
 def test_a_missing_file_is_the_callers_matter(store: Store, tmp_path: Path) -> None:
     """OSError passes through and breaks nothing."""
     with pytest.raises(FileNotFoundError):
-        store.remember(tmp_path / "none", HOSTILE.sha256)
-    store.keep(HOSTILE, policy=PLAIN)
+        keep(store, tmp_path / "none", before=tmp_path.stat())
+    store.put_by_digest(HOSTILE, policy=PLAIN)
     assert found(store) is not None
 
 
@@ -217,8 +280,8 @@ def _write(path: Path, first: int) -> int:
     store = Store(path)
     kept = [replace(HOSTILE, sha256=f"{first + count:064x}") for count in range(50)]
     for report in kept:
-        store.keep(report, policy=PLAIN)
-    return sum(store.report(report.sha256, name="model.pkl", policy=PLAIN) is not None for report in kept)
+        store.put_by_digest(report, policy=PLAIN)
+    return sum(store.get_by_digest(report.sha256, name="model.pkl", policy=PLAIN) is not None for report in kept)
 
 
 def test_processes_and_threads_share_a_store(tmp_path: Path) -> None:
@@ -237,7 +300,7 @@ def test_old_reports_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     path = tmp_path / "store.sqlite3"
     with monkeypatch.context() as patch:
         patch.setattr(stores, "_today", lambda: 1)
-        Store(path).keep(HOSTILE, policy=PLAIN)
+        Store(path).put_by_digest(HOSTILE, policy=PLAIN)
     assert found(Store(path)) is None
 
 
@@ -247,5 +310,5 @@ def test_a_store_of_another_form_is_made_anew(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as old:
         old.executescript("CREATE TABLE reports (sha256 TEXT); CREATE TABLE digests (place TEXT);")
     store = Store(path)
-    store.keep(HOSTILE, policy=PLAIN)
+    store.put_by_digest(HOSTILE, policy=PLAIN)
     assert found(store) is not None

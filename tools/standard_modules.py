@@ -14,10 +14,11 @@ PYTHONS = ("2.7.18", "3.6.15", "3.7.16", "3.8.18", "3.9.18", "3.10.13", "3.11.7"
 OTHERS = (
     "_android_support", "_apple_support", "_ast_unparse", "_hmac", "_interpchannels", "_interpqueues", "_interpreters",
     "_msi", "_overlapped", "_py_warnings", "_remote_debugging", "_scproxy", "_types", "_winapi", "_winreg", "_wmi",
-    "_zstd", "annotationlib", "compression", "compression.bz2", "compression.gzip", "compression.lzma", "compression.zlib",
-    "compression.zstd", "concurrent.interpreters", "dl", "gdbm", "imputil", "macpath", "msilib", "msvcrt", "nt",
+    "_zstd", "annotationlib", "compression", "compression.bz2", "compression.gzip", "compression.lzma",
+    "compression.zlib", "compression.zstd", "concurrent.interpreters", "dl", "gdbm", "imputil", "macpath", "msilib",
+    "msvcrt", "nt",
     "pathlib.types", "string.templatelib", "sunaudiodev", "winreg", "winsound", "Carbon", "EasyDialogs", "MacOS",
-    "aepack",    "aetools", "autoGIL",
+    "aepack", "aetools", "autoGIL",
 )  # fmt: skip
 LEFT_OUT = (
     "__main__", "test", "idlelib.", "lib2to3.", "user", "new", "turtledemo.", "bsddb.test", "ctypes.test", "json.tests",
@@ -26,8 +27,8 @@ LEFT_OUT = (
 """What nobody reaches by a path, and names of Python 2 that projects give their own modules."""
 SMALL = {
     "numpy": "ndarray dtype generic ufunc number integer floating flatiter nditer matrix memmap recarray record "
-    "vectorize bool_ str_ bytes_ void datetime64 timedelta64 float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 "
-    "uint64 complex64 complex128",
+    "vectorize bool_ str_ bytes_ void datetime64 timedelta64 float16 float32 float64 int8 int16 int32 int64 uint8 "
+    "uint16 uint32 uint64 complex64 complex128",
     "torch": "dtype device",
 }
 """Classes of other packages in small letters, so that their looks do not tell them from modules."""

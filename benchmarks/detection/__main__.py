@@ -17,7 +17,15 @@ import click
 
 from benchmarks.detection import baselines as detection_baselines
 from benchmarks.detection import beside_peers, evasion, injection, report
-from benchmarks.detection.files import Item, Outcome, honest_items, hostile_items, of_corpus, of_written, outcomes
+from benchmarks.detection.files import (
+    Item,
+    Outcome,
+    honest_items,
+    hostile_items,
+    of_corpus,
+    of_written,
+    outcomes,
+)
 from benchmarks.detection.folds import Fold, folds
 from picklegate.training import corpus, dataset
 
@@ -29,7 +37,7 @@ END = "<!-- ... to here -->"
 class Size:
     """How many samples are drawn: for training, and for each table."""
 
-    trained_hostile: int = 6000
+    trained_hostile: int = 8000
     trained_honest: int = 4000
     hostile: int = 3000
     honest: int = 1500
@@ -167,13 +175,13 @@ def injections(
     ]  # fmt: skip
 
 
-def put(page: Path, text: str) -> None:
+def put(page: Path, text: str, begin_mark: str = BEGIN) -> None:
     """Replace what stands between the marks of the page, or make the page."""
-    old = page.read_text("utf-8") if page.is_file() else f"# Results\n\n{BEGIN}\n{END}\n"
-    before, begin, rest = old.partition(BEGIN)
+    old = page.read_text("utf-8") if page.is_file() else f"# Results\n\n{begin_mark}\n{END}\n"
+    before, begin, rest = old.partition(begin_mark)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise click.ClickException(f"{page} lacks the marks that the tables go between: {BEGIN} and {END}")
+        raise click.ClickException(f"{page} lacks the marks that the tables go between: {begin_mark} and {END}")
     page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", "utf-8")
 
 

@@ -20,13 +20,13 @@ from typing import Any
 from picklegate import containers
 from picklegate.capabilities import HARMS, NEAR, Callee, Callees, Environment
 from picklegate.judging import callables as lists
-from picklegate.judging.features import vocabulary
+from picklegate.judging.vocabulary import vocabulary
 from picklegate.limits import Limits
 from picklegate.pickles import Event, Global, Unresolved
 from picklegate.pickles.values import CONTAINERS, attributes
 from picklegate.scan import flat
 
-SHARED = Path(__file__).parents[1] / ".." / "shared"
+SHARED = Path(__file__).parents[3] / "shared"
 LIMITS = Limits(max_seconds=20)
 HOLDING = frozenset(("functools.partial", "types.MethodType", "types.PartialType"))
 """Callables whose result, called, calls what they were given."""
@@ -120,7 +120,7 @@ def judged(event: Event, callees: Callees) -> Iterator[str]:
         for function in functions_in(given):
             if isinstance(function, Unresolved) or has_harm(callees.find(function.module, function.name)):
                 yield f"B {callee.canonical} calls {getattr(function, 'dotted', 'an unresolved value')}"
-    if callee.kind == "function" and callee.binding == "unbound":
+    if callee.kind == "function" and callee.binding in {"unbound", "member"}:
         yield f"U {callee.name} is a method called on its class"
     if (
         callee.kind in {"function", "unknown", "native"}

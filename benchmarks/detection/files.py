@@ -9,7 +9,8 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -19,12 +20,14 @@ from picklegate import containers
 from picklegate.containers import context
 from picklegate.judging import features, vocabulary
 from picklegate.judging.arguments import arguments_of
+from picklegate.judging.callee_facts import using
 from picklegate.pickles import Buffer, Event, Trace, trace
 from picklegate.policy import Policy
 from picklegate.report import FileReport, Verdict
 from picklegate.scan import scan_bytes
 from picklegate.training import corpus, dataset, fit, honest, hostile
 from picklegate.training.carriers import Sample
+from picklegate.training.hiding import Hiding
 
 FRAMEWORKS = (
     *("sklearn", "xgboost", "lightgbm", "catboost", "fastai", "spacy", "nltk", "gensim", "stable_baselines3"),
@@ -41,7 +44,8 @@ _DANGEROUS = tuple(features.DESCRIPTION.index(name) for name in ("code", "shell"
 class Item:
     """One file under test; ``unit`` is what counts once beside it: a project, a family of twins, a gadget.
 
-    Its bytes are ``data``, or those at ``path``; ``kinds`` are the kinds of a generated payload's arguments.
+    Its bytes are ``data``, or those at ``path``; ``kinds`` are the kinds of a generated payload's arguments. The
+    top-level package ``hidden`` is not in the index while the file is judged.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Item:
     kinds: str = ""
     data: bytes = b""
     path: str = ""
+    hidden: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +111,24 @@ def of_written() -> Iterator[Item]:
             container=Path(name).suffix,
             data=data,
         )
+
+
+def of_libraries(root: Path) -> Iterator[Item]:
+    """The honest files of libraries beside the corpus, in the folds that training puts each library in."""
+    for entry in corpus.read_libraries(root):
+        yield Item(
+            name=f"{entry.group}/{entry.path.name}",
+            label="honest",
+            unit=entry.group,
+            fold=fit.fold_of(f"0 library {entry.group}"),
+            container=entry.path.suffix,
+            path=str(entry.path),
+        )
+
+
+def held_out(items: Iterable[Item]) -> list[Item]:
+    """The same files, judged without the index of their packages."""
+    return [replace(item, hidden=item.package, name=f"held-out {item.name}") for item in items]
 
 
 def of_generated(samples: Iterable[Sample], name: str) -> Iterator[Item]:
@@ -174,6 +197,7 @@ def judged(item: Item, judge: Judge) -> Outcome:
 
     with (
         judge.presiding(),
+        using(Hiding(lambda package: package == item.hidden)) if item.hidden else nullcontext(),
         mock.patch.object(context, "trace", tracing),
         mock.patch.object(containers, "read", reading),
     ):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -117,15 +117,13 @@ def _row(item: dict[str, Any]) -> dataset.Row:
 def _key(root: Path, *settings: object) -> str:
     """A digest of everything that the folds depend on: settings, corpus and program."""
     home = Path(picklegate.__file__).parent
-    sources: Sequence[Path] = sorted(
+    sources = sorted(
         path
-        for folder in ("pickles", "containers", "training")
+        for folder in ("capabilities", "pickles", "containers", "judging", "training")
         for path in (home / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     )
-    names = ("features.py", "given.py", "literals.py", "callees.py", "classifier.py", "limits.py")
-    top = [home / name for name in names]
     digest = hashlib.sha256(repr((*settings, str(root))).encode())
-    for path in (root / "manifest.csv", root / "hub_imports.csv", *top, *sources):
+    for path in (root / "manifest.csv", root / "hub_imports.csv", home / "limits.py", *sources):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

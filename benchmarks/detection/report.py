@@ -54,11 +54,11 @@ def report(
         "## Real files",
         _real(honest, bad),
         "### Honest files that are blocked",
-        _listed(honest, lambda result: result.gate or result.model),
+        listed(honest, lambda result: result.gate or result.model),
         "### Honest files that pass most narrowly",
         _nearest(honest),
         "### Hostile files that pass",
-        _listed(bad, lambda result: not result.gate or not result.model),
+        listed(bad, lambda result: not result.gate or not result.model),
         "### Files that are neither",
         _verdicts(between),
         "## Real honest files by framework and container",
@@ -69,15 +69,15 @@ def report(
         "## Honest files that widely used libraries write",
         _WRITTEN,
         _groups(written, lambda result: result.item.unit, "library"),
-        _listed(written, lambda result: result.gate or result.model),
+        listed(written, lambda result: result.gate or result.model),
         "## Gadgets of packages that no training saw",
-        _families(made),
+        families(made),
         "Generated honest files, at the same thresholds:",
         table(("blocked by", "generated honest files"), [(name, files(plain, test)) for name, test in TESTS]),
         "### What passes, by the kinds of arguments",
-        _missed(made),
+        missed(made),
         "## A well-known callable, overwritten and given code",
-        _overwriting(overwriting),
+        overwriting_table(overwriting),
         "## Injection and padding",
         injected,
         "## One call, written in many ways",
@@ -160,7 +160,8 @@ def _real(honest: Sequence[Outcome], bad: Sequence[Outcome]) -> str:
     return f"{caught}\n\n{alarms}\n\n{unread}"
 
 
-def _listed(found: Sequence[Outcome], test: Test) -> str:
+def listed(found: Sequence[Outcome], test: Test) -> str:
+    """The files for which a test holds."""
     lines = [
         (result.item.name, result.item.unit, _who(result), f"{result.score:.3f}", _code(result.reason))
         for result in sorted(found, key=lambda result: result.item.name)
@@ -211,8 +212,9 @@ def _groups(honest: Sequence[Outcome], key: Callable[[Outcome], str], title: str
     return table((title, "files", "projects", "model alone blocks", "gate blocks", "of which unread"), lines)
 
 
-def _families(made: Sequence[Outcome]) -> str:
-    curated = {gadget.callee.module + "." + gadget.callee.name for gadget in hostile.read_gadgets(mined=False)}
+def families(made: Sequence[Outcome]) -> str:
+    """Shares of generated hostile files that are blocked, by family."""
+    curated = {gadget.callee.module + "." + gadget.callee.name for gadget in hostile.read_gadgets(indexed=False)}
     # A state write does its harm by what is written, not by what is called.
     handed = [result for result in made if result.item.kinds or result.item.family == "state"]
     groups = [(family, [result for result in handed if result.item.family == family]) for family in FAMILIES]
@@ -221,7 +223,7 @@ def _families(made: Sequence[Outcome]) -> str:
         ("all with arguments", handed),
         ("called with no argument", [result for result in made if result not in handed]),
         ("curated gadgets: plain, reflective, nested", [r for r in named if r.item.unit in curated]),
-        ("mined gadgets: plain, reflective, nested", [r for r in named if r.item.unit not in curated]),
+        ("gadgets of the index: plain, reflective, nested", [r for r in named if r.item.unit not in curated]),
     ]
     lines = [
         (
@@ -235,7 +237,8 @@ def _families(made: Sequence[Outcome]) -> str:
     return table(("family", *(name for name, _ in TESTS), "gadgets, gate", "packages, gate"), lines)
 
 
-def _missed(made: Sequence[Outcome]) -> str:
+def missed(made: Sequence[Outcome]) -> str:
+    """What passes, by family and kinds of arguments."""
     groups: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
     for result in made:
         groups[result.item.family, result.item.kinds or "none"].append(result)
@@ -254,7 +257,8 @@ def _missed(made: Sequence[Outcome]) -> str:
     return table(("family", "arguments", "pass the gate", "such as"), lines)
 
 
-def _overwriting(found: Sequence[Outcome]) -> str:
+def overwriting_table(found: Sequence[Outcome]) -> str:
+    """Shares of overwritten callables that are blocked, by what they are given."""
     groups: dict[str, list[Outcome]] = defaultdict(list)
     for result in found:
         groups[result.item.kinds].append(result)

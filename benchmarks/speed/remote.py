@@ -34,8 +34,8 @@ from picklegate import paths
 from picklegate.demo import faults, models
 from picklegate.demo.hub_server import Hub
 from picklegate.demo.repositories import Content
-from picklegate.hub.download import _MOST_READ, safe_snapshot_download
-from picklegate.hub.preview import Lookout
+from picklegate.hub.download import MOST_READ, safe_snapshot_download
+from picklegate.hub.preview import Preview
 from picklegate.policy import Policy
 
 BEGIN = "<!-- benchmarks/speed/remote.py writes from here ... -->"
@@ -150,13 +150,13 @@ def kinds(folder: Path) -> list[str]:
         for kind, (name, content) in found.items():
             hub.requests.clear()
             start = time.perf_counter()
-            scout = Lookout(REPO, repo_type=None, policy=Policy(), options={"endpoint": hub.endpoint, "token": False})
-            report = scout.report(scout.entry(name, "main"), most=_MOST_READ)
+            preview = Preview(REPO, repo_type=None, policy=Policy(), options={"endpoint": hub.endpoint, "token": False})
+            report = preview.report(preview.entry(name, "main"), most=MOST_READ)
             took = time.perf_counter() - start
             verdict = "judged on arrival" if report is None else str(report.verdict)
-            share = scout.bytes / len(content)
+            share = preview.bytes / len(content)
             rows.append(
-                f"| {kind} | {len(content) / 1e6:,.3f} | {verdict} | {len(hub.requests)} | {scout.bytes / 1024:,.1f} "
+                f"| {kind} | {len(content) / 1e6:,.3f} | {verdict} | {len(hub.requests)} | {preview.bytes / 1024:,.1f} "
                 f"| {share:.3%} | {took:.2f} |"
             )
     return rows

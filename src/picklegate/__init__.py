@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from picklegate.batch import scan_paths
+    from picklegate.convert import convert_file
     from picklegate.errors import BlockedError, GateError, ModelDataError, PolicyError
     from picklegate.guard import (
         guarded,
@@ -46,6 +47,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "audit_cache",
+    "convert_file",
     "guarded",
     "install_guard",
     "protect",
@@ -76,6 +78,7 @@ _HOMES = {
     "StreamReport": "report",
     "Verdict": "report",
     "audit_cache": "hub.audit",
+    "convert_file": "convert",
     "guarded": "guard",
     "install_guard": "guard",
     "protect": "protection",

@@ -13,9 +13,9 @@ class Limits:
     All but ``max_seconds`` depend on the bytes alone; honest files meet none of them.
     """
 
-    max_opcodes: int = 200_000_000
+    max_opcodes: int = 50_000_000
     """Opcodes executed in one artifact; runs of plain data that are passed over count a sixteenth."""
-    max_stack: int = 10_000_000
+    max_stack: int = 5_000_000
     """Values between two marks of one stream's stack."""
     max_marks: int = 100_000
     """Nested marks of one stream."""

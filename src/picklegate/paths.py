@@ -9,6 +9,8 @@ HOME = "PICKLEGATE_HOME"
 """The variable that puts everything below one directory."""
 QUARANTINE = "PICKLEGATE_QUARANTINE"
 """The variable that names the directory of the quarantine."""
+LOG = "PICKLEGATE_LOG"
+"""The variable that names the file of decisions."""
 
 
 def cache() -> Path:
@@ -36,6 +38,12 @@ def quarantine() -> Path:
     """The directory of what was refused and kept."""
     place = os.environ.get(QUARANTINE)
     return Path(place).expanduser() if place else data() / "quarantine"
+
+
+def log(named: str = "") -> Path | None:
+    """The file that decisions are logged in as JSON lines: that of the variable, or the one ``named`` by a policy."""
+    path = os.environ.get(LOG) or named
+    return Path(path).expanduser() if path else None
 
 
 def _home() -> Path | None:

@@ -22,29 +22,38 @@ Effect = Literal["read", "write", "process", "network", "code", "native", "threa
 class Policy:
     """What users decide: from which verdict on files are blocked, and what they trust by name or digest.
 
-    ``allow_imports`` are dotted names as the report spells them, or ``"name@org/repository"`` for one repository of the
-    Hub alone; ``allow_digests`` are hexadecimal SHA-256 digests of whole files. With ``on_block``, a download that is
-    blocked raises BlockedError, keeps nothing of it, and leaves what stood in place before; ``"quarantine"`` raises and
-    moves either out of reach; ``"skip"`` leaves the blocked files of a snapshot out of it, with a warning. A score from
-    ``suspicious_score`` on is SUSPICIOUS, from ``malicious_score`` on MALICIOUS; None leaves that to the model. With
-    ``prefer_safetensors``, a snapshot leaves out pickled weights that have a safetensors sibling. With
-    ``block_unjudged``, a file that holds a format which picklegate does not analyse (``unjudged``) is blocked too.
-    ``strict`` makes every call of a function that nothing is known of SUSPICIOUS, whatever it is handed.
-    ``allow_effects`` are kinds of ``Effect`` that a guarded load may have; a digest or an import that is allowed gives
-    no leave for them. Raises PolicyError for an option that is wrong.
+    Lists are taken for tuples. Raises PolicyError for an option that is wrong.
     """
 
     block_from: Verdict = Verdict.SUSPICIOUS
+    """The least verdict that blocks."""
     allow_imports: Sequence[str] = ()
+    """Dotted names as the report spells them, or ``"name@org/repository"`` for one repository of the Hub alone."""
     allow_digests: Sequence[str] = ()
+    """Hexadecimal SHA-256 digests of whole files."""
     allow_effects: Sequence[Effect] = ()
+    """Kinds of effects that a guarded load may have; a digest or an import that is allowed gives no leave for them."""
     on_block: OnBlock = "raise"
+    """What a download does that is blocked: it raises BlockedError, keeps nothing of the file, and leaves what stood in
+    place before; with ``"quarantine"`` it raises and moves either out of reach; with ``"skip"`` it leaves the blocked
+    files of a snapshot out, with a warning."""
     suspicious_score: float | None = None
+    """The score from which on a call is SUSPICIOUS; None leaves that to the model."""
     malicious_score: float | None = None
+    """The score from which on a call is MALICIOUS; None leaves that to the model."""
     strict: bool = False
+    """Whether every call of a function that nothing is known of is SUSPICIOUS, whatever it is handed."""
+    environment: tuple[str, ...] = ()
+    """Folders of an import path (``sys.path``): what is installed there adds findings about callables that the index
+    does not know."""
     prefer_safetensors: bool = False
+    """Whether a snapshot leaves out pickled weights that have a safetensors sibling."""
     block_unjudged: bool = False
+    """Whether a file is blocked that holds a format which picklegate does not analyse (``FileReport.unjudged``)."""
+    log: str = ""
+    """A file that decisions are appended to as JSON lines, if PICKLEGATE_LOG names none."""
     limits: Limits = field(default=DEFAULT)
+    """Bounds on reading."""
 
     def __post_init__(self) -> None:
         """Check each option."""
@@ -54,11 +63,13 @@ class Policy:
             raise PolicyError("strict: must be true or false")
         if self.on_block not in get_args(OnBlock):
             raise PolicyError("on_block: must be 'raise', 'quarantine' or 'skip'")
+        if not isinstance(self.log, str):
+            raise PolicyError("log: must be the path of a file")
         for option in ("suspicious_score", "malicious_score"):
             score = getattr(self, option)
             if score is not None and (type(score) not in (int, float) or not 0 < score <= 1):
                 raise PolicyError(f"{option}: must be a number above 0 and at most 1")
-        for option in ("allow_imports", "allow_digests", "allow_effects"):
+        for option in ("allow_imports", "allow_digests", "allow_effects", "environment"):
             value = getattr(self, option)
             if isinstance(value, str) or not isinstance(value, Sequence):
                 raise PolicyError(f"{option}: must be a list or a tuple of strings")
@@ -75,7 +86,7 @@ class Policy:
 
     def blocks(self, report: FileReport) -> bool:
         """Whether a front door refuses the file."""
-        blocked = report.verdict >= self.block_from or (self.block_unjudged and bool(report.unjudged))
+        blocked = report.local_verdict >= self.block_from or (self.block_unjudged and bool(report.unjudged))
         return blocked and report.sha256 not in self.allow_digests
 
     def blocking(self, verdict: Verdict) -> Policy:

@@ -28,10 +28,14 @@ _SHARED = "pyproject.toml"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LEVELS = {verdict.name.lower(): verdict for verdict in Verdict if verdict > Verdict.CLEAN}
 _ACTIONS = ("raise", "quarantine", "skip")
-_KEYS = ("block_from", "on_block", "prefer_safetensors", "quarantine", "scores", "allow", "limits")
+_SWITCHES = ("prefer_safetensors", "block_unjudged", "strict")
+_KEYS = ("block_from", "on_block", *_SWITCHES, "quarantine", "log", "scores", "allow", "limits")
 _SCORES = {"suspicious": "suspicious_score", "malicious": "malicious_score"}
 """Keys of the table of scores -> the policy's options."""
-_KEY_OF = {option: f"scores.{key}" for key, option in _SCORES.items()} | {"allow_digests": "allow.digests"}
+_KEY_OF = {option: f"scores.{key}" for key, option in _SCORES.items()} | {
+    "allow_digests": "allow.digests",
+    "allow_effects": "allow.effects",
+}
 """The policy's options -> the keys that a file has for them, where they differ."""
 
 
@@ -70,6 +74,7 @@ class Settings:
     policy: Policy = field(default_factory=Policy)
     imports: tuple[Allowed, ...] = ()
     digests: tuple[Allowed, ...] = ()
+    effects: tuple[Allowed, ...] = ()
     quarantine: Path | None = None
     files: tuple[Path, ...] = ()
     laxer: tuple[tuple[Path, str], ...] = ()
@@ -78,7 +83,7 @@ class Settings:
     @property
     def expired(self) -> tuple[Allowed, ...]:
         """What is no longer trusted."""
-        return tuple(item for item in (*self.imports, *self.digests) if item.expired)
+        return tuple(item for item in (*self.imports, *self.digests, *self.effects) if item.expired)
 
     @property
     def allowances(self) -> dict[str, str]:
@@ -105,9 +110,9 @@ def load(path: str | os.PathLike[str] | None = None) -> Settings:
     if path is not None:
         return _laid_over(Settings(), Path(path), _table(Path(path)))
     settings = Settings()
-    for found in (paths.config() / NAME, project()):
+    for found, own in ((paths.config() / NAME, True), (project(), False)):
         if found is not None and os.path.isfile(found):
-            settings = _laid_over(settings, found, _table(found))
+            settings = _laid_over(settings, found, _table(found), own=own)
     return settings
 
 
@@ -217,50 +222,59 @@ def _table(path: Path, *, shared: bool | None = None) -> Mapping[str, Any]:
     return own
 
 
-def _laid_over(before: Settings, path: Path, table: Mapping[str, Any]) -> Settings:
-    """The settings with those of one more file."""
+def _laid_over(before: Settings, path: Path, table: Mapping[str, Any], *, own: bool = True) -> Settings:
+    """The settings with those of one more file; one that is not the user's ``own`` may not say where to write a log."""
     file = _File(path)
     file.known(table, _KEYS, "")
+    if "log" in table and not own:
+        raise file.error("log", "a project's file cannot name it: use your own file, --policy or PICKLEGATE_LOG")
+    log = str(file.path(table, "log", "file")) if "log" in table else before.policy.log
     level = _LEVELS[file.choice(table, "block_from", tuple(_LEVELS))] if "block_from" in table else None
     action = file.choice(table, "on_block", _ACTIONS) if "on_block" in table else before.policy.on_block
-    allow = file.table(table, "allow", ("imports", "digests"))
+    allow = file.table(table, "allow", ("imports", "digests", "effects"))
     imports = tuple(file.allowed(allow, "imports", "name"))
     digests = tuple(file.allowed(allow, "digests", "sha256"))
+    effects = tuple(file.allowed(allow, "effects", "kind"))
     limits = file.limits(table, before.policy.limits)
     scores = {_SCORES[key]: value for key, value in file.table(table, "scores", tuple(_SCORES)).items()}
-    prefer = file.switch(table, "prefer_safetensors", before.policy.prefer_safetensors)
+    switches: dict[str, Any] = {key: file.switch(table, key, getattr(before.policy, key)) for key in _SWITCHES}
     place = file.path(table, "quarantine") if "quarantine" in table else None
     after = replace(
         before,
         imports=(*before.imports, *imports),
         digests=(*before.digests, *digests),
+        effects=(*before.effects, *effects),
         quarantine=place or before.quarantine,
         files=(*before.files, path),
     )
+    kinds: tuple[Any, ...] = tuple(item.entry for item in after.effects if not item.expired)
     try:
         policy = replace(
             before.policy,
             block_from=before.policy.block_from if level is None else level,
             on_block=action,
-            prefer_safetensors=prefer,
+            **switches,
+            log=log,
             allow_imports=tuple(item.entry for item in after.imports if not item.expired),
             allow_digests=tuple(item.entry for item in after.digests if not item.expired),
+            allow_effects=kinds,
             limits=limits,
             **scores,
         )
     except PolicyError as error:
         option, _, fault = str(error).partition(": ")
         raise PolicyError(f"{path}: {_KEY_OF.get(option, option)}: {fault}") from error
-    words = list(_laxer(before, policy, imports, digests, place))
+    lists = ((imports, "import"), (digests, "digest"), (effects, "effect"))
+    words = list(_laxer(before, policy, lists, place))
     return replace(after, policy=policy, laxer=(*before.laxer, *([(path, ", ".join(words))] if words else [])))
 
 
 def _laxer(
-    before: Settings, policy: Policy, imports: tuple[Allowed, ...], digests: tuple[Allowed, ...], place: Path | None
+    before: Settings, policy: Policy, lists: tuple[tuple[tuple[Allowed, ...], str], ...], place: Path | None
 ) -> Iterator[str]:
     if policy.block_from > before.policy.block_from:
         yield f"it blocks only {policy.block_from}" + (" and above" if policy.block_from < Verdict.MALICIOUS else "")
-    for items, noun in ((imports, "import"), (digests, "digest")):
+    for items, noun in lists:
         names = [item.what for item in items if not item.expired]
         if names:
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
@@ -306,10 +320,10 @@ class _File:
         self.known(value, keys, f"{key}.")
         return value
 
-    def path(self, table: Mapping[str, Any], key: str) -> Path:
+    def path(self, table: Mapping[str, Any], key: str, noun: str = "directory") -> Path:
         value = table[key]
         if not isinstance(value, str) or not value:
-            raise self.error(key, "must be the path of a directory")
+            raise self.error(key, f"must be the path of a {noun}")
         return self._path.parent.absolute() / Path(value).expanduser()
 
     def switch(self, table: Mapping[str, Any], key: str, before: bool) -> bool:  # noqa: FBT001 (a value, not a mode)

@@ -16,9 +16,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from types import ModuleType
+from types import MethodType, ModuleType
 from typing import Any
 
+from picklegate import transfers
 from picklegate.guard import install_guard
 from picklegate.guard.import_hook import Waiting
 from picklegate.hub.download import PLAIN, safe_hf_hub_download, safe_snapshot_download
@@ -31,6 +32,8 @@ Function = Callable[..., Any]
 _CLIENT = "huggingface_hub"
 _DOWNLOADS = "huggingface_hub.file_download"
 _SNAPSHOTS = "huggingface_hub._snapshot_download"
+_API = "huggingface_hub.hf_api"
+_FILE_SYSTEM = "huggingface_hub.hf_file_system"
 _OWN_CALLS = {(_SNAPSHOTS, "hf_hub_download"), (_DOWNLOADS, "try_to_load_from_cache")}
 """Where the client calls one of the functions inside another one, which is behind the gate already."""
 
@@ -42,6 +45,8 @@ _policies: list[list[Policy]] = []
 """Of those who are protected; each in a list of its own, so that equal policies stay apart."""
 _gated: dict[Function, Function] = {}
 """The client's functions -> those that stand in their place; empty while nobody is protected."""
+_methods: list[tuple[type, str, Function]] = []
+"""Methods of the client that have others in their place: their classes, names, and what they were."""
 _added: set[str] = set()
 """Names that huggingface_hub itself makes up when asked, and that stand in it only meanwhile."""
 
@@ -108,14 +113,13 @@ def _enter(policy: Policy) -> list[Policy]:
 
 
 def _install() -> None:
-    downloads, snapshots = (importlib.import_module(name) for name in (_DOWNLOADS, _SNAPSHOTS))
-    for module, name, gate in (
-        (downloads, "hf_hub_download", safe_hf_hub_download),
-        (snapshots, "snapshot_download", safe_snapshot_download),
-        (downloads, "try_to_load_from_cache", _look_up),
-    ):
-        plain = getattr(module, name)
-        _gated[plain] = _behind(gate, plain)
+    for name in (_DOWNLOADS, _SNAPSHOTS):
+        importlib.import_module(name)
+    for name in dict.fromkeys(module_name for module_name, *_ in _GATES):
+        if name in sys.modules:
+            _gate(sys.modules[name])
+    # The file system is seldom asked for, and takes long to import.
+    sys.meta_path.insert(0, _file_system)
     client = vars(importlib.import_module(_CLIENT))
     for plain, gated in _gated.items():
         if plain.__name__ not in client:
@@ -124,12 +128,32 @@ def _install() -> None:
     _rebind(_gated)
 
 
+def _gate(module: ModuleType) -> None:
+    """Put the gates into a module of the client."""
+    for module_name, name, gate in _GATES:
+        owner_name, _, attribute = name.rpartition(".")
+        owner = getattr(module, owner_name, None) if owner_name else module
+        plain = vars(owner).get(attribute) if module.__name__ == module_name and owner else None
+        if plain is None:
+            continue  # of another module, or an older client has no such function
+        gated = _behind(gate if gate in _FRONT_DOORS else functools.partial(gate, plain), plain)
+        if isinstance(owner, type):
+            setattr(owner, attribute, gated)
+            _methods.append((owner, attribute, plain))
+            _bind_methods(plain, gated)
+        else:
+            _gated[plain] = gated
+
+
 def _restore() -> None:
+    sys.meta_path.remove(_file_system)
     client = vars(importlib.import_module(_CLIENT))
     while _added:
         client.pop(_added.pop(), None)
     _rebind({gated: plain for plain, gated in _gated.items()})
     _gated.clear()
+    while _methods:
+        setattr(*_methods.pop())
 
 
 def _behind(gate: Function, plain: Function) -> Function:
@@ -145,17 +169,23 @@ def _behind(gate: Function, plain: Function) -> Function:
     return gated
 
 
-def _look_up(*args: Any, policy: Policy, **kwargs: Any) -> Any:
-    """``try_to_load_from_cache``, which tells paths that other libraries open: what it finds is judged."""
-    from huggingface_hub import file_download
+def _bind_methods(plain: Function, gated: Function) -> None:
+    """Have the names of loaded modules that are bound methods bound anew, as ``_rebind`` does with functions."""
+    for module in list(sys.modules.values()):
+        names = getattr(module, "__dict__", None)
+        for value in list(names.values()) if isinstance(names, dict) else ():
+            if type(value) is MethodType and value.__func__ is plain:
+                _gated[value] = MethodType(gated, value.__self__)
 
-    plain = file_download.try_to_load_from_cache
-    found = plain(*args, **kwargs)
-    if isinstance(found, str):
+
+def _look_up(plain: Function, *args: Any, policy: Policy, **kwargs: Any) -> Any:
+    """``try_to_load_from_cache``, which tells paths that other libraries open: what it finds is judged."""
+    path = plain(*args, **kwargs)
+    if isinstance(path, str):
         names = ("repo_id", "filename", "cache_dir", "revision", "repo_type")
         asked = {**dict(zip(names, args, strict=False)), **kwargs}
         return safe_hf_hub_download(**asked, local_files_only=True, policy=policy)
-    return found
+    return path
 
 
 def _rebind(replaced: dict[Function, Function]) -> None:
@@ -174,3 +204,19 @@ def _rebind(replaced: dict[Function, Function]) -> None:
                 # In place, as others may hold the same object.
                 made: Any = value
                 made.__setstate__((by_identity[id(made.func)][1], made.args, made.keywords, vars(made)))
+
+
+_FRONT_DOORS: tuple[Function, ...] = (safe_hf_hub_download, safe_snapshot_download)
+"""The gates that find the client's own function by themselves."""
+_GATES: tuple[tuple[str, str, Function], ...] = (
+    (_DOWNLOADS, "hf_hub_download", safe_hf_hub_download),
+    (_SNAPSHOTS, "snapshot_download", safe_snapshot_download),
+    (_DOWNLOADS, "try_to_load_from_cache", _look_up),
+    (_DOWNLOADS, "http_get", transfers.http_get),
+    (_DOWNLOADS, "xet_get", transfers.xet_get),
+    (_API, "HfApi.download_bucket_files", transfers.download_bucket_files),
+    (_FILE_SYSTEM, "HfFileSystem._open", transfers.open_file),
+    (_FILE_SYSTEM, "HfFileSystem.get_file", transfers.get_file),
+)
+"""What brings files: its module, its name there, and what stands in its place."""
+_file_system = Waiting([_FILE_SYSTEM], _gate)

@@ -8,6 +8,7 @@ without content or a fragment, which the next one to write removes.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -15,19 +16,25 @@ import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from picklegate import paths
 from picklegate.cache_files import delete_from_cache
 from picklegate.errors import GateError
+from picklegate.files import private_directory, read_private
 from picklegate.locks import file_lock
 from picklegate.report import FileReport
+from picklegate.scan import open_regular
 
 SCHEMA = "picklegate.quarantine/1"
 _FRAGMENT = ".part"
 _SHORTEST_ID = 4
 _CHUNK = 1 << 20
+_MOST_NUMBER = 1 << 63
+_MOST_RECORD = 1 << 26
+"""Bytes of a record that are read; one of more is not ours."""
 _REPOSITORIES = ("models--", "datasets--", "spaces--")
 """How the names of a Hugging Face cache's repositories begin."""
 
@@ -115,8 +122,8 @@ def move(path: Path, report: FileReport) -> Entry:
 
 def entries() -> tuple[Entry, ...]:
     """What is in quarantine, the latest first."""
-    found = (_read(record) for record in home().glob("*.json"))
-    return tuple(sorted(found, key=lambda entry: (entry.kept_at, entry.id), reverse=True))
+    records = (_read(record) for record in home().glob("*.json"))
+    return tuple(sorted(records, key=lambda entry: (entry.kept_at, entry.id), reverse=True))
 
 
 def find(identity: str) -> Entry:
@@ -156,8 +163,7 @@ def purge(doomed: Iterable[Entry]) -> None:
 def _writing() -> Iterator[Path]:
     """The directory, for one process or thread at a time, without the fragments of those that were killed."""
     folder = home()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder.chmod(0o700)
+    private_directory(folder).chmod(0o700)
     with file_lock(folder / ".lock"):
         for fragment in folder.glob(f"*{_FRAGMENT}"):
             fragment.unlink(missing_ok=True)
@@ -167,8 +173,9 @@ def _writing() -> Iterator[Path]:
 def _copy(source: Path, target: Path) -> str:
     """Copy the bytes to a new file without permissions for others; their SHA-256."""
     hashed = hashlib.sha256()
+    file = open_regular(source)
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-    with source.open("rb") as file, open(descriptor, "wb") as copy:
+    with file, open(descriptor, "wb") as copy:
         while chunk := file.read(_CHUNK):
             hashed.update(chunk)
             copy.write(chunk)
@@ -178,19 +185,58 @@ def _copy(source: Path, target: Path) -> str:
 def _read(record: Path) -> Entry:
     """The entry of a record, as much of it as can be read."""
     content = record.with_suffix(".blocked")
-    known = content if content.exists() else None
+    known = content if content.is_file() and not content.is_symlink() else None
     try:
-        told = json.loads(record.read_text(encoding="ascii"))
+        told = json.loads(read_private(record, _MOST_RECORD))
         return Entry(
             id=record.stem,
             kept_at=datetime.fromisoformat(told["kept_at"]).astimezone(timezone.utc),
             names=tuple(map(str, told["names"])),
-            size=int(told["size"]),
-            report=FileReport.from_dict(told["report"]),
+            size=_size(told["size"]),
+            report=_report(told["report"]),
             content=known,
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         with contextlib.suppress(OSError):
             modified = datetime.fromtimestamp(record.stat().st_mtime, timezone.utc)
             return Entry(id=record.stem, kept_at=modified, content=known)
         return Entry(id=record.stem, kept_at=datetime.now(timezone.utc), content=known)
+
+
+def _size(told: Any) -> int:
+    if not _conforms(told, int):
+        raise TypeError("no size")
+    return int(told)
+
+
+def _report(told: Any) -> FileReport:
+    """The report of a record; raises TypeError for one that a report cannot look like."""
+    report = FileReport.from_dict(told)
+    if not _conforms(report, FileReport):
+        raise TypeError("a value of another type")
+    return report
+
+
+def _conforms(value: object, kind: Any) -> bool:
+    """Whether a value, and all that it holds, is of the type that is written down for it."""
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        hints = _hints(kind)
+        return isinstance(value, kind) and all(_conforms(getattr(value, name), hints[name]) for name in hints)
+    parts = get_args(kind)
+    if get_origin(kind) is tuple:
+        if not isinstance(value, tuple):
+            return False
+        if parts[-1] is ...:
+            return all(_conforms(item, parts[0]) for item in value)
+        return len(value) == len(parts) and all(map(_conforms, value, parts))
+    if parts:
+        return any(_conforms(value, part) for part in parts)
+    if kind in (int, float):
+        # Sizes, offsets and scores: what arithmetic on them can take.
+        return type(value) in (int, kind) and 0 <= value < _MOST_NUMBER  # type: ignore[operator]
+    return type(value) is kind
+
+
+@lru_cache(maxsize=16)
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)

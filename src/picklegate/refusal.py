@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 from picklegate.escape import escape
-from picklegate.findings import DO_NOT_LOAD, KINDS, MODEL, RULE
+from picklegate.findings import DO_NOT_LOAD, KINDS
 from picklegate.report import FileReport, Finding, StreamReport, Verdict
 
 REASON = '--reason "WHY YOU TRUST IT"'
 _FALSE_ALARM = "If you are sure that it is a false alarm, please report it with `picklegate scan --format json FILE`."
+_TENSORS = "The tensors can be had without running it: `picklegate convert FILE -o model.safetensors`."
 _MOST_NAMES = 3
+_BY_NAME = frozenset(("call.score", "call.unknown-function"))
+"""Findings that say of a callable no more than that it is not known. What another one says holds for its arguments."""
+_STANDARD = sys.stdlib_module_names
+"""Packages whose names nobody needs to trust in every file."""
 
 
 def sentences(report: FileReport) -> tuple[str, str]:
@@ -30,10 +36,11 @@ def advice(report: FileReport) -> str:
     """
     kind = KINDS.get(report.reasons[0].code) if report.reasons else None
     told = kind.advice if kind else ""
+    tensors = f"\n{_TENSORS}" if report.container.startswith("torch") else ""
     if report.verdict == Verdict.MALICIOUS:
         told = told if told.startswith(DO_NOT_LOAD[:-1]) else f"{DO_NOT_LOAD} {told}".strip()
-        return f"What to do: {told} {_FALSE_ALARM}"
-    lines = [f"What to do: {told}"] if told else []
+        return f"What to do: {told} {_FALSE_ALARM}{tensors}"
+    lines = [f"What to do: {told}{tensors}"] if told else []
     commands = list(allowing(report))
     if commands:
         lines.append("If you have examined the file and trust it, allow it in the project's policy file:")
@@ -75,11 +82,10 @@ def _names(report: FileReport) -> list[str]:
 
 def _blamed(stream: StreamReport, finding: Finding) -> list[str]:
     """The callables of the calls that a finding points at; none where a name does not decide it."""
-    kind = KINDS.get(finding.code)
-    if kind is None or kind.decided_by not in (MODEL, RULE) or not finding.code.startswith("call."):
+    if finding.code not in _BY_NAME:
         return []
     names = [call.callee for call in stream.calls if call.offset == finding.offset]
-    return names if all(_is_dotted(name) for name in names) else []
+    return names if all(_is_dotted(name) and name.partition(".")[0] not in _STANDARD for name in names) else []
 
 
 def _is_dotted(name: str) -> bool:

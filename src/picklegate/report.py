@@ -188,6 +188,9 @@ class StreamReport:
 class FileReport:
     """What was seen in one artifact; ``findings`` are those of the container itself.
 
+    ``local_findings`` are what the sources installed on this machine add (``Policy.environment``). The verdict does not
+    rest on them: it is the same on every machine.
+
     ``sha256`` is the hexadecimal digest of the bytes scanned, or ``""`` where the caller
     asked for none or the artifact could not be read; ``size`` is in bytes. ``unjudged`` names the formats in it
     that picklegate does not analyse (``"HDF5"``), in which other loaders may find code.
@@ -200,6 +203,7 @@ class FileReport:
     streams: tuple[StreamReport, ...] = ()
     findings: tuple[Finding, ...] = ()
     unjudged: tuple[str, ...] = ()
+    local_findings: tuple[Finding, ...] = ()
 
     @property
     def nothing_judged(self) -> str:
@@ -219,14 +223,19 @@ class FileReport:
         )
 
     @property
+    def local_verdict(self) -> Verdict:
+        """The verdict, or that of the worst local finding where it is higher."""
+        return max((self.verdict, *(finding.verdict for finding in self.local_findings)))
+
+    @property
     def score(self) -> float:
         """The highest score of the streams, 0.0 where there are none."""
         return max((stream.score for stream in self.streams), default=0.0)
 
     @property
     def reasons(self) -> tuple[Finding, ...]:
-        """All findings, the container's and the streams', worst first."""
-        found = [*self.findings, *(f for stream in self.streams for f in stream.findings)]
+        """All findings, the container's, the local ones and the streams', worst first."""
+        found = [*self.findings, *self.local_findings, *(f for stream in self.streams for f in stream.findings)]
         return tuple(sorted(found, key=lambda finding: -finding.verdict))
 
     def __repr__(self) -> str:
@@ -249,6 +258,7 @@ class FileReport:
             "sha256": self.sha256,
             "unjudged": list(self.unjudged),
             "findings": [finding.to_dict() for finding in self.findings],
+            "local_findings": [finding.to_dict() for finding in self.local_findings],
             "streams": [stream.to_dict() for stream in self.streams],
         }
 
@@ -263,6 +273,7 @@ class FileReport:
             streams=tuple(map(StreamReport.from_dict, data["streams"])),
             findings=tuple(map(Finding.from_dict, data["findings"])),
             unjudged=tuple(map(str, data["unjudged"])),
+            local_findings=tuple(map(Finding.from_dict, data.get("local_findings", ()))),
         )
 
 
@@ -271,7 +282,8 @@ class RepoReport:
     """What was seen in a repository of the Hub at one commit, without a download.
 
     ``bytes_read`` and ``requests`` are what reading parts of its files has cost; where nothing had to be read again,
-    nothing. ``statuses`` are (path in the repository, what the Hub's own scanners say of the file).
+    nothing. ``statuses`` are (path in the repository, what the Hub's own scanners say of the file), ``code`` are the
+    files of the repository that hold code, which nobody has judged.
     """
 
     name: str
@@ -280,6 +292,7 @@ class RepoReport:
     bytes_read: int
     requests: int
     statuses: tuple[tuple[str, str], ...] = ()
+    code: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -303,5 +316,6 @@ class RepoReport:
             "bytes_read": self.bytes_read,
             "requests": self.requests,
             "statuses": dict(self.statuses),
+            "code": list(self.code),
             "files": [report.to_dict() for report in self.files],
         }

@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from picklegate import containers
+from picklegate.capabilities import Callees, Environment
 from picklegate.containers import Stream
-from picklegate.judging.judge import judge
+from picklegate.judging.judge import judge, local_findings
 from picklegate.limits import Clock
 from picklegate.pickles import Trace
 from picklegate.pickles.disassembly import around
@@ -73,6 +74,8 @@ def scan_traces(
     file.seek(0)
     clock.start(policy.limits.max_seconds)
     streams = [pair for stream in contents.streams for pair in flat(stream)]
+    callees = Callees(environment=Environment(policy.environment)) if policy.environment else None
+    local = (local_findings(label, trace, policy, callees) for label, trace in streams) if callees else ()
     report = FileReport(
         name=name,
         container=contents.container,
@@ -81,6 +84,7 @@ def scan_traces(
         streams=tuple(_judged(label, trace, policy, clock) for label, trace in streams),
         findings=contents.findings,
         unjudged=contents.unjudged,
+        local_findings=tuple(finding for found in local for finding in found),
     )
     return report, [trace for _, trace in streams]
 

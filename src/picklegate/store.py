@@ -12,17 +12,17 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-import picklegate
 from picklegate import paths
 from picklegate.containers.detect import claims
-from picklegate.judging.classifier import version
+from picklegate.files import private_directory, private_file
+from picklegate.judging import model_files
 from picklegate.policy import Policy
+from picklegate.provenance import engine, verdict_options
 from picklegate.report import SCHEMA, FileReport
 
 NAME = "verdicts.sqlite3"
@@ -30,16 +30,19 @@ _KEPT_DAYS = 90
 _WAIT_S = 5.0
 _SETTLED_NS = 100_000_000
 """A file changed within this time may change again without showing a new time: its digest is not remembered."""
-_FORM = 1
+_AT_ONCE = 500
+"""Files that one query asks for: SQLite takes no more than 999 values in some builds."""
+_FORM = 2
 """What the tables of today are called in a store (SQLite's ``user_version``); those of another form are made anew."""
 _TABLES = (
     "DROP TABLE IF EXISTS reports",
     "DROP TABLE IF EXISTS digests",
+    "DROP TABLE IF EXISTS files",
     (
         "CREATE TABLE reports"
         " (content TEXT, judge TEXT, report TEXT, day INTEGER, PRIMARY KEY (content, judge)) WITHOUT ROWID"
     ),
-    "CREATE TABLE digests (path TEXT PRIMARY KEY, stamp TEXT, sha256 TEXT, day INTEGER) WITHOUT ROWID",
+    "CREATE TABLE files (path TEXT PRIMARY KEY, stamp TEXT, content TEXT, day INTEGER) WITHOUT ROWID",
     f"PRAGMA user_version = {_FORM}",
 )
 _log = logging.getLogger(__name__)
@@ -63,70 +66,75 @@ class Store:
         self._process = 0
         self._broken = False
 
-    def report(self, sha256: str, *, name: str, policy: Policy) -> FileReport | None:
+    def get_by_digest(self, sha256: str, *, name: str, policy: Policy) -> FileReport | None:
         """The report on these bytes under ``name``, if they were judged in the same way before."""
-        found = self._get(sha256, name, policy)
-        return found if found and found.sha256 == sha256 else None
+        report = self._get(sha256, name, policy)
+        return report if report and report.sha256 == sha256 else None
 
-    def keep(self, report: FileReport, *, policy: Policy) -> None:
+    def put_by_digest(self, report: FileReport, *, policy: Policy) -> None:
         """Keep a report whose ``sha256`` was computed from the bytes that were judged."""
         if not report.sha256:
             raise ValueError("a report without a digest cannot be kept")
         self._put(report.sha256, report, policy)
 
-    def claimed(self, server: str, tag: str, *, name: str, policy: Policy) -> FileReport | None:
+    def get_by_claim(self, server: str, tag: str, *, name: str, policy: Policy) -> FileReport | None:
         """The report on what ``server`` served parts of as ``tag``."""
-        return self._get(f"claim {server} {tag}", name, policy)
+        return self._get(_claim(server, tag), name, policy)
 
-    def keep_claimed(self, server: str, tag: str, report: FileReport, *, policy: Policy) -> None:
+    def put_by_claim(self, server: str, tag: str, report: FileReport, *, policy: Policy) -> None:
         """Keep a report on what a server calls by that tag."""
-        self._put(f"claim {server} {tag}", report, policy)
+        self._put(_claim(server, tag), report, policy)
 
-    def seen(self, path: str | os.PathLike[str], *, name: str, policy: Policy) -> FileReport | None:
-        """The report on the file at ``path`` if it has not changed since; raises OSError if it cannot be looked at."""
-        return self._get(_file(path), name, policy)
+    def get_by_file(self, files: Iterable[tuple[str, os.stat_result, str]], *, policy: Policy) -> dict[str, FileReport]:
+        """The known reports on files that have not changed, by path; each file is its path, what it is now, and a name.
 
-    def keep_seen(self, path: str | os.PathLike[str], report: FileReport, *, policy: Policy) -> None:
-        """Keep a report on a file that nobody else could have written to since it was judged; raises OSError."""
-        self._put(_file(path), report, policy)
+        The paths have no links in them.
+        """
+        wanted = {path: (_stamp(entry), name) for path, entry, name in files}
+        known: dict[str, FileReport] = {}
+        by_key: dict[str, list[str]] = {}
+        keys = {claimed: judging_key(policy, "x.pkl" if claimed else "x") for claimed in (False, True)}
+        for path, (_, name) in wanted.items():
+            by_key.setdefault(keys[claims(name)], []).append(path)
+        for key, names in by_key.items():
+            for start in range(0, len(names), _AT_ONCE):
+                for path, stamp, text in self._rows(names[start : start + _AT_ONCE], key):
+                    report = _report(text, wanted[path][1]) if stamp == wanted[path][0] else None
+                    if report is not None:
+                        known[path] = report
+        return known
 
-    def recall(self, path: str, entry: os.stat_result, *, name: str, policy: Policy) -> FileReport | None:
-        """The report on a file whose digest is remembered; ``path`` has no links, and ``entry`` is what it is now."""
-        tables = "digests JOIN reports ON content = sha256"
-        question = f"SELECT report FROM {tables} WHERE path = ? AND stamp = ? AND judge = ?"  # noqa: S608 (a constant)
-        return self._report(question, (path, _stamp(entry), _judge(policy, claims(name))), name)
+    def put_by_file(
+        self, path: str, report: FileReport, *, policy: Policy, before: os.stat_result, started_ns: int
+    ) -> None:
+        """Keep a report on the file at ``path``, unless it has changed since; raises OSError if it is not there.
+
+        ``before`` is what it was, and ``started_ns`` the time, before the first byte was read. A file that had just
+        changed then is not kept: it may have changed again without showing another time.
+        """
+        entry = os.stat(path)
+        if _stamp(before) != _stamp(entry) or started_ns - entry.st_ctime_ns <= _SETTLED_NS:
+            return
+        content = report.sha256 or f"file {path} {_stamp(entry)}"
+        self._put(content, report, policy)
+        row = (path, _stamp(entry), content, _today())
+        self._do(lambda tables: tables.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", row))
+
+    def _rows(self, names: list[str], judge: str) -> list[tuple[str, str, str]]:
+        marks = ", ".join("?" * len(names))
+        tables = "files JOIN reports USING (content)"
+        question = f"SELECT path, stamp, report FROM {tables} WHERE judge = ? AND path IN ({marks})"  # noqa: S608 (?)
+        return self._do(lambda tables: tables.execute(question, (judge, *names)).fetchall()) or []
 
     def _get(self, content: str, name: str, policy: Policy) -> FileReport | None:
         question = "SELECT report FROM reports WHERE content = ? AND judge = ?"
-        return self._report(question, (content, _judge(policy, claims(name))), name)
-
-    def _report(self, question: str, values: tuple[str, ...], name: str) -> FileReport | None:
+        values = (content, judging_key(policy, name))
         row = self._do(lambda tables: tables.execute(question, values).fetchone())
-        if row is None:
-            return None
-        try:
-            return FileReport.from_dict({**json.loads(row[0]), "path": name})
-        except (ValueError, KeyError, TypeError):
-            return None
+        return None if row is None else _report(row[0], name)
 
     def _put(self, content: str, report: FileReport, policy: Policy) -> None:
-        row = (content, _judge(policy, claims(report.name)), json.dumps(report.to_dict()), _today())
+        row = (content, judging_key(policy, report.name), json.dumps(report.to_dict()), _today())
         self._do(lambda tables: tables.execute("INSERT OR REPLACE INTO reports VALUES (?, ?, ?, ?)", row))
-
-    def remember(self, path: str | os.PathLike[str], sha256: str, *, since: os.stat_result | None = None) -> None:
-        """Remember the digest of a file that nobody can have written to since it was hashed.
-
-        With ``since``, what was seen of the file before it was hashed, it is forgotten if the file changed. Raises
-        OSError if the file cannot be looked at.
-        """
-        place = os.path.realpath(path)
-        entry = os.stat(place)
-        if since is None or (_stamp(since) == _stamp(entry) and time.time_ns() - entry.st_ctime_ns > _SETTLED_NS):
-            self._remember(place, entry, sha256)
-
-    def _remember(self, place: str, entry: os.stat_result, sha256: str) -> None:
-        row = (place, _stamp(entry), sha256, _today())
-        self._do(lambda tables: tables.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)", row))
 
     def _do(self, work: Callable[[sqlite3.Connection], _Answer]) -> _Answer | None:
         """The answer of the tables; None where there is none, and from the first fault on."""
@@ -148,7 +156,8 @@ class Store:
     def _tables(self) -> sqlite3.Connection:
         """The connection, opened by the first use in each process: SQLite's do not survive a fork."""
         if self._connection is None or self._process != os.getpid():
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_directory(self._path.parent)
+            private_file(self._path)
             connection = sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -157,15 +166,15 @@ class Store:
                 for statement in _TABLES if _form(connection) != _FORM else ():
                     connection.execute(statement)
                 connection.execute("COMMIT")
-            for table in ("reports", "digests"):
+            for table in ("reports", "files"):
                 connection.execute(f"DELETE FROM {table} WHERE day < ?", (_today() - _KEPT_DAYS,))  # noqa: S608 (a constant)
             self._connection, self._process = connection, os.getpid()
         return self._connection
 
 
 def _form(connection: sqlite3.Connection) -> int:
-    found: tuple[int] = connection.execute("PRAGMA user_version").fetchone()
-    return found[0]
+    version: tuple[int] = connection.execute("PRAGMA user_version").fetchone()
+    return version[0]
 
 
 def default() -> Store:
@@ -178,38 +187,30 @@ def _shared(path: Path) -> Store:
     return Store(path)
 
 
+def judging_key(policy: Policy, name: str) -> str:
+    """What besides the bytes a report on a file of this name depends on, as one short text."""
+    # What is installed in a folder shows in its time of change.
+    stamps = tuple(os.stat(folder).st_mtime_ns for folder in policy.environment if os.path.isdir(folder))
+    return _judge(policy, claims(name), stamps)
+
+
 @lru_cache(maxsize=64)
-def _judge(policy: Policy, claimed: bool) -> str:  # noqa: FBT001 (one of the key's parts)
+def _judge(policy: Policy, claimed: bool, environment: tuple[int, ...]) -> str:  # noqa: FBT001 (one of the key's parts)
     """What besides the bytes a report depends on, as one short text."""
-    parts = [
-        SCHEMA,
-        _engine(),
-        version(),
-        claimed,
-        asdict(policy.limits),
-        sorted(policy.allow_imports),
-        policy.suspicious_score,
-        policy.malicious_score,
-    ]
+    parts = [SCHEMA, engine(), model_files.digest(), claimed, verdict_options(policy), environment]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-@lru_cache(maxsize=1)
-def _engine() -> str:
-    """The version of the code, and what the file system says of its files: edited, it is another engine."""
-    home = Path(picklegate.__file__).parent
-    files = [path for path in home.rglob("*") if path.suffix in {".py", ".json", ".tsv"}]
-    stamps = [
-        (str(path.relative_to(home)), entry.st_size, entry.st_mtime_ns)
-        for path in sorted(files)
-        for entry in (path.stat(),)
-    ]
-    return f"{picklegate.__version__} {stamps}"
+def _claim(server: str, tag: str) -> str:
+    return f"claim {server} {tag}"
 
 
-def _file(path: str | os.PathLike[str]) -> str:
-    place = os.path.realpath(path)
-    return f"file {place} {_stamp(os.stat(place))}"
+def _report(text: str, name: str) -> FileReport | None:
+    """The report of a row, under ``name``; None where the row was damaged."""
+    try:
+        return FileReport.from_dict({**json.loads(text), "path": name})
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _stamp(entry: os.stat_result) -> str:

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from picklegate.capabilities import Callee, Callees, Environment, Index
-from picklegate.capabilities.index import MAGIC
 
-EMPTY = Index(MAGIC + bytes(4), "no digest")
+EMPTY = Index(b"")
 
 
 def callees_of(folder: Path, sources: dict[str, str]) -> Callees:
@@ -248,6 +247,49 @@ KINDS = {
 def test_each_kind_of_effect(tmp_path: Path, kind: str) -> None:
     """One primitive of each kind, decided by an argument."""
     assert kind in decided(told(tmp_path, KINDS[kind], "run"))
+
+
+MORE = {
+    "execute": "import importlib.util as u\ndef run(c):\n    spec = u.spec_from_file_location('m', c)\n"
+    "    module = u.module_from_spec(spec)\n    spec.loader.exec_module(module)",
+    "unpickle": "import pickle\ndef run(f, pickle_module=pickle): return pickle_module.load(f)",
+    "write": "from pathlib import Path\ndef run(c): (Path(c) / 'x').write_text('y')",
+    "delete": "import os\ndef run(c):\n    for name in os.listdir(c):\n        os.remove(name)",
+    "native": "import ctypes\nclass Held:\n    def __init__(self, path): self.path = path\n"
+    "    def open(self): return ctypes.cdll.LoadLibrary(self.path)\ndef run(c): return Held(c).open()",
+    "call": "def run(hook, *args):\n    for one in [hook]:\n        one(*args)",
+    "network": "import socket\ndef run(host):\n    s = socket.socket()\n    s.connect((host, 80))",
+    "import": "def run(name): return __import__('.'.join(['x', name]))",
+}
+
+
+@pytest.mark.parametrize("kind", MORE)
+def test_each_kind_of_effect_in_another_form(tmp_path: Path, kind: str) -> None:
+    """Objects from calls, defaults, paths that are joined, loops."""
+    assert kind in decided(told(tmp_path, MORE[kind], "run"))
+
+
+def test_a_command_of_click_is_an_object_that_is_called(tmp_path: Path) -> None:
+    """Its words are parsed: any of them may decide what its function does."""
+    text = "import click, os\n@click.command()\n@click.argument('c')\ndef run(c, n=1): os.system(c)"
+    callee = told(tmp_path, text, "run")
+    assert callee.kind == "instance"
+    assert "command" in decided(callee)
+
+
+def test_the_c_type_takes_the_place_of_its_twin(tmp_path: Path) -> None:
+    """What a module overrides with native code is that."""
+    text = (
+        "import os\nclass Thing:\n    def __init__(self, c): os.system(c)\ntry:\n    from _collections import Thing\n"
+    )
+    assert decided(told(tmp_path, text + "except ImportError:\n    pass\n", "Thing")) == set()
+
+
+def test_what_is_made_of_an_argument_is_not_the_argument(tmp_path: Path) -> None:
+    """Calling the result of a call is not calling the argument; it is marked as not followed."""
+    callee = told(tmp_path, "import nowhere\ndef run(x):\n    made = nowhere.wrap(x)\n    return made()", "run")
+    assert callee.calls("REDUCE", (True,)) == ()
+    assert callee.unfollowed
 
 
 CHANGES = {

@@ -66,6 +66,7 @@ def test_a_malicious_file_is_not_taken(run: Run, here: Path, capsys: pytest.Capt
     [
         ("os.system", "--reason", "x"),
         ("nt.system", "--reason", "x"),
+        ("torch.load", "--reason", "x"),
         ("missing.pkl", "--reason", "x"),
         ("no/such/file", "--reason", "x"),
         ("word", "--reason", "x"),

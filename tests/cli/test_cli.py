@@ -176,7 +176,8 @@ def test_an_interrupted_scan_reports_what_was_done(
     assert run("scan", "--format", "json", *write(tmp_path, "MALICIOUS", "KeyboardInterrupt", "CLEAN")) == 130
     output = capsys.readouterr()
     assert json.loads(output.out)["summary"] == {
-        "files": 1, "malicious": 1, "unscannable": 0, "suspicious": 0, "clean": 0, "allowed": 0, "complete": False
+        "files": 1, "malicious": 1, "unscannable": 0, "suspicious": 0, "clean": 0, "allowed": 0,
+        "nothing_judged": 0, "complete": False
     }  # fmt: skip
     assert output.err == "picklegate: interrupted, after 1 file: 1 malicious\n"
 

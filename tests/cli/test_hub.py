@@ -144,6 +144,14 @@ def test_one_sentence_says_what_is_wrong(run: Run, arguments: tuple[str, ...], c
     assert (found.returncode, words in found.stderr, "Traceback" in found.stderr) == (code, True, False), found.stderr
 
 
+def test_the_clients_hints_are_kept(run: Run) -> None:
+    """What the client says to do stands behind what it says is wrong."""
+    said = run("scan", "hf://org/missing").stderr
+    assert "Repository Not Found" in said
+    assert "authenticated" in said
+    assert len(said.splitlines()) == 1
+
+
 def test_a_download_prints_the_path(run: Run, tmp_path: Path) -> None:
     """One file's path, or the folder of several, is all that stdout has."""
     one = run("download", "org/model", WEIGHTS)
@@ -161,3 +169,37 @@ def test_a_refused_download_says_why(run: Run, hub: Hub) -> None:
     skipped = run("download", "org/model@refs/pr/1", "--on-block", "skip")
     assert skipped.returncode == 0
     assert {path.name for path in Path(skipped.stdout.strip()).iterdir()} == set(HOSTILE) - set(models.PAYLOADS)
+
+
+def test_a_dry_run_judges_and_fetches_nothing(run: Run, tmp_path: Path) -> None:
+    """Each file is listed with what would become of it; the exit code is that of the verdicts."""
+    clean = run("download", "org/model", "--dry-run")
+    assert clean.returncode == 0
+    assert len(clean.stdout.splitlines()) == len(ORDINARY)
+    assert "would be fetched" in clean.stdout
+    hostile = run("download", "org/model", "--revision", "refs/pr/1", "--dry-run", "--format", "json")
+    assert hostile.returncode == 1
+    assert json.loads(hostile.stdout)["verdict"] == "MALICIOUS"
+    assert run("download", "org/model", "missing.bin", "--dry-run").returncode == 2
+    assert not (tmp_path / "hf" / "hub").exists()
+
+
+def test_programs_get_the_path_or_the_report(run: Run) -> None:
+    """As JSON, and with -q nothing else."""
+    fetched = run("download", "org/model", WEIGHTS, "--format", "json", "-q")
+    assert Path(json.loads(fetched.stdout)["path"]).read_bytes() == ORDINARY[WEIGHTS]
+    assert fetched.stderr == ""
+    refused = run("download", "org/model", "--revision", "refs/pr/1", "--format", "json")
+    assert json.loads(refused.stdout)["refused"]["verdict"] == "MALICIOUS"
+
+
+def test_a_page_and_a_file_of_the_hub_are_explained(run: Run, hub: Hub) -> None:
+    """By parts, without a download."""
+    name = next(iter(models.PAYLOADS))
+    shown = run("explain", f"hf://org/model@refs/pr/1/{name}")
+    assert shown.returncode == 1, shown.stderr
+    assert f"hf://org/model@{hub.repository('org/model').branches['refs/pr/1'][:12]}/{name}" in shown.stdout  # type: ignore[union-attr]
+    assert "  Loading it would" in shown.stdout
+    page = run("scan", f"{hub.endpoint}/org/model/blob/main/{WEIGHTS}")
+    assert page.returncode == 0, page.stderr
+    assert "1 file" in page.stderr

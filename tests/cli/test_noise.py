@@ -195,3 +195,27 @@ def test_short_work_has_no_line(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("scanning", 2) as shown:
         shown.step()
     assert capsys.readouterr().err == ""
+
+
+def test_what_nobody_judged_is_told_apart(run: Run, tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A format that is not analysed, and a file without a pickle; --require-judged fails on the first."""
+    (tree / "weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    (tree / "notes.txt").write_text("hello")
+    files = ["good.pkl", "weights.h5", "notes.txt"]
+    assert run("scan", *files) == 0
+    shown = capsys.readouterr().out
+    assert "nothing judged: HDF5)" in shown
+    assert shown.endswith("3 files: 1 clean, 2 with nothing to judge\n")
+    assert run("scan", *files, "--require-judged") == 2
+    assert "UNJUDGED    weights.h5  (blocked: nothing judged: HDF5" in capsys.readouterr().out
+    (tree / "picklegate.toml").write_text("block_unjudged = true\n")
+    assert run("scan", *files, "--format", "json") == 2
+    assert json.loads(capsys.readouterr().out)["summary"]["nothing_judged"] == 2
+
+
+def test_one_scan_writes_several_reports(run: Run, tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--also, beside the report that is asked for."""
+    assert run("scan", "evil.pkl", "--also", "sarif", "a.sarif", "--also", "json", "a.json") == 1
+    assert capsys.readouterr().out.startswith("MALICIOUS")
+    assert json.loads((tree / "a.sarif").read_text())["runs"][0]["results"]
+    assert json.loads((tree / "a.json").read_text())["files"][0]["sha256"]

@@ -11,7 +11,7 @@ import pytest
 import picklegate
 from picklegate.pickles import tracer
 from picklegate.report import Verdict
-from samples.containers import HONEST, CALL, PAYLOAD, dtype, imports, joblib_array, joblib_file, npy, number, scan, text
+from samples.containers import CALL, HONEST, PAYLOAD, dtype, imports, joblib_array, joblib_file, npy, number, scan, text
 
 
 def blocking(data: bytes) -> set[str]:

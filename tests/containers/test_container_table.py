@@ -9,9 +9,9 @@ import pytest
 
 from picklegate.report import Verdict
 from samples.containers import (
-    HONEST,
     CALL,
     CONTAINERS,
+    HONEST,
     HOSTILE,
     PAYLOAD,
     STATE,

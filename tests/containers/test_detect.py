@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from picklegate.report import Verdict
-from samples.containers import HONEST, CALL, PAYLOAD, imports, scan, zipped
+from samples.containers import CALL, HONEST, PAYLOAD, imports, scan, zipped
 
 INNOCENT: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "empty"),

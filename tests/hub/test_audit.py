@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import hf_hub_download, snapshot_download
 
-from picklegate import Verdict, quarantine, workers
+from picklegate import Verdict, batch, quarantine
 from picklegate.demo.hub_server import Hub
 from picklegate.hub.audit import Audit, audit_cache, read_cache
 from picklegate.report import FileReport
@@ -45,13 +45,13 @@ def cache(tmp_path: Path) -> Path:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths that are scanned and not merely looked up."""
     paths: list[str] = []
-    scan = workers.scan_batch
+    scan = batch.scan_batch
 
-    def watched(batch: tuple[str, ...], **options: object) -> tuple[FileReport, ...]:
-        paths.extend(batch)
-        return scan(batch, **options)  # type: ignore[arg-type]
+    def watched(names: tuple[str, ...], **options: object) -> tuple[FileReport, ...]:
+        paths.extend(names)
+        return scan(names, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(workers, "scan_batch", watched)
+    monkeypatch.setattr(batch, "scan_batch", watched)
     return paths
 
 
@@ -115,11 +115,102 @@ def test_what_is_wrong_with_a_cache_is_told(cache: Path) -> None:
         "abc.incomplete": "an incomplete download, which nothing loads",
         "gone.bin": "a link to nothing",
         "loop": "Too many levels of symbolic links",
-        "up": "a link to a directory, which was not entered",
         "datasets--org--empty": "a repository without snapshots",
-        "stray": "no repository of the cache, so it was not scanned",
     }
     assert len(audit.reports) == 3
+    assert not audit.cache.unread
+
+
+PLACES = (
+    "stray.pkl",
+    "refs.bin",
+    "stray/deep/model.bin",
+    "models--org--good/model.pt",
+    "models--org--good/refs/main.pkl",
+    "models--org--good/refs/v1",
+    "models--org--good/trees/0.json",
+    "models--org--good/.no_exist/0/model.bin",
+    "models--org--good/other/model.bin",
+    "models--org--good/snapshots/model.bin",
+    ".locks/model.bin",
+    ".picklegate/0/model.bin",
+    "blobs/model.bin",
+    "blobs/ab/cd/ef/model.bin",
+    "blobs/ab/abcd.refs",
+    "models--odd",
+    "spaces--org--app/model.bin",
+)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("way", ["file", "link", "linked-directory"])
+def test_a_hostile_file_is_found_wherever_it_lies(cache: Path, tmp_path: Path, place: str, way: str) -> None:
+    """Beside repositories, beside snapshots, among references and locks, and behind links out of the cache."""
+    path = cache / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    elsewhere = tmp_path / "elsewhere" / "payload"
+    elsewhere.parent.mkdir()
+    (path if way == "file" else elsewhere).write_bytes(HOSTILE + b"1")
+    if way == "link":
+        path.symlink_to(elsewhere)
+    elif way == "linked-directory":
+        path.symlink_to(elsewhere.parent)
+    blamed = [report for report in audit_cache(cache).reports if report.verdict == Verdict.MALICIOUS]
+    assert len(blamed) == 2
+
+
+@pytest.mark.parametrize(
+    "place", ["loop", "models--org--loop", "models--org--good/loop", "models--org--good/refs/loop"]
+)
+@pytest.mark.parametrize("target", ["itself", "up", "root"])
+def test_loops_of_links_end(run: Run, cache: Path, place: str, target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever goes round is entered once; a link to what holds the cache is told of, and fails."""
+    link = cache / place
+    link.symlink_to({"itself": link.name, "up": "..", "root": "/"}[target])
+    held = target == "root" or (target == "up" and "/" not in place)
+    assert run("audit", "--cache-dir", cache, "--format", "json") == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["summary"]["files"] == 3
+    unread = [problem["path"] for problem in document["cache"]["problems"] if problem["unread"]]
+    assert unread == ([str(link)] if held else [])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_what_was_not_looked_at_is_listed_and_fails(
+    run: Run, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A directory that cannot be listed may hold anything: exit code 2, unless only worse verdicts are to fail."""
+    run("audit", "--cache-dir", cache, "--quarantine")
+    closed = cache / "models--org--good" / "closed"
+    closed.mkdir()
+    scandir = os.scandir
+
+    def refused(path: str) -> object:
+        if os.fspath(path) == str(closed):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    capsys.readouterr()
+    assert run("audit", "--cache-dir", cache) == 2
+    shown = capsys.readouterr().out
+    assert "UNREAD      models--org--good/closed: Permission denied" in shown
+    assert "1 place not looked at" in shown
+    assert run("audit", "--cache-dir", cache, "--fail-on", "malicious") == 0
+    assert run("audit", "--cache-dir", cache, "--format", "html") == 2
+
+
+def test_links_out_of_the_cache_lead_to_so_many_files(cache: Path, tmp_path: Path) -> None:
+    """A link to a whole disk ends, and is told of."""
+    (tmp_path / "disk").mkdir()
+    for number in range(20):
+        (tmp_path / "disk" / f"{number}.pkl").write_bytes(CLEAN + b"%d" % number)
+    (cache / "models--org--good" / "disk").symlink_to(tmp_path / "disk")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("picklegate.hub.audit._MOST_ELSEWHERE", 10)
+        found = read_cache(cache)
+    assert len(found.contents) == 3 + 10
+    assert [problem.unread for problem in found.problems] == [True]
 
 
 def test_contents_that_no_snapshot_names_are_scanned(cache: Path) -> None:
@@ -162,15 +253,15 @@ def test_the_report_names_repositories_and_the_reason(
     run: Run, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The worst repository comes first, then what would run, then what is wrong, then the sums."""
-    (cache / "stray").mkdir()
+    (cache / "gone").symlink_to("nothing")
     assert run("audit", "--cache-dir", cache) == 1
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == f"Cache {cache}"
     assert shown[2].startswith("model org/evil")
     assert shown[2].endswith("1 revision  1 file: 1 malicious")
     assert any("os.system('true')" in line for line in shown)
-    assert "PROBLEM     stray: no repository of the cache, so it was not scanned" in shown
-    assert shown[-2] == "3 files: 1 malicious, 2 clean"
+    assert "PROBLEM     gone: a link to nothing" in shown
+    assert shown[-2] == "3 files: 1 malicious, 1 clean, 1 with nothing to judge"
     assert " in 2 repositories, " in shown[-1]
 
 
@@ -200,16 +291,16 @@ def test_ctrl_c_leaves_a_report_on_what_was_done(
     run: Run, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 130, a report that says it is partial, and verdicts that the next run need not make again."""
-    scan = workers.scan_batch
+    scan = batch.scan_batch
     left = [1]
 
-    def interrupted(batch: tuple[str, ...], **options: object) -> tuple[FileReport, ...]:
+    def interrupted(names: tuple[str, ...], **options: object) -> tuple[FileReport, ...]:
         if not left:
             raise KeyboardInterrupt
         left.pop()
-        return scan(batch, **options)  # type: ignore[arg-type]
+        return scan(names, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(workers, "scan_batch", interrupted)
+    monkeypatch.setattr(batch, "scan_batch", interrupted)
     assert run("audit", "--cache-dir", cache, "--format", "json") == 130
     output = capsys.readouterr()
     summary = json.loads(output.out)["summary"]

@@ -211,13 +211,13 @@ def test_a_digest_that_is_trusted_is_fetched_and_checked(hub: Hub, tmp_path: Pat
 def test_one_content_is_judged_once(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight threads ask for snapshots and files of the same contents, and each content is read once."""
     read: list[str] = []
-    plain = preview.Lookout._read
+    plain = preview.Preview._read
 
-    def counted(self: preview.Lookout, entry: preview.Entry, most: int | None) -> Any:
+    def counted(self: preview.Preview, entry: preview.Entry, most: int | None) -> Any:
         read.append(entry.tag)
         return plain(self, entry, most)
 
-    monkeypatch.setattr(preview.Lookout, "_read", counted)
+    monkeypatch.setattr(preview.Preview, "_read", counted)
     with ThreadPoolExecutor(8) as pool:
         jobs = [pool.submit(snapshot, hub, cache_dir=tmp_path / str(number)) for number in range(4)]
         jobs += [pool.submit(fetch, hub, cache_dir=tmp_path / str(number)) for number in range(4)]

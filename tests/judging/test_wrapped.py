@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,24 +13,28 @@ from picklegate.training.tree import Build, Call, Name
 from support.builders import SOURCE, call, written
 
 
+def _dtype(kind: str) -> Any:
+    return Call(Name("numpy", "dtype"), (kind, False, True))
+
+
 def _scalar(text: str, order: str = "<") -> Any:
-    dtype = Build(call("numpy", "dtype", f"U{len(text)}", False, True), (3, order, None, None, None, -1, -1, 0))
+    dtype = Build(_dtype(f"U{len(text)}"), (3, order, None, None, None, -1, -1, 0))
     raw = text.encode("utf-32-le" if order == "<" else "utf-32-be")
     return call("numpy._core.multiarray", "scalar", dtype, raw)
 
 
 def _array(text: str) -> Any:
-    dtype = Build(call("numpy", "dtype", f"U{len(text)}", False, True), (3, "<", None, None, None, -1, -1, 0))
+    dtype = Build(_dtype(f"U{len(text)}"), (3, "<", None, None, None, -1, -1, 0))
     made = call("numpy._core.multiarray", "_reconstruct", Name("numpy", "ndarray"), (0,), b"b")
     return Build(made, (1, (1,), dtype, False, text.encode("utf-32-le")))
 
 
 def _objects(text: str) -> Any:
     made = call("numpy._core.multiarray", "_reconstruct", Name("numpy", "ndarray"), (0,), b"b")
-    return Build(made, (1, (1,), call("numpy", "dtype", "O8", False, True), False, [text]))
+    return Build(made, (1, (1,), _dtype("O8"), False, [text]))
 
 
-_WRAPPINGS = {
+_WRAPPINGS: dict[str, Callable[[Any], Any]] = {
     "exception": lambda text: call("builtins", "str", call("builtins", "ValueError", text)),
     "utf-16": lambda text: call("builtins", "str", call("builtins", "memoryview", text.encode("utf-16")), "utf-16"),
     "ebcdic": lambda text: call("builtins", "str", call("builtins", "bytearray", text.encode("cp037")), "cp037"),

@@ -179,9 +179,10 @@ def test_json_is_the_documented_form() -> None:
     assert document["schema"] == "picklegate.report/1"
     assert [file["path"] for file in document["files"]] == ["b", "a"]
     assert document["files"][1] == {**hostile("a").to_dict(), "allowed": None}
-    assert set(document["context"]) == {"engine", "model", "time", "environment", "policy"}
+    assert set(document["context"]) == {"engine", "model", "made_by", "time", "environment", "policy"}
     assert document["summary"] == {
-        "files": 2, "malicious": 1, "unscannable": 0, "suspicious": 0, "clean": 1, "allowed": 0, "complete": True
+        "files": 2, "malicious": 1, "unscannable": 0, "suspicious": 0, "clean": 1, "allowed": 0,
+        "nothing_judged": 0, "complete": True
     }  # fmt: skip
 
 

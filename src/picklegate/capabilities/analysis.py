@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from picklegate.capabilities.effects import KINDS, METHODS, NEAR, Effect, Parameter, Summary
 from picklegate.capabilities.linking import UNFOLLOWED, Effects, Key, Linker, Node, Reason
-from picklegate.capabilities.primitives import ANY, RECEIVER, primitives_of
+from picklegate.capabilities.primitives import primitive_summary
 from picklegate.capabilities.records import Function
 from picklegate.capabilities.resolving import Resolver, Target, World
 
@@ -31,10 +31,10 @@ class Analysis:
     ``most`` bounds the functions that are linked, ``deep`` the calls.
     """
 
-    def __init__(self, world: World, *, most: int = 1 << 60, deep: int = 1 << 60) -> None:
+    def __init__(self, world: World, *, most: int = 1 << 60, deep: int = 1 << 60, brief: bool = False) -> None:
         """Nothing is read before it is asked for."""
         self.resolver = Resolver(world)
-        self.linker = Linker(self.resolver, most=most, deep=deep)
+        self.linker = Linker(self.resolver, most=most, deep=deep, brief=brief)
 
     def find(self, module: str, path: str) -> tuple[Target, ...]:
         """The definitions that a module and a dotted path lead to."""
@@ -228,7 +228,9 @@ def _grouped(
                     chain=reason.chain,
                     location=f"{location}:{reason.line}",
                 )
-        if fixed is not None and kind not in {"call", UNFOLLOWED} and not near:
+        if fixed is not None and kind == UNFOLLOWED:
+            yield Effect(kind=kind, way=way, parameters=(Parameter(position=0, rest=True),), chain=fixed.chain)
+        elif fixed is not None and kind != "call" and not near:
             yield Effect(kind=kind, way=way, sink=fixed.sink, chain=fixed.chain, location=f"{location}:{fixed.line}")
 
 
@@ -259,18 +261,3 @@ def _parameter(function: Function, place: str, shift: int, way: str) -> Paramete
     if position >= plain:
         return Parameter(position=-1, name=name, key=key)
     return Parameter(position=position - shift, name=name, key=key) if position >= shift else None
-
-
-def primitive_summary(dotted: str) -> Summary:
-    """What a primitive does."""
-    found = []
-    for primitive in primitives_of(dotted):
-        parameters = []
-        for position, name in primitive.decided:
-            if position == ANY:
-                parameters += [Parameter(position=0, rest=True), Parameter(position=-1, name="**")]
-            else:
-                parameters.append(Parameter(position=0 if position == RECEIVER else position, name=name))
-        found.append(Effect(kind=primitive.effect, way="call", parameters=tuple(parameters), sink=dotted, chain=0))
-    kind = "class" if dotted.rpartition(".")[2][:1].isupper() else "native"
-    return Summary(kind=kind, effects=tuple(found))

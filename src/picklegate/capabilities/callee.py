@@ -7,13 +7,16 @@ something that the call gives decides, for the methods that this opcode runs. No
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from picklegate.capabilities.effects import RUNS, Effect, Parameter, Summary
-from picklegate.capabilities.environment import Environment
 from picklegate.capabilities.index import Index
 from picklegate.capabilities.lookup import find_listed
 from picklegate.capabilities.primitives import primitives_of
+
+if TYPE_CHECKING:
+    from picklegate.capabilities.environment import Environment
 
 NAMES = 10_000
 """Distinct names that are looked up; what comes behind them is unknown."""
@@ -25,10 +28,10 @@ _LONG = 1_000
 class Callee:
     """What a name leads to.
 
-    ``kind``: ``function``, ``class``, ``native``, ``instance``, ``module``, ``unknown``. ``binding``: of a function
-    found on a class (``unbound``, ``class``, ``static``). ``known``: ``index``, ``environment``, ``no``. ``opened``:
-    a base, a decorator or a part of its code was not found. ``unfollowed``: reasons why it cannot be called harmless,
-    empty where everything was followed.
+    ``kind``: ``function``, ``class``, ``native``, ``instance``, ``module``, ``unknown``. ``binding``, of a function
+    that is found on a class: ``unbound``, ``class``, ``static``, or ``member`` where the index does not list it.
+    ``known``: ``index``, ``environment``, ``no``. ``unfollowed``: why it cannot be called harmless, empty where
+    everything was followed. ``constructor_known``: whether the methods that construct a class were surely read.
     """
 
     name: str
@@ -170,14 +173,24 @@ class Callees:
             found = self._found[key] = self._find(module, name, dotted)
         return found
 
+    def _differs(self, module: str) -> bool:
+        """Whether the environment has another version of the module's package than the index."""
+        name, version = self.index.version(module)
+        installed = self.environment.version(name) if self.environment is not None and name != "-" else ""
+        return bool(installed) and installed != version
+
     def _find(self, module: str, name: str, dotted: str) -> Callee:
         listed = find_listed(self.index, module, name)
-        if listed is not None and listed.summary is not None:
-            return _callee(dotted, listed.canonical, listed.summary, "index", alias=listed.alias)
-        if self.environment is not None:
+        summary = listed.summary if listed is not None else None
+        if self.environment is not None and (summary is None or self._differs(module)):
             told = self.environment.find(module, name)
             if told is not None:
-                return _callee(dotted, told[0], told[1], "environment", alias=told[2])
+                # Another version: what either of them can do.
+                more = summary.effects if summary is not None and summary.kind == told[1].kind else ()
+                both = replace(told[1], effects=tuple(dict.fromkeys((*told[1].effects, *more))))
+                return _callee(dotted, told[0], both, "environment", alias=told[2])
+        if listed is not None and summary is not None:
+            return _callee(dotted, listed.canonical, summary, "index", alias=listed.alias)
         if listed is not None:
             kind = "module" if listed.module else "unknown"
             return Callee(name=dotted, canonical=listed.canonical, kind=kind, known="index", alias=listed.alias)

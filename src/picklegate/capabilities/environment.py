@@ -42,20 +42,24 @@ class Cache(Protocol):
 
 
 class _Budget:
+    """The time that is left; linking what was read takes about a third of it."""
+
     def __init__(self, seconds: float) -> None:
         self.left = seconds
-        self._ends = 0.0
+        self._ends = self._reads = 0.0
 
     def begin(self) -> bool:
         self._ends = monotonic() + self.left
+        self._reads = self._ends - self.left / 3
         return self.left > 0
 
     def end(self) -> None:
         self.left = max(0.0, self._ends - monotonic())
 
     @property
-    def over(self) -> bool:
-        return monotonic() >= self._ends
+    def read(self) -> bool:
+        """Whether the time for reading is over."""
+        return monotonic() >= self._reads
 
 
 class _World:
@@ -67,6 +71,7 @@ class _World:
         self.budget = budget
         self.read: dict[str, Source] = {}
         self.cut = False
+        self.late = False
 
     def module(self, name: str) -> Module | None:
         if name in self.read or name in self.kept:
@@ -77,7 +82,8 @@ class _World:
         source = self.sources.find(name)
         if source is None or source.kind == "native":
             return None
-        if len(self.read) >= FILES or self.budget.over:
+        self.late = self.late or self.budget.read
+        if len(self.read) >= FILES or self.late:
             self.cut = True
             return None
         self.read[name] = source
@@ -131,6 +137,7 @@ class Environment:
         self._cache = cache
         self._kept: dict[str, Module | None] = {}
         self._seconds = seconds
+        self._versions: dict[str, str] = {}
         self._budget = _Budget(seconds)
 
     @classmethod
@@ -146,6 +153,17 @@ class Environment:
     def over(self) -> bool:
         """Whether the time of this file is used up."""
         return self._budget.left <= 0
+
+    def version(self, distribution: str) -> str:
+        """The version of a distribution that is installed; empty if none is."""
+        if not self._versions:
+            self._versions[""] = ""
+            for path in self._sources.paths:
+                for name in self._sources.listing(path):
+                    if name.endswith(".dist-info"):
+                        title, _, version = name.removesuffix(".dist-info").partition("-")
+                        self._versions.setdefault(title.lower().replace("_", "-").replace(".", "-"), version)
+        return self._versions.get(distribution.replace(".", "-"), "")
 
     def find(self, module: str, name: str) -> tuple[str, Summary, bool] | None:
         """The canonical name, what it can do, and whether it is defined elsewhere.
@@ -196,7 +214,7 @@ class Environment:
         return target.dotted, summary, _is_alias(module, target)
 
     def _remember(self, module: str, name: str, world: _World, target: Target | None, summary: Summary | None) -> None:
-        if self._cache is None or self._budget.over:
+        if self._cache is None or world.late:
             return
         sinks = Names()
         record = self._kept.get(target.module) if target is not None else None

@@ -57,7 +57,7 @@ class Node:
     function: Function
     depth: int = 1
     effects: Effects = field(default_factory=dict)
-    steps: tuple[tuple[Call, tuple[Step, ...]], ...] = ()
+    steps: tuple[tuple[Call, tuple[Step, ...], frozenset[Key]], ...] = ()
     users: dict[Key, None] = field(default_factory=dict)
 
 
@@ -65,14 +65,15 @@ class Linker:
     """Links the functions that it is asked for, and those that they call.
 
     ``most`` bounds how many functions are taken in, and ``deep`` the calls down to one; calls beyond count as not
-    followed.
+    followed. ``brief`` leaves out reads, and writes into a package's own tables.
     """
 
-    def __init__(self, resolver: Resolver, *, most: int = 1 << 60, deep: int = 1 << 60) -> None:
+    def __init__(self, resolver: Resolver, *, most: int = 1 << 60, deep: int = 1 << 60, brief: bool = False) -> None:
         """Nothing is linked yet."""
         self.resolver = resolver
         self.most = most
         self.deep = deep
+        self.brief = brief
         self.nodes: dict[Key, Node] = {}
         self._new: deque[Key] = deque()
 
@@ -102,21 +103,29 @@ class Linker:
             node = self.nodes[self._new.popleft()]
             fresh.append(node)
             definer = f"{node.key.module}:{node.key.name.rpartition('.')[0]}"
-            node.steps = tuple((call, self._steps(call, node.key.owner, definer)) for call in node.function.calls)
-            for call, steps in node.steps:
-                for _, callees in steps:
-                    self._join(node, callees)
-                for value in (*call.args, *(value for _, value in call.keywords)):
-                    for ref in value.refs:
-                        if not ref.endswith("()"):
-                            for target in self.resolver.resolve(ref, node.key.owner, definer):
-                                self._join(node, self.called(target))
-        pending = {node.key: None for node in fresh}
+            node.steps = tuple(self._linked(node, call, definer) for call in node.function.calls)
+        pending: dict[Key, None] = {node.key: None for node in fresh}
+        changed: set[Key] | None = None
         for _ in range(ROUNDS):
-            changed = [key for key in pending if self._update(self.nodes[key])]
+            changed = {key for key in pending if self._update(self.nodes[key], changed)}
             pending = {user: None for key in changed for user in self.nodes[key].users}
             if not pending:
                 break
+
+    def _linked(self, node: Node, call: Call, definer: str) -> tuple[Call, tuple[Step, ...], frozenset[Key]]:
+        """A call, what it leads to, and every function that its effects depend on; each of them learns of its user."""
+        steps = self._steps(call, node.key.owner, definer)
+        keys = [key for _, callees in steps for key, _ in callees]
+        for value in (*call.args, *(value for _, value in call.keywords)):
+            for ref in value.refs:
+                if not ref.endswith("()"):
+                    for target in self.resolver.resolve(ref, node.key.owner, definer):
+                        keys += [key for key, _ in self.called(target)]
+        for key in keys:
+            callee = self.node(key, node.depth + 1)
+            if callee is not None:
+                callee.users[node.key] = None
+        return call, steps, frozenset(keys)
 
     def _steps(self, call: Call, owner: str, definer: str) -> tuple[Step, ...]:
         return tuple((target, self.called(target)) for target in self._targets(call, owner, definer))
@@ -163,26 +172,22 @@ class Linker:
                         keys.append(Key(*method, f"{target.module}:{target.name}"))
         return tuple(keys)
 
-    def _join(self, node: Node, callees: tuple[tuple[Key, int], ...]) -> None:
-        for key, _ in callees:
-            callee = self.node(key, node.depth + 1)
-            if callee is not None:
-                callee.users[node.key] = None
-
-    def _update(self, node: Node) -> bool:
-        before = len(node.effects)
-        sets = dict(node.effects)
-        for attribute, value in node.function.sets:
-            self._add(node, f"={attribute}", value.mask, Reason(0, "", node.function.line))
-            self._add(node, f"~{attribute}", value.bare, Reason(0, "", node.function.line))
-        for call, steps in node.steps:
-            self._call(node, call, steps)
-        return len(node.effects) != before or any(sets.get(key) != reason for key, reason in node.effects.items())
+    def _update(self, node: Node, changed: set[Key] | None) -> bool:
+        """Take in what a function calls, or only those callees that changed; tell whether that changes it."""
+        before = dict(node.effects)
+        if changed is None:
+            for attribute, value in node.function.sets:
+                self._add(node, f"={attribute}", value.mask, Reason(0, "", node.function.line))
+                self._add(node, f"~{attribute}", value.bare, Reason(0, "", node.function.line))
+        for call, steps, keys in node.steps:
+            if changed is None or not changed.isdisjoint(keys):
+                self._call(node, call, steps)
+        return node.effects != before
 
     def _add(self, node: Node, effect: str, mask: int, reason: Reason) -> None:
         """Note an effect for each place of a mask; shorter chains come first."""
         if not mask:
-            if effect != UNFOLLOWED and effect[0] not in "=~":
+            if effect[0] not in "=~":
                 self._note(node, effect, "", reason)
             return
         places = node.function.places
@@ -230,7 +235,7 @@ class Linker:
             # A parameter, what a parameter holds, or an attribute of the object itself is called.
             self._add(node, "call", call.callee.bare, Reason(1, "", call.line))
         if given or call.callee.mask:
-            self._add(node, UNFOLLOWED, given | call.callee.mask, Reason(1, call.method, call.line))
+            self._note(node, UNFOLLOWED, "", Reason(1, "", call.line))
 
     @staticmethod
     def _shift(target: Target, call: Call) -> int:
@@ -249,7 +254,7 @@ class Linker:
 
     def _primitive(self, node: Node, call: Call, primitive: Primitive, *, shift: int) -> None:
         """A call of a primitive: the places of its deciding arguments decide the effect."""
-        if not applies(primitive, call):
+        if not applies(primitive, call) or (self.brief and primitive.effect == "read"):
             return
         mask, values = call.rest, []
         for position, name in primitive.decided:
@@ -298,10 +303,12 @@ class Linker:
         """Something is written into what others use: the process's own, or the tables of a package."""
         module, _, path = target.name.partition(":")
         dotted = f"{module}.{path}" if path else module
-        if dotted.startswith(_SHARED):
+        own = module.partition(".")[0] == node.key.module.partition(".")[0] or dotted.startswith("builtins.globals")
+        if dotted.startswith(_SHARED) and not own:
             self._add(node, "change", given, Reason(1, dotted, call.line))
-        elif given and module.partition(".")[0] == node.key.module.partition(".")[0]:
-            self._add(node, "change", given, Reason(1, REGISTRY, call.line))
+        elif given and own:
+            if not self.brief:
+                self._add(node, "change", given, Reason(1, REGISTRY, call.line))
         elif given:
             self._add(node, "change", given, Reason(1, dotted, call.line))
 
@@ -321,6 +328,8 @@ class Linker:
         same = bool(explicit_self) or (
             shift == 1 and any(ref.startswith(("@self.", "@super.")) for ref in call.callee.refs)
         )
+        given = call.rest or call.callee.mask or any(value.mask for value in call.args)
+        given = given or any(value.mask for _, value in call.keywords)
         fields = self.fields(function, target)
         for (effect, place), reason in tuple(callee.effects.items()):
             if effect[0] in "=~":
@@ -330,6 +339,10 @@ class Linker:
                         self._add(node, effect, mask, Reason(0, "", call.line))
                 continue
             if reason[0] >= ROUNDS:
+                continue
+            if effect == UNFOLLOWED:
+                if given:
+                    self._note(node, UNFOLLOWED, "", Reason(reason[0] + 1, "", call.line))
                 continue
             longer = Reason(reason[0] + 1, reason[1], call.line)
             if not place:
@@ -344,7 +357,7 @@ class Linker:
                 mask = self._mask(node, call, function, place, shift, same=same, bare=bare)
             if effect == "call" and not place.startswith("."):
                 self._handed(node, call, argument_of(call, function, place, shift), reason.sink)
-            if mask or effect not in {"call", UNFOLLOWED, "import", "read"}:
+            if mask or effect not in {"call", "import", "read"}:
                 self._add(node, effect, mask, longer)
         return True
 

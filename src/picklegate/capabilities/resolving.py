@@ -187,12 +187,14 @@ class Resolver:
         if primitives_of(f"{twin(module)}.{name}"):
             yield Target("primitive", twin(module), name)
             return
+        if name == "NotImplemented":
+            return
         record = self.world.module(module)
         if record is None:
-            if twin(module) != module:
-                yield from self.member(twin(module), name)
-            elif self.world.is_native(module) or module == "builtins":
+            if self.world.is_native(module) or module == "builtins":
                 yield Target("native", module, name)
+            elif twin(module) != module:
+                yield from self.member(twin(module), name)
             elif self._exists(f"{module}.{name}"):
                 yield Target("module", f"{module}.{name}", "")
             else:

@@ -38,6 +38,7 @@ _PAGE = re.compile(
 _NOT_READ = re.compile(r"(?:hf://)?(?P<kind>buckets|collections|papers|docs|blog|kernels)/")
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
+_MOST_HINTS = 3
 _STATUS = re.compile(r"\d{3} (Client|Server) Error")
 
 
@@ -102,7 +103,10 @@ def spoken(subject: str) -> Iterator[None]:
         reason = next((line for line in lines if not _STATUS.match(line)), lines[0])
         # What the client's transport says of a host that does not answer is the system's error number and text.
         reason = re.sub(r"^\[Errno -?\d+\] ", "the Hub cannot be reached: ", reason)
-        raise GateError(f"{subject}: {reason.rstrip('.')}") from error
+        # Behind it the client says what to do, such as to log in.
+        hints = [line for line in lines[lines.index(reason) + 1 :] if line != reason] if reason in lines else []
+        said = ". ".join(line.rstrip(".") for line in (reason, *hints[:_MOST_HINTS]))
+        raise GateError(f"{subject}: {said}") from error
 
 
 def scan_address(
@@ -129,6 +133,9 @@ def scan_address(
     size = sum(report.size for report in found.files)
     read = f"judged on {found.bytes_read:,} bytes in {plural(found.requests, 'request')}"
     note(f"{found.name}: {plural(len(found.files), 'file')} of {size:,} bytes, {read}")
+    if found.code:
+        shown = ", ".join(found.code[:3]) + (", ..." if len(found.code) > 3 else "")
+        note(f"{found.name}: {plural(len(found.code), 'file')} of code beside the weights, not judged: {shown}")
     for report in found.files:
         for finding in report.findings:
             if finding.code == "hub.status":
@@ -139,12 +146,12 @@ def scan_address(
 @contextlib.contextmanager
 def opened(text: str, policy: Policy) -> Iterator[tuple[BinaryIO, str]]:
     """The file at an address, of which parts are read, and its name in reports."""
-    from picklegate.hub.preview import Lookout
+    from picklegate.hub.preview import Preview
 
     address = parse(text)
     if not address.path:
         raise click.UsageError(f"{text} is a repository: name a file in it, as in hf://org/name/model.pt")
     with spoken(text):
-        preview = Lookout(address.repo_id, repo_type=address.repo_type, policy=policy, options={})
+        preview = Preview(address.repo_id, repo_type=address.repo_type, policy=policy, options={})
         entry = preview.entry(address.path, address.revision or "main")
         yield cast("BinaryIO", preview.file(entry)), preview.address(entry.path, entry.commit)

@@ -89,6 +89,7 @@ def _digest_of(path: str) -> str | int:
 
 
 def _name(text: str) -> str:
+    from picklegate.capabilities import Callees
     from picklegate.containers.detect import claims
     from picklegate.judging.callables import executes
     from picklegate.pickles import canonical
@@ -98,6 +99,12 @@ def _name(text: str) -> str:
     parts = text.split(".")
     if "/" in text or claims(text) or len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise click.UsageError(f"{text} is no file here, no SHA-256 and no import such as ours.models.Net")
-    if executes(canonical(".".join(parts[:-1]), parts[-1])):
-        raise click.UsageError(f"{text} runs code: allowing it would let every file do so. Allow one file instead")
+    module, name = ".".join(parts[:-1]), parts[-1]
+    callee = Callees().find(module, name)
+    if executes(canonical(module, name)) or callee.primitive:
+        harm = "runs code" if executes(canonical(module, name)) else f"can {callee.effects[0].kind}"
+        raise click.UsageError(f"{text} {harm}: allowing it would let every file do so. Allow one file instead")
+    sinks = [sink for sink in callee.sinks if sink != "registry"]
+    if sinks:
+        say(f"note: what {text} is given may reach {', '.join(sinks[:3])}")
     return text

@@ -7,10 +7,12 @@ import time
 import click
 
 from picklegate import store
+from picklegate.audit_log import note as log
 from picklegate.batch import scan_found
 from picklegate.cli import options
 from picklegate.cli.output import EXIT_INTERRUPTED, QUIET, note, say, verbosity, write
 from picklegate.cli.progress import Progress
+from picklegate.escape import escape
 from picklegate.hub import audit as cache_audit
 from picklegate.policy import Policy
 from picklegate.render import cache as as_cache
@@ -43,7 +45,7 @@ def audit(
     Exit codes:
       0  every file is clean
       1  a file is suspicious or malicious
-      2  otherwise, a file could not be scanned, or the command was misused
+      2  otherwise, something could not be scanned or looked at, or misuse
     """  # noqa: D301 - see scan
     start = time.monotonic()
     with Progress("reading the cache", quiet=verbosity() == QUIET):
@@ -67,7 +69,7 @@ def audit(
         note(sentence(reports, wanted.allowed))
     if quarantine:
         _remove(done, wanted.policy)
-    return wanted.status(wanted.fresh(reports))
+    return wanted.status([*wanted.fresh(reports), *cache.unread])
 
 
 def _rendered(audit: cache_audit.Audit, wanted: options.Reporting) -> str:
@@ -84,6 +86,7 @@ def _remove(audit: cache_audit.Audit, policy: Policy) -> None:
     blocked = [(content, report) for content, report in audit.pairs if policy.blocks(report)]
     for content, report in blocked:
         kept = cache_audit.remove(audit.cache, content, report)
+        log("quarantine", report, policy=policy, message=f"{escape(report.name)} is in quarantine as {kept.short}")
         say(f"{as_cache.inside(audit, report)} is in quarantine as {kept.short}")
     if blocked:
         say("`picklegate quarantine list` shows what is there, `release` gives it back")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +24,7 @@ from picklegate.errors import GateError
 _COMMANDS = {
     "allow": "allow",
     "audit": "audit",
+    "convert": "convert",
     "demo": "demo",
     "download": "download",
     "explain": "explain",
@@ -31,6 +33,7 @@ _COMMANDS = {
     "rule": "rule",
     "run": "run",
     "scan": "scan",
+    "serve": "serve",
 }
 """Commands -> the modules below this package that have them, under the same name."""
 
@@ -85,6 +88,20 @@ def cli() -> None:
 
 def run() -> int:
     """Runs the command of this process's arguments; its exit code."""
+    decisions = logging.getLogger("picklegate")
+    # The commands say themselves what they decide; the log of decisions in a file is written all the same.
+    decisions.addFilter(_nothing)
+    try:
+        return _run()
+    finally:
+        decisions.removeFilter(_nothing)
+
+
+def _nothing(_: logging.LogRecord) -> bool:
+    return False
+
+
+def _run() -> int:
     try:
         status = cli.main(prog_name="picklegate", standalone_mode=False)
     except click.ClickException as error:

@@ -60,6 +60,11 @@ fail_on = click.option(
 )
 
 
+require_judged = click.option(
+    "--require-judged", is_flag=True, help="Fail also on formats that picklegate does not analyse, such as HDF5."
+)
+
+
 def _talking(_: click.Context, __: click.Parameter, level: int | None) -> None:
     if level is not None:
         set_verbosity(level)
@@ -144,11 +149,13 @@ class Reporting:
     baseline: Known | None
     settings: Settings
     also: tuple[tuple[str, TextIO], ...]
+    require_judged: bool
 
     @property
     def policy(self) -> Policy:
         """The policy to go by."""
-        return self.settings.policy
+        policy = self.settings.policy
+        return replace(policy, block_unjudged=True) if self.require_judged else policy
 
     @property
     def allowed(self) -> dict[str, str]:
@@ -218,7 +225,7 @@ def reporting(command: Callable[..., int]) -> Callable[..., int]:
         return command(wanted=wanted, **given)
 
     call: Callable[..., int] = gathered
-    for option in (talking, settings, baseline, fail_on, scheduler, jobs, also, output, form):
+    for option in (talking, settings, baseline, require_judged, fail_on, scheduler, jobs, also, output, form):
         call = option(call)
     return call
 

@@ -50,9 +50,13 @@ def _told(found: Settings) -> Iterator[str]:
     yield f"on a block: {found.policy.on_block}"
     if found.policy.prefer_safetensors:
         yield "prefers safetensors"
+    if found.policy.block_unjudged:
+        yield "blocks formats that picklegate does not analyse"
+    if found.policy.strict:
+        yield "calls functions suspicious that nothing is known of"
     if found.quarantine:
         yield f"quarantine in {escape(str(found.quarantine))}"
-    for items, noun in ((found.imports, "import"), (found.digests, "digest")):
+    for items, noun in ((found.imports, "import"), (found.digests, "digest"), (found.effects, "effect")):
         for item in items:
             yield f"{'no longer allows' if item.expired else 'allows'} the {noun} {_allowed(item)}"
     for path, words in found.laxer:

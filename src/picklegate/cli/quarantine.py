@@ -9,7 +9,9 @@ from pathlib import Path
 
 import click
 
+from picklegate import policy_file
 from picklegate import quarantine as store
+from picklegate.audit_log import Event, note
 from picklegate.cli.output import say, write
 from picklegate.escape import escape
 from picklegate.quarantine import Entry
@@ -56,6 +58,7 @@ def add(paths: tuple[Path, ...]) -> int:
     """
     for path in paths:
         entry = store.move(path, scan_file(path))
+        _log("quarantine", entry, f"{escape(str(path))} was moved into quarantine")
         write(f"added {_line(entry)}\n", None)
     return 0
 
@@ -81,6 +84,7 @@ def release(id_: str, output: Path) -> int:
     """
     entry = store.find(id_)
     store.release(entry, output)
+    _log("release", entry, f"{entry.id[:12]} was released from quarantine to {escape(str(output))}")
     say(f"{output} is now a copy of a file that was refused ({_verdict(entry)}): loading it may run what it brings")
     return 0
 
@@ -101,8 +105,15 @@ def purge(ids: tuple[str, ...], *, everything: bool, older_than: int | None) -> 
         doomed = [entry for entry in doomed if entry.kept_at <= limit]
     store.purge(doomed)
     for entry in doomed:
+        _log("purge", entry, f"{entry.id[:12]} was removed from quarantine")
         write(f"removed {_line(entry)}\n", None)
     return 0
+
+
+def _log(event: Event, entry: Entry, message: str) -> None:
+    """Log what was done with an entry, where the user's own policy says."""
+    policy = policy_file.load().policy
+    note(event, entry.report, policy=policy, message=message, name=next(iter(entry.names), ""), digest=entry.id)
 
 
 def _line(entry: Entry) -> str:

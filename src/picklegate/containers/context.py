@@ -16,6 +16,7 @@ from picklegate.pickles.recorder import Inline
 from picklegate.report import Finding, Verdict
 
 EXTRA = "picklegate[archives]"
+_HAS = {"zstd": "zstandard"}
 _MOST_FINDINGS = 1_000
 _MOST_FORMATS = 16
 _HELD = 1 << 26
@@ -25,6 +26,9 @@ _FREE = 1 << 26
 _FREE_OPCODES, _OPCODES_PER_BYTE = 4_000_000, 16
 _FREE_EVENTS, _EVENTS_PER_BYTE = 100_000, 2
 """What any file may cost, and what each of its bytes may cost more; a pickle in the open costs less than a byte."""
+_TOLD, _TOLD_PER_BYTE = 4 << 20, 8
+"""The same for the text of what a report tells of its streams: names of imports, and calls."""
+_CALLS_TOLD, _CALL = 500, 200
 _CAREFUL = 32
 """How often damaged data is decompressed again byte by byte."""
 
@@ -65,6 +69,7 @@ class Context(ABC):
         self.unjudged: dict[str, None] = {}
         self.inflated = 0
         self._most_inflated = min(limits.max_total_inflated_bytes, max(_FREE, limits.max_ratio * size))
+        self._told = _TOLD + _TOLD_PER_BYTE * size
         self._clock = clock or Clock(limits.max_seconds)
         opcodes = min(limits.max_opcodes, _FREE_OPCODES + _OPCODES_PER_BYTE * size)
         events = min(limits.max_events, _FREE_EVENTS + _EVENTS_PER_BYTE * size)
@@ -80,6 +85,10 @@ class Context(ABC):
         """Add a stream, and open the containers that its own calls would load from bytes."""
         if len(self.streams) >= self.limits.max_streams:
             self.bound("limit.streams", f"there are more than {self.limits.max_streams:,} streams", name)
+            return
+        self._told -= _told(seen)
+        if self._told < 0:
+            self.bound("limit.report", "its streams import and call more than a report can tell", name)
             return
         self._held += len(seen.data) if isinstance(seen.data, bytes) else 0
         data = seen.data if self._held <= _HELD else b""
@@ -176,12 +185,26 @@ class Context(ABC):
             )
         except MissingLibraryError as error:
             if codec == "zstd" and not self.claims(name):
+                # No loader of this machine can decompress it either.
                 self.leave("zstd without the package zstandard")
             else:
-                self.bound("archive.library-missing", f"reading it needs {error}: install {EXTRA}", name)
+                self.bound(
+                    "archive.library-missing", f"reading it needs {error}: install {_HAS.get(codec, EXTRA)}", name
+                )
             return None
         self._careful += bool(result.error)
         self.inflated += len(result.data)
         if result.bound:
             self.bound("limit.inflated", "decompressing it would pass a limit on size or ratio", name)
         return result
+
+
+def _told(seen: Trace) -> int:
+    """About how many characters a report has of a stream and of those nested in it."""
+    told, waiting = 0, [seen]
+    while waiting:
+        one = waiting.pop()
+        told += sum(len(each.module) + len(each.name) for each in one.imports)
+        told += sum(_CALL + len(event.name) for event in one.events[:_CALLS_TOLD])
+        waiting.extend(inner for _, inner in one.nested)
+    return told

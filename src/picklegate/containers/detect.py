@@ -72,7 +72,9 @@ _BERKELEY = (b"\x61\x15\x06\x00", b"\x62\x31\x05\x00", b"\x00\x06\x15\x61", b"\x
 _TEXT = re.compile(rb"[\t\n\r\f\x1b\x20-\x7e\x80-\xff]*\Z")
 
 _CLAIMS = (".pkl", ".pickle", ".pt", ".pth", ".joblib", ".dill")
-_PACKED = (".gz", ".bz2", ".xz", ".lzma", ".zst", ".lz4", ".z", ".zip", ".tar")
+_PACKED = (
+    ".gz", ".bz2", ".xz", ".lzma", ".zst", ".lz4", ".z", ".lz", ".lzo", ".sz", ".snappy", ".zip", ".tar", ".7z", ".rar",
+)  # fmt: skip
 COMPRESSED = frozenset(("gzip", "bz2", "xz", "lzma", "zlib", "lz4", "zstd", "zfile"))
 FRAMED = frozenset(("zstd", "lz4"))
 """Compressions whose frames others can precede that say nothing."""
@@ -115,9 +117,12 @@ def is_tar(head: bytes) -> bool:
     """Whether ``tarfile`` takes the first 512 bytes for a header, by its checksum (unsigned, or signed as of old)."""
     if len(head) < 512:
         return False
+    told = _tar_number(head[148:156])
+    if told is None:
+        return False
     rest = head[:148] + b" " * 8 + head[156:512]
-    total = sum(rest)
-    return _tar_number(head[148:156]) in (total, total - 256 * sum(byte > 127 for byte in rest))
+    more = sum(rest) - told
+    return more == 0 or (more > 0 and more % 256 == 0 and more == 256 * sum(byte > 127 for byte in rest))
 
 
 def tar_start(source: Source, head: bytes, kind: str) -> int | None:
@@ -227,7 +232,8 @@ def is_candidate(data: Buffer, seen: Trace, *, claimed: bool) -> bool:
         return True
     if any(data[one.offset] == _STACK_GLOBAL for one in seen.imports):
         return True
-    if any(note.code == "import.unresolved" for note in seen.notes):
+    text = {one.offset for one in seen.imports if not is_importable(one)}
+    if any(note.code == "import.unresolved" and note.offset not in text for note in seen.notes):
         return True
     if any(map(is_importable, seen.imports)) and (seen.events or claimed):
         return True

@@ -23,6 +23,7 @@ _GROWTH = 16
 _FETCHED = 4
 """Growth of what is fetched at once, where reading again costs more than asking again."""
 _FRAME = {0x95: 8}
+_BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,8 @@ class _Reading:
         data = self.data
         expected: list[str] = []
         while self.end < len(data) and len(self.traces) <= self.context.limits.max_streams:
+            if self.traces and data[self.end] == 0:
+                self.end = self._next_block()
             if data[self.end] not in NAMES:
                 return
             seen = self.context.trace(data, self.end, self.arrays.hooks)
@@ -184,6 +187,13 @@ class _Reading:
             if self.labels[-1] == torch.LEGACY[-1] and not self._goes_on():
                 self.end = torch.after_storages(source, self.traces[-2], seen.end)
                 self.cut = self.cut or len(data) <= self.end < source.size
+
+    def _next_block(self) -> int:
+        """Where the next value of a ``dbm.dumb`` file stands, whose blocks are filled up with zeros; else the end."""
+        start = -(-self.end // _BLOCK) * _BLOCK
+        if self.data[start : start + 1] == b"\x80" and not self.data[self.end : start].strip(b"\0"):
+            return start
+        return self.end
 
     def _goes_on(self) -> bool:
         """Whether streams of which one imports stand where torch reads storages: ``pickle.load`` reads on there."""

@@ -9,8 +9,8 @@ from typing import BinaryIO
 from picklegate.containers import archives, formats, npy, probe, raw, zips
 from picklegate.containers.context import Context, Stream
 from picklegate.containers.decompress import after_skippable
-from picklegate.containers.detect import COMPRESSED, FRAMED, HEAD, is_lzma, is_zlib, sniff, tar_start
-from picklegate.containers.directories import TAIL, directories
+from picklegate.containers.detect import COMPRESSED, FRAMED, HEAD, sniff, tar_start
+from picklegate.containers.directories import REMOTE_TAIL, TAIL, directories
 from picklegate.containers.source import Source
 from picklegate.limits import DEFAULT, Clock, Limits
 from picklegate.pickles import Trace
@@ -69,7 +69,7 @@ class _Reader(Context):
         if self.late():
             return "unknown"
         head = source.read(0, HEAD)
-        tail = source.tail(TAIL)
+        tail = source.tail(TAIL if source.resident else REMOTE_TAIL)
         kind = sniff(head, source.size, tail)
         before = len(self.streams), len(self.findings), len(self.unjudged)
         kinds = [known for known in self._readings(source, name, depth, kind, head, tail) if known]
@@ -82,6 +82,8 @@ class _Reader(Context):
         claimed = self.claims(name)
         if claimed and kind in _PROMISED:
             self.bound("container.no-stream", _PROMISED[kind], name)
+        elif claimed and kind in formats.PACKED:
+            self.bound("archive.unsupported", f"its name promises a pickle, packed as {formats.UNANALYSED[kind]}", name)
         if kind in ("text", "json") and source.resident:
             kind = formats.refined(kind, source.read(0, formats.LOOKED_AT))
         if kind in formats.UNANALYSED and (kind != "unknown" or depth == 0):
@@ -118,10 +120,9 @@ class _Reader(Context):
         """The reading as compressed data, where it begins so or could."""
         if kind in COMPRESSED:
             return archives.read_compressed(self, source, name, depth, kind)
-        if is_lzma(head) and probe.is_lzma_of_pickles(self, source):
-            return archives.read_compressed(self, source, name, depth, "lzma")
-        if is_zlib(head) and probe.is_zlib_of_pickles(self, source):
-            return archives.read_compressed(self, source, name, depth, "zlib")
+        guess = probe.guessed(self, source, head)
+        if guess:
+            return archives.read_compressed(self, source, name, depth, guess)
         begin = after_skippable(source)
         if begin:
             framed = sniff(source.read(begin, HEAD), source.size - begin)

@@ -192,7 +192,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         commit, blobs = found
         if match["call"] in (None, "revision"):
-            self._json(information(match["name"], commit, blobs))
+            in_full = query.get("blobs", ["false"])[0].lower() in ("1", "true")
+            self._json(information(match["name"], commit, blobs, in_full=in_full))
             return
         expand = query.get("expand", ["false"])[0].lower() in ("1", "true")
         if match["call"] == "paths-info":

@@ -32,6 +32,13 @@ class Blob:
         sha256 = hashlib.sha256(data).hexdigest() if path.endswith(LFS_SUFFIXES) else None
         return cls(path=path, data=data, oid=oid.hexdigest(), sha256=sha256)
 
+    def sibling(self) -> dict[str, Any]:
+        """The file in what the API tells of its repository."""
+        sibling: dict[str, Any] = {"rfilename": self.path, "size": len(self.data), "blobId": self.oid}
+        if self.sha256:
+            sibling["lfs"] = {"sha256": self.sha256, "size": len(self.data), "pointerSize": 134}
+        return sibling
+
     def entry(self) -> dict[str, Any]:
         """The file in a listing of the API."""
         entry: dict[str, Any] = {"type": "file", "path": self.path, "size": len(self.data), "oid": self.oid}
@@ -62,8 +69,8 @@ class Repository:
         return self.branches.get(revision, revision if revision in self.commits else None)
 
 
-def information(name: str, commit: str, blobs: Mapping[str, Blob]) -> dict[str, Any]:
-    """A repository at a commit, as the API tells of it."""
+def information(name: str, commit: str, blobs: Mapping[str, Blob], *, in_full: bool = False) -> dict[str, Any]:
+    """A repository at a commit, as the API tells of it; ``in_full`` with the sizes and digests of its files."""
     return {
         "_id": commit[:24],
         "id": name,
@@ -78,7 +85,7 @@ def information(name: str, commit: str, blobs: Mapping[str, Blob]) -> dict[str, 
         "likes": 0,
         "createdAt": _DATE,
         "lastModified": _DATE,
-        "siblings": [{"rfilename": path} for path in blobs],
+        "siblings": [blob.sibling() if in_full else {"rfilename": path} for path, blob in blobs.items()],
     }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, BinaryIO
 
+from picklegate.audit_log import allowed, refused
 from picklegate.errors import BlockedError
 from picklegate.escape import escape
 from picklegate.guard.approval import Approval
@@ -37,10 +38,9 @@ def scanned(file: BinaryIO, name: str, policy: Policy) -> FileReport:
     if policy.blocks(report):
         what, where = sentences(report)
         where = f"{where} Nothing in it has run.".lstrip()
-        raise BlockedError(
-            report,
-            f"{escape(name)} is not loaded ({report.verdict}): {what}\n{where}\n{advice(report)}",
-        )
+        message = f"{escape(name)} is not loaded ({report.verdict}): {what}\n{where}\n{advice(report)}"
+        raise refused(BlockedError(report, message), policy)
+    allowed(report, policy)
     return report
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
@@ -11,32 +13,39 @@ from pathlib import Path
 from typing import Any
 
 from picklegate import quarantine
-from picklegate.batch import Found, scan_found
+from picklegate.batch import Found, scan_found, unread
 from picklegate.cache_files import delete_from_cache
 from picklegate.containers.detect import claims
 from picklegate.policy import PolicyOption, chosen
-from picklegate.report import FileReport
+from picklegate.report import FileReport, Verdict
+from picklegate.scan import scan_file
 from picklegate.store import Store, default
 
 _KINDS = {"models": "model", "datasets": "dataset", "spaces": "space"}
-_OWN = frozenset((".locks", ".picklegate"))
-"""Directories in the cache that hold no content."""
+_SNAPSHOTS = "snapshots"
 _SHARED = "blobs"
-"""The store, beside the repositories, of contents that several of them share."""
-_NOTES = (".refs", ".lock")
-"""What that store keeps beside its contents."""
+"""Where a repository has its contents, and the cache those that several repositories share."""
+_KEPT = frozenset((_SNAPSHOTS, _SHARED))
+_LONGEST_NOTE = 1 << 20
+"""Bytes of a file beside the contents that is looked at on the spot: a lock, a reference to a commit, a listing."""
+_MOST_ELSEWHERE = 100_000
+"""Files that links out of the cache may lead to: one of them may lead to a whole disk."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """Something in the cache that is no content, or that could not be looked at; ``path`` says where."""
+    """Something in the cache that is no content, or that could not be looked at; ``path`` says where.
+
+    ``unread`` is true where a loader might open what was not looked at.
+    """
 
     path: str
     message: str
+    unread: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
-        return {"path": self.path, "message": self.message}
+        return {"path": self.path, "message": self.message, "unread": self.unread}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +87,11 @@ class Cache:
     repositories: tuple[Repository, ...]
     contents: tuple[Content, ...]
     problems: tuple[Problem, ...]
+
+    @property
+    def unread(self) -> tuple[FileReport, ...]:
+        """A report on each place that was not looked at and that a loader might open: UNSCANNABLE."""
+        return tuple(unread(one.path, one.message) for one in self.problems if one.unread)
 
     @property
     def found(self) -> list[Found]:
@@ -135,7 +149,7 @@ def audit_cache(
 
 
 def read_cache(cache_dir: str | os.PathLike[str] | None = None) -> Cache:
-    """What is in a cache directory, by names and links alone; raises NotADirectoryError."""
+    """What is in a cache directory, by names, links and the shortest notes; raises NotADirectoryError."""
     if cache_dir is None:
         from huggingface_hub.constants import HF_HUB_CACHE
 
@@ -143,15 +157,8 @@ def read_cache(cache_dir: str | os.PathLike[str] | None = None) -> Cache:
     folder = os.path.realpath(os.path.expanduser(cache_dir))
     if not os.path.isdir(folder):
         raise NotADirectoryError(f"{folder} is no directory: name the Hugging Face cache with --cache-dir")
-    reader = _Reader()
-    for entry in reader.entries(folder):
-        kind, dashes, name = entry.name.partition("--")
-        if kind in _KINDS and dashes and entry.is_dir():
-            reader.repository(entry.path, _KINDS[kind], name.replace("--", "/"))
-        elif entry.name == _SHARED and entry.is_dir():
-            reader.shared(entry.path)
-        elif entry.is_dir() and entry.name not in _OWN:
-            reader.problem(entry.path, "no repository of the cache, so it was not scanned")
+    reader = _Reader(folder)
+    reader.cache()
     return Cache(
         folder=folder,
         repositories=tuple(reader.repositories),
@@ -175,51 +182,48 @@ def remove(cache: Cache, content: Content, report: FileReport) -> quarantine.Ent
 class _Reader:
     """Collects; whatever cannot be looked at is a problem and no error."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str) -> None:
         self.repositories: list[Repository] = []
         self.problems: list[Problem] = []
+        self._folder = folder
+        self._inside = folder + os.sep
+        self._entered: set[tuple[int, int]] = set()
+        self._elsewhere = 0
         self._paths: dict[tuple[int, int], list[str]] = {}
         self._owners: dict[tuple[int, int], dict[int, None]] = {}
         self._blobs: dict[tuple[int, int], tuple[str, os.stat_result]] = {}
 
-    def problem(self, path: str, message: str) -> None:
-        self.problems.append(Problem(path=path, message=message))
+    def problem(self, path: str, message: str, *, unread: bool = False) -> None:
+        self.problems.append(Problem(path=path, message=message, unread=unread))
 
-    def entries(self, folder: str) -> Iterable[os.DirEntry[str]]:
-        """The entries of a directory by name."""
-        try:
-            with os.scandir(folder) as found:
-                return sorted(found, key=lambda entry: entry.name)
-        except OSError as error:
-            self.problem(folder, error.strerror or str(error))
-            return ()
+    def cache(self) -> None:
+        """All that is in the cache."""
+        rest = []
+        for entry in self._entries(self._folder):
+            kind, dashes, name = entry.name.partition("--")
+            if kind in _KINDS and dashes and _is_directory(entry):
+                self._repository(entry.path, _KINDS[kind], name.replace("--", "/"))
+            else:
+                rest.append(entry)
+        for entry in rest:
+            self._all(entry, None, {})
 
-    def repository(self, path: str, kind: str, name: str) -> None:
+    def _repository(self, path: str, kind: str, name: str) -> None:
+        if not self._enter(path, is_link=os.path.islink(path)):
+            return
         index, before = len(self.repositories), len(self.problems)
         sizes: dict[tuple[int, int], int] = {}
-        snapshots = os.path.join(path, "snapshots")
-        revisions = [entry for entry in self.entries(snapshots) if entry.is_dir()] if os.path.isdir(snapshots) else []
-        for revision in revisions:
-            for pointer in self._tree(revision.path):
-                self._file(pointer, index, sizes)
-        for blob in self.entries(os.path.join(path, "blobs")) if os.path.isdir(os.path.join(path, "blobs")) else ():
-            if blob.name.endswith(".incomplete"):
-                self.problem(blob.path, "an incomplete download, which nothing loads")
-            else:
-                self._file(blob, index, sizes)
-        if not revisions and len(self.problems) == before:
+        parts = {entry.name: entry for entry in self._entries(path)}
+        # A blob is named by the snapshots that lead to it, so these come first.
+        order = sorted(parts, key=lambda part: (part != _SNAPSHOTS, part))
+        commits: list[str] = []
+        for part in order:
+            if part == _SNAPSHOTS and _is_directory(parts[part]):
+                commits = [one.name for one in self._entries(parts[part].path) if _is_directory(one)]
+            self._all(parts[part], index, sizes)
+        if not commits and len(self.problems) == before:
             self.problem(path, "a repository without snapshots")
-        commits = tuple(revision.name for revision in revisions)
-        self.repositories.append(Repository(kind=kind, name=name, revisions=commits, size=sum(sizes.values())))
-
-    def shared(self, path: str) -> None:
-        """The contents that repositories share, some of which none may refer to any more."""
-        for part in self.entries(path):
-            for blob in self.entries(part.path) if part.is_dir(follow_symlinks=False) else ():
-                if blob.name.endswith(".incomplete"):
-                    self.problem(blob.path, "an incomplete download, which nothing loads")
-                elif not blob.name.endswith(_NOTES):
-                    self._file(blob, None, {})
+        self.repositories.append(Repository(kind=kind, name=name, revisions=tuple(commits), size=sum(sizes.values())))
 
     def contents(self) -> Iterator[tuple[str, Content]]:
         """Each content with the path that sorts it."""
@@ -227,23 +231,77 @@ class _Reader:
             paths = sorted(self._paths[key], key=lambda path: not claims(path))
             yield paths[0], Content(blob=blob, paths=tuple(paths), repositories=tuple(self._owners[key]), entry=entry)
 
-    def _tree(self, folder: str) -> Iterator[os.DirEntry[str]]:
-        for entry in self.entries(folder):
-            if entry.is_dir(follow_symlinks=False):
-                yield from self._tree(entry.path)
-            else:
-                yield entry
-
-    def _file(self, found: os.DirEntry[str], owner: int | None, sizes: dict[tuple[int, int], int]) -> None:
+    def _entries(self, folder: str) -> Iterable[os.DirEntry[str]]:
+        """The entries of a directory by name."""
         try:
-            entry = found.stat()
+            with os.scandir(folder) as entries:
+                return sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            missing = isinstance(error, FileNotFoundError) and found.is_symlink()
-            self.problem(found.path, "a link to nothing" if missing else error.strerror or str(error))
+            self.problem(folder, error.strerror or str(error), unread=True)
+            return ()
+
+    def _all(self, top: os.DirEntry[str], owner: int | None, sizes: dict[tuple[int, int], int]) -> None:
+        """An entry, and all that is below it; links are followed as a loader follows them."""
+        pending = [(top, False)]
+        while pending:
+            entry, outside = pending.pop()
+            target = _behind(entry) if entry.is_symlink() else entry.path
+            outside = outside or not target.startswith(self._inside)
+            if not _is_directory(entry):
+                self._file(entry, target, top.name, owner, sizes, outside=outside)
+            elif self._enter(entry.path, is_link=entry.is_symlink()):
+                pending += [(one, outside) for one in self._entries(entry.path)][::-1]
+
+    def _enter(self, folder: str, *, is_link: bool) -> bool:
+        """Whether a directory is to be entered: once, so that loops of links end, and none that holds the cache."""
+        try:
+            entry = os.stat(folder)
+        except OSError as error:
+            self.problem(folder, error.strerror or str(error), unread=True)
+            return False
+        key = (entry.st_dev, entry.st_ino)
+        if key in self._entered:
+            return False
+        self._entered.add(key)
+        real = os.path.realpath(folder) if is_link else folder
+        if is_link and os.path.commonpath([real, self._folder]) == real:
+            if real != self._folder:
+                self.problem(folder, "a link to a directory that the cache is in, which was not entered", unread=True)
+            return False
+        return True
+
+    def _file(
+        self,
+        file: os.DirEntry[str],
+        target: str,
+        part: str,
+        owner: int | None,
+        sizes: dict[tuple[int, int], int],
+        *,
+        outside: bool,
+    ) -> None:
+        """A file, or a link to ``target``, in a part of a repository or of the cache: ``blobs`` or another."""
+        try:
+            entry = file.stat()
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError) and file.is_symlink()
+            # What the system itself cannot follow, no loader can open.
+            followed = error.errno not in (errno.ENOENT, errno.ELOOP)
+            message = "a link to nothing" if missing else error.strerror or str(error)
+            self.problem(file.path, message, unread=followed)
             return
-        if os.path.isdir(found.path):
-            self.problem(found.path, "a link to a directory, which was not entered")
+        if file.name.endswith(".incomplete"):
+            self.problem(file.path, "an incomplete download, which nothing loads")
             return
+        if part not in _KEPT and _is_note(file, entry):
+            return
+        if outside:
+            self._elsewhere += 1
+            if self._elsewhere > _MOST_ELSEWHERE:
+                if self._elsewhere == _MOST_ELSEWHERE + 1:
+                    message = f"the links out of the cache lead to more than {_MOST_ELSEWHERE:,} files"
+                    self.problem(file.path, message, unread=True)
+                return
         key = (entry.st_dev, entry.st_ino)
         sizes[key] = entry.st_size
         known = self._paths.setdefault(key, [])
@@ -251,16 +309,35 @@ class _Reader:
         if owner is not None:
             owners[owner] = None
         if key not in self._blobs:
-            self._blobs[key] = (_behind(found), entry)
+            self._blobs[key] = (target, entry)
         # A blob is a path of its own only where no snapshot leads to it.
-        if not known or os.sep + "snapshots" + os.sep in found.path:
-            known.append(found.path)
+        if not known or part != _SHARED:
+            known.append(file.path)
 
 
-def _behind(found: os.DirEntry[str]) -> str:
-    """The file that an entry of the cache is or leads to."""
-    if not found.is_symlink():
-        return found.path
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a directory or leads to one; a loop of links is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _is_note(file: os.DirEntry[str], entry: os.stat_result) -> bool:
+    """Whether a small file beside the contents has nothing in it for a pickle loader; it is read on the spot."""
+    if not stat.S_ISREG(entry.st_mode) or entry.st_size > _LONGEST_NOTE:
+        return False
+    if not entry.st_size:
+        return True
+    try:
+        report = scan_file(file.path, digest=False)
+    except OSError:
+        return False
+    return not report.streams and report.verdict == Verdict.CLEAN
+
+
+def _behind(link: os.DirEntry[str]) -> str:
+    """The file that a link of the cache leads to."""
     # The client's links lead one step to a file, which spares looking at each directory on the way.
-    step = os.path.normpath(os.path.join(os.path.dirname(found.path), os.readlink(found.path)))
+    step = os.path.normpath(os.path.join(os.path.dirname(link.path), os.readlink(link.path)))
     return os.path.realpath(step) if os.path.islink(step) else step

@@ -13,32 +13,34 @@ import inspect
 import logging
 import os
 import shlex
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from picklegate.audit_log import allowed, loosened, note, refused
 from picklegate.containers.detect import claims
 from picklegate.errors import BlockedError
 from picklegate.escape import escape
-from picklegate.hub.path_safety import climbs, vetted
-from picklegate.hub.preview import Lookout, address
+from picklegate.hub.path_safety import checked_names, climbs
+from picklegate.hub.preview import Preview, address
+from picklegate.hub.siblings import code_beside, pickled_twins
 from picklegate.hub.signatures import HfHubDownload, SnapshotDownload
-from picklegate.hub.staging import StagedCache, StagedFolder, StandIn, staging
+from picklegate.hub.staging import HOME, StagedCache, StagedFolder, StandIn, staging
 from picklegate.locks import file_lock
 from picklegate.policy import Policy, PolicyOption, chosen
 from picklegate.quarantine import keep
 from picklegate.refusal import advice, sentences
 from picklegate.report import FileReport, Finding, RepoReport, Verdict
-from picklegate.scan import scan_stream, with_digest
+from picklegate.scan import open_regular, scan_stream, with_digest
 from picklegate.store import default
 
-_MOST_READ = 1 << 26
+MOST_READ = 1 << 26
 """Bytes of a file that are read to judge it before it is fetched; where more would be needed it is fetched once."""
 _NO_OBJECTION = frozenset(("", "safe", "unscanned", "queued"))
 """What the Hub's own scanners say where they have found nothing, or have not looked."""
-_log = logging.getLogger(__name__)
 
 __all__ = ["hf_hub_download", "safe_hf_hub_download", "safe_snapshot_download", "scan_repo", "snapshot_download"]
 
@@ -77,7 +79,9 @@ class GatedDownload:
         arguments = {**kwargs, **signature.bind(*args, **known).arguments}
         if arguments.get("dry_run"):
             return client(**arguments)
-        return _download(client, arguments, chosen(policy).within(arguments["repo_id"]))
+        policy = chosen(policy)
+        loosened(policy)
+        return _download(client, arguments, policy.within(arguments["repo_id"]))
 
     def __repr__(self) -> str:
         """The name, as of a function."""
@@ -112,18 +116,19 @@ def scan_repo(
     from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 
     options = {"token": token, "endpoint": endpoint}
-    scout = Lookout(repo_id, repo_type=repo_type, policy=chosen(policy).within(repo_id), options=options)
-    commit, listed = scout.listing(revision, statuses=True)
+    preview = Preview(repo_id, repo_type=repo_type, policy=chosen(policy).within(repo_id), options=options)
+    commit, listed = preview.listing(revision, statuses=True)
     patterns = {"allow_patterns": allow_patterns, "ignore_patterns": ignore_patterns}
     entries = [*filter_repo_objects(listed, key=lambda entry: entry.path, **patterns)]
-    reports = scout.reports(entries)
+    reports = preview.reports(entries)
     return RepoReport(
         name=address(repo_id, repo_type, commit, ""),
         commit=commit,
-        files=tuple(_noted(reports[entry] or scout.unreadable(entry), entry.status) for entry in entries),
-        bytes_read=scout.bytes,
-        requests=scout.requests,
+        files=tuple(_noted(reports[entry] or preview.unreadable(entry), entry.status) for entry in entries),
+        bytes_read=preview.bytes,
+        requests=preview.requests,
         statuses=tuple((entry.path, entry.status) for entry in entries if entry.status),
+        code=code_beside(entry.path for entry in listed),
     )
 
 
@@ -170,7 +175,7 @@ def _download(client: Callable[..., Any], arguments: dict[str, Any], policy: Pol
             # The client copies from its cache *through* a link that stands in the way; from an empty one it cannot.
             staged["cache_dir"] = str(stage / "empty")
         try:
-            with vetted(address(arguments["repo_id"], arguments.get("repo_type"), None, filename or "")):
+            with checked_names(address(arguments["repo_id"], arguments.get("repo_type"), None, filename or ""), policy):
                 result = Path(client(**_without(skipped, {**arguments, **staged})))
         except Exception:
             # What arrived before the fault is worth keeping, as the client itself would keep it.
@@ -178,16 +183,15 @@ def _download(client: Callable[..., Any], arguments: dict[str, Any], policy: Pol
             view.promote(path for path, report in judged.items() if not policy.blocks(report))
             _withhold(view, {path: report for path, report in judged.items() if policy.blocks(report)}, policy)
             raise
-        reports = _reports(view, view.found(result), arguments, policy)
+        reports = _reports(view, view.files(result), arguments, policy)
         blocked = {path: report for path, report in reports.items() if policy.blocks(report)}
         fates = _withhold(view, blocked, policy)
         # A folder that is to be returned cannot leave out what stood in it before and is not ours to remove.
-        stays = any(view.place(path) in view.standing(path) for path in blocked)
-        _refuse(fates, skip=filename is None and policy.on_block == "skip" and not stays)
+        stays = any(view.destination(path) in view.standing(path) for path in blocked)
+        refuse(fates, policy, skip=filename is None and policy.on_block == "skip" and not stays)
         skipped += [view.name(path) for path in blocked]
         commit = view.commit(result)
         view.promote(path for path in reports if path not in blocked)
-        _remember(view, reports, policy)
     if result == view.root:
         return os.path.realpath(target)
     pinned = {"revision": commit or revision, "local_files_only": True, "force_download": False}
@@ -207,30 +211,48 @@ def _foresee(
     if arguments.get("local_files_only") or constants.HF_HUB_OFFLINE:
         return [], None
     commit = None
+    twins: dict[str, str] = {}
     try:
-        scout = Lookout(arguments["repo_id"], repo_type=arguments.get("repo_type"), policy=policy, options=arguments)
+        preview = Preview(arguments["repo_id"], repo_type=arguments.get("repo_type"), policy=policy, options=arguments)
         revision = arguments.get("revision") or constants.DEFAULT_REVISION
         if filename is None:
             patterns = {name: arguments.get(name) for name in ("allow_patterns", "ignore_patterns")}
-            commit, listed = scout.listing(revision)
+            commit, listed = preview.listing(revision)
             entries = [*filter_repo_objects(listed, key=lambda entry: entry.path, **patterns)]
+            twins = pickled_twins(entry.path for entry in entries) if policy.prefer_safetensors else {}
+            entries = [entry for entry in entries if entry.path not in twins]
         elif view.holds(filename, str(revision)):
             return [], None
         else:
-            entries = [scout.entry(filename, revision)]
+            entries = [preview.entry(filename, revision)]
     except Exception:  # noqa: BLE001 (whatever the client raises here, it raises again when it is asked to download)
         return [], None
     wanted = [entry for entry in entries if entry.leaves or not view.holds(entry.path, entry.commit, entry.tag)]
-    reports = scout.reports(wanted, most=_MOST_READ)
+    reports = preview.reports(wanted, most=MOST_READ)
     blocked = {entry.path: report for entry, report in reports.items() if report and policy.blocks(report)}
-    _refuse(
+    hint = _safetensors_hint(preview, filename, str(revision)) if blocked and filename else ""
+    refuse(
         [
-            (report, f"Nothing of it was fetched. {_held(None, report, policy)[1]}".strip())
+            (report, " ".join(filter(None, ("Nothing of it was fetched.", hint, _held(None, report, policy)[1]))))
             for report in blocked.values()
         ],
+        policy,
         skip=filename is None and policy.on_block == "skip",
     )
-    return list(blocked), commit
+    for path, twin in twins.items():
+        logging.getLogger(__name__).warning(
+            "%s is left out: %s has the same weights as safetensors", escape(path), escape(twin)
+        )
+    return [*blocked, *twins], commit
+
+
+def _safetensors_hint(preview: Preview, filename: str, revision: str) -> str:
+    """A sentence on the safetensors copy of a refused file, where its repository has one."""
+    try:
+        twin = pickled_twins(entry.path for entry in preview.listing(revision)[1]).get(filename)
+    except Exception:  # noqa: BLE001 (a hint is not worth an error)
+        return ""
+    return f"The repository has the same weights without code: {escape(twin)}." if twin else ""
 
 
 def _without(names: list[str], arguments: dict[str, Any]) -> dict[str, Any]:
@@ -252,29 +274,30 @@ def _reports(view: StandIn, paths: Iterable[Path], arguments: dict[str, Any], po
         if key not in known:
             known[key] = _judge(path, name, policy)
         reports[path] = replace(known[key], name=name)
+        allowed(reports[path], policy)
     return reports
 
 
 def _judge(path: Path, name: str, policy: Policy) -> FileReport:
     """The verdict on a staged file, from its bytes, or from an earlier look at the same unchanged file."""
-    known = default().seen(path, name=name, policy=policy)
-    if known is not None and known.verdict < policy.block_from:
-        return known
-    with path.open("rb") as file:
+    real, started_ns = os.path.realpath(path), time.time_ns()
+    with open_regular(real) as file:
+        before = os.fstat(file.fileno())
+        known = default().get_by_file([(real, before, name)], policy=policy).get(real)
+        if known is not None and known.verdict < policy.block_from:
+            return known
         report = scan_stream(file, name=name, policy=policy, digest=False)
-        # Hashing takes longer than judging: it is done for what may be blocked.
-        return with_digest(report, file) if policy.blocks(report) else report
+        if policy.blocks(report):
+            # Hashing takes longer than judging: it is done for what may be blocked.
+            return with_digest(report, file)
+    # What was there already is remembered, if it has pickles, which take longest to judge.
+    if report.streams and HOME not in real:
+        with contextlib.suppress(OSError):
+            default().put_by_file(real, report, policy=policy, before=before, started_ns=started_ns)
+    return report
 
 
-def _remember(view: StandIn, reports: dict[Path, FileReport], policy: Policy) -> None:
-    """Keep the reports on files with pickles in them, which take longest to judge, now that they are in place."""
-    for path, report in reports.items():
-        if report.streams and not policy.blocks(report):
-            with contextlib.suppress(OSError):
-                default().keep_seen(view.place(path), report, policy=policy)
-
-
-def _refuse(blocked: list[tuple[FileReport, str]], *, skip: bool) -> None:
+def refuse(blocked: list[tuple[FileReport, str]], policy: Policy, *, skip: bool) -> None:
     """Raise BlockedError that tells of every blocked file what it would do and what became of it; or only warn."""
     if not blocked:
         return
@@ -282,11 +305,14 @@ def _refuse(blocked: list[tuple[FileReport, str]], *, skip: bool) -> None:
     for report, fate in blocked:
         what, where = sentences(report)
         lines += [f"{escape(report.name)} is refused ({report.verdict}): {what}", f"{where} {fate}"]
-    if skip:
-        _log.warning("left out of the snapshot:\n%s", "\n".join(lines))
-        return
     worst = max((report for report, _ in blocked), key=lambda report: report.verdict)
-    raise BlockedError(worst, "\n".join([*lines, advice(worst)]))
+    if skip:
+        for report, _ in blocked[1:]:
+            note("leave-out", report, policy=policy, message=f"{escape(report.name)} is left out of the snapshot")
+        message = "left out of the snapshot:\n" + "\n".join(lines)
+        note("leave-out", blocked[0][0], policy=policy, message=message)
+        return
+    raise refused(BlockedError(worst, "\n".join([*lines, advice(worst)])), policy)
 
 
 def _withhold(view: StandIn, blocked: dict[Path, FileReport], policy: Policy) -> list[tuple[FileReport, str]]:
@@ -319,7 +345,9 @@ def _held(path: Path | None, report: FileReport, policy: Policy) -> tuple[bool, 
     if policy.on_block != "quarantine":
         return False, ""
     try:
-        return True, f"`picklegate quarantine show {keep(path, report).short}` tells more."
+        kept = keep(path, report).short
+        note("quarantine", report, policy=policy, message=f"{escape(report.name)} is in quarantine as {kept}")
+        return True, f"`picklegate quarantine show {kept}` tells more."
     except OSError as error:
         return False, f"It could not be kept in quarantine: {escape(str(error))}."
 

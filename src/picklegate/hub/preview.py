@@ -1,4 +1,4 @@
-"""The lookout: what the Hub tells of files, and their verdict before they are fetched.
+"""The preview: what the Hub tells of files, and their verdict before they are fetched.
 
 All of it is a forecast. A server can send other bytes to a range request than to a download, so what arrives is
 judged again; a forecast that cannot be made costs nothing but itself.
@@ -7,12 +7,10 @@ judged again; a forecast that cannot be made costs nothing but itself.
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from picklegate import paths
@@ -25,11 +23,9 @@ from picklegate.scan import scan_stream
 from picklegate.store import Store, default
 
 if TYPE_CHECKING:
-    import requests
-
     from picklegate.hub.remote_file import RemoteFile
 
-_WORKERS = 16
+_WORKERS = 32
 """Files read side by side: reading parts is mostly waiting."""
 _PREFIXES = {"dataset": "datasets/", "space": "spaces/"}
 
@@ -60,7 +56,7 @@ class Entry:
         return self.tag if len(self.tag) == 64 and not self.tag.strip("0123456789abcdef") else ""
 
 
-class Lookout:
+class Preview:
     """One repository of the Hub; ``requests`` and ``bytes`` count what judging its files has cost."""
 
     def __init__(
@@ -86,6 +82,7 @@ class Lookout:
             name: options.get(name) for name in ("library_name", "library_version", "user_agent", "headers")
         }
         self._timeout_s = options.get("etag_timeout") or constants.HF_HUB_ETAG_TIMEOUT
+        self._proxies = options.get("proxies")
         self._lock = threading.Lock()
 
     def address(self, path: str, commit: str | None) -> str:
@@ -97,9 +94,10 @@ class Lookout:
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
         url = hf_hub_url(filename=path, revision=revision, endpoint=self._endpoint, **self._repo)
-        told = get_hf_file_metadata(
-            url, token=self._token, timeout=self._timeout_s, endpoint=self._endpoint, **self._identity
-        )
+        options: dict[str, Any] = {**self._identity, "timeout": self._timeout_s, "endpoint": self._endpoint}
+        if self._proxies:  # clients before 1.0 take them
+            options["proxies"] = self._proxies
+        told = get_hf_file_metadata(url, token=self._token, **options)
         if told.commit_hash is None or told.etag is None or told.size is None:
             raise ValueError(f"{self._endpoint} does not describe {path}")
         return Entry(path=path, commit=told.commit_hash, tag=told.etag, size=told.size, location=told.location)
@@ -128,15 +126,15 @@ class Lookout:
         """The report on each file, judged side by side, and each content once; None where there can be none."""
         wanted = list(entries)
         first = {(entry.tag, claims(entry.path)): entry for entry in sorted(wanted, key=lambda entry: -entry.size)}
-        found = {key: self._known(entry) for key, entry in first.items()}
-        new = [key for key, report in found.items() if report is None]
+        reports = {key: self._known(entry) for key, entry in first.items()}
+        new = [key for key, report in reports.items() if report is None]
         if new:
             with ThreadPoolExecutor(min(_WORKERS, len(new))) as pool:
                 made = pool.map(lambda key: self.report(first[key], most=most), new)
-                found.update(zip(new, made, strict=True))
+                reports.update(zip(new, made, strict=True))
         answers: dict[Entry, FileReport | None] = {}
         for entry in wanted:
-            report = found[entry.tag, claims(entry.path)]
+            report = reports[entry.tag, claims(entry.path)]
             answers[entry] = report and replace(report, name=self.address(entry.path, entry.commit))
         return answers
 
@@ -155,7 +153,7 @@ class Lookout:
 
     def unreadable(self, entry: Entry) -> FileReport:
         """The report on a file of which no parts are to be had."""
-        message = "the server gives no parts of it: fetch it through the gate, which judges it on arrival"
+        message = "the server does not support range requests: download it through the gate, which judges it on arrival"
         finding = Finding(code="hub.no-parts", verdict=Verdict.UNSCANNABLE, message=message)
         name = self.address(entry.path, entry.commit)
         return FileReport(name=name, container="unknown", size=entry.size, findings=(finding,))
@@ -164,14 +162,15 @@ class Lookout:
         name = self.address(entry.path, entry.commit)
         if entry.leaves:
             return hostile(name, size=entry.size)
-        known = self._store.report(entry.sha256, name=name, policy=self._policy) if entry.sha256 else None
-        return known or self._store.claimed(self._endpoint, entry.tag, name=name, policy=self._policy)
+        known = self._store.get_by_digest(entry.sha256, name=name, policy=self._policy) if entry.sha256 else None
+        return known or self._store.get_by_claim(self._endpoint, entry.tag, name=name, policy=self._policy)
 
     def file(self, entry: Entry, *, most: int | None = None) -> RemoteFile:
         """The file, of which at most so many bytes are read, by range requests."""
         from huggingface_hub import hf_hub_url
         from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
+        from picklegate.hub.connection import getter
         from picklegate.hub.remote_file import RemoteFile
 
         return RemoteFile(
@@ -180,7 +179,7 @@ class Lookout:
             headers=build_hf_headers(token=self._token, **self._identity),
             location=entry.location,
             most=most,
-            session=_session(os.getpid()),
+            get=getter(self._proxies),
         )
 
     def _read(self, entry: Entry, most: int | None) -> FileReport | None:
@@ -198,7 +197,7 @@ class Lookout:
                 self.requests += file.requests
                 self.bytes += file.bytes
         report = report if whole else replace(report, sha256=entry.sha256)
-        self._store.keep_claimed(self._endpoint, entry.tag, report, policy=self._policy)
+        self._store.put_by_claim(self._endpoint, entry.tag, report, policy=self._policy)
         return report
 
 
@@ -206,15 +205,3 @@ def address(repo_id: str, repo_type: str | None, commit: str | None, path: str) 
     """The name of a file of the Hub in reports, as ``picklegate scan`` takes it."""
     version = f"@{commit[:12]}" if commit else ""
     return f"hf://{_PREFIXES.get(repo_type or '', '')}{repo_id}{version}/{path}".rstrip("/")
-
-
-@lru_cache(maxsize=1)
-def _session(process: int) -> requests.Session:  # noqa: ARG001 (connections do not survive a fork)
-    """The connections that all reading shares."""
-    import requests
-
-    session = requests.Session()
-    adapter = requests.adapters.HTTPAdapter(pool_maxsize=2 * _WORKERS)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session

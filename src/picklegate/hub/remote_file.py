@@ -13,14 +13,19 @@ from collections import deque
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
+
+from picklegate.hub.connection import Get, getter
 
 _HEAD = 1 << 16
 """Bytes of the beginning that are fetched together: the pickle of a torch archive stands there."""
 _TAIL = 1 << 16
 """Bytes of the end, which have the directory of an archive; a file of no more than both is fetched at once."""
+_MOST_EDGE = 1 << 19
+"""Bytes of the beginning and of the end of large files: those of archives of some thousands of tensors."""
 _AHEAD = 1 << 14
 _MOST_AHEAD = 1 << 23
 AT_ONCE = _HEAD + _TAIL
@@ -61,7 +66,7 @@ class RemoteFile(io.RawIOBase):
         location: str | None = None,
         most: int | None = None,
         timeout_s: float = 10.0,
-        session: requests.Session | None = None,
+        get: Get | None = None,
     ) -> None:
         """Nothing is asked for yet."""
         self.size = size
@@ -69,10 +74,10 @@ class RemoteFile(io.RawIOBase):
         self.bytes = 0
         self._url = url
         self._headers = dict(headers or {})
-        self._place = location or url
-        self._most = most
+        self._location = location or url
+        self.most = most
         self._timeout_s = timeout_s
-        self._session = session or requests.Session()
+        self._get = get or getter()
         self._position = 0
         self._spans: deque[tuple[int, bytes]] = deque()
         self._run_start = self._run_end = -1
@@ -105,6 +110,12 @@ class RemoteFile(io.RawIOBase):
             self._position += len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def readinto(self, buffer: Any, /) -> int:
+        """As ``read``."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
     def _kept(self, start: int, stop: int) -> bytes:
         for begin, data in self._spans:
             if begin <= start < begin + len(data):
@@ -117,12 +128,20 @@ class RemoteFile(io.RawIOBase):
         for known, _ in self._spans:
             if start < known < end:
                 end = known
-        data = self._range(start, end)
-        if stop - start < _KEPT or end > stop:
-            self._spans.appendleft((start, data))
+        begin = self._from(start)
+        data = self._range(begin, end)
+        if stop - start < _KEPT or end > stop or begin < start:
+            self._spans.appendleft((begin, data))
             while len(self._spans) > 1 and sum(len(span) for _, span in self._spans) > _MOST_KEPT:
                 self._spans.pop()
-        return data[: stop - start]
+        return data[start - begin : stop - begin]
+
+    def _from(self, start: int) -> int:
+        """Where to begin what is fetched for ``start``: earlier at the end, where archives have their directory."""
+        edge = self.size - _edge(self.size)
+        if self.size <= AT_ONCE or start <= edge:
+            return start
+        return max([edge, *(known + len(data) for known, data in self._spans if known + len(data) <= start)])
 
     def _until(self, start: int, stop: int) -> int:
         """Where to end what is fetched for ``start`` to ``stop``: all of a small file, or as much again as was read."""
@@ -130,15 +149,15 @@ class RemoteFile(io.RawIOBase):
             return self.size
         if not 0 <= start - self._run_end <= _NEAR:
             self._run_start = start
-        least = _HEAD if start == 0 else _AHEAD
+        least = _edge(self.size) if start == 0 else _AHEAD
         ahead = min(max(start - self._run_start, least), _MOST_AHEAD)
         self._run_end = min(max(stop, start + ahead), self.size)
         return self._run_end
 
     def _range(self, start: int, stop: int) -> bytes:
         """The bytes from ``start`` to ``stop``; what is cut off is asked for again from there."""
-        if self._most is not None and self.bytes + stop - start > self._most:
-            raise RemoteError(f"judging {self._url} from afar would take more than {self._most:,} bytes")
+        if self.most is not None and self.bytes + stop - start > self.most:
+            raise RemoteError(f"judging {self._url} from afar would take more than {self.most:,} bytes")
         parts: list[bytes] = []
         failures = 0
         while start < stop:
@@ -169,18 +188,18 @@ class RemoteFile(io.RawIOBase):
         renewed = hops = 0
         while True:
             headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
-            if _origin(self._place) == _origin(self._url):
+            if _origin(self._location) == _origin(self._url):
                 headers = {**self._headers, **headers}
-            answer = self._session.get(
-                self._place, headers=headers, timeout=self._timeout_s, allow_redirects=False, stream=True
+            answer = self._get(
+                self._location, headers=headers, timeout=self._timeout_s, allow_redirects=False, stream=True
             )
             self.requests += 1
             if answer.is_redirect and hops < _HOPS:
                 hops += 1
-                self._place = urljoin(self._place, answer.headers["Location"])
-            elif answer.status_code in _EXPIRED and self._place != self._url and not renewed:
+                self._location = urljoin(self._location, answer.headers["Location"])
+            elif answer.status_code in _EXPIRED and self._location != self._url and not renewed:
                 renewed += 1
-                self._place = self._url
+                self._location = self._url
             else:
                 return answer
             answer.close()
@@ -199,6 +218,11 @@ class RemoteFile(io.RawIOBase):
         if self._tag not in (None, tag):
             raise RemoteError(f"{self._url} has changed while it was read")
         self._tag = tag
+
+
+def _edge(size: int) -> int:
+    """Bytes of the beginning and of the end that are fetched at once, of a file of ``size`` bytes."""
+    return min(max(_HEAD, size >> 8), _MOST_EDGE)
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -14,10 +14,11 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol
 
 from picklegate.cache_files import delete_from_cache, entries, link_target, tree
+from picklegate.files import private_directory
 from picklegate.locks import file_lock
 
 HOME = ".picklegate"
@@ -35,7 +36,7 @@ class StandIn(Protocol):
     def arrived(self) -> tuple[Path, ...]:
         """The files that are new here."""
 
-    def found(self, result: Path) -> tuple[Path, ...]:
+    def files(self, result: Path) -> tuple[Path, ...]:
         """The files that the client's result gives access to, new or shown."""
 
     def name(self, path: Path) -> str:
@@ -44,7 +45,7 @@ class StandIn(Protocol):
     def commit(self, path: Path) -> str | None:
         """The commit that a file or a snapshot here belongs to, where it is recorded."""
 
-    def place(self, path: Path) -> Path:
+    def destination(self, path: Path) -> Path:
         """Where a file here belongs."""
 
     def holds(self, name: str, commit: str, tag: str = "") -> bool:
@@ -77,13 +78,25 @@ def staging(target: Path, *, inside: str) -> Iterator[Path]:
         with file_lock(lock):
             try:
                 place.mkdir(mode=0o700)
+                _active.add(str(place))
                 yield place
             finally:
+                _active.discard(str(place))
                 shutil.rmtree(place, ignore_errors=True)
     finally:
         with contextlib.suppress(OSError):
             lock.unlink(missing_ok=True)
             place.parent.rmdir()
+
+
+_active: set[str] = set()
+"""The stagings of this process."""
+
+
+def is_staged(path: str | os.PathLike[str]) -> bool:
+    """Whether a path lies in a staging of this process: what the client writes there is judged before it leaves."""
+    real = os.path.realpath(path)
+    return any(real.startswith(place + os.sep) for place in list(_active))
 
 
 class StagedCache:
@@ -115,7 +128,7 @@ class StagedCache:
         pointers = tree(self._staged / "snapshots")
         return tuple(path for path in pointers if path.is_file() and self.root in path.resolve().parents)
 
-    def found(self, result: Path) -> tuple[Path, ...]:
+    def files(self, result: Path) -> tuple[Path, ...]:
         """The pointers of the snapshot, or the one."""
         return tuple(path for path in tree(result) if path.is_file()) if result.is_dir() else (result,)
 
@@ -127,7 +140,7 @@ class StagedCache:
         """The name of the snapshot."""
         return path.relative_to(self._staged / "snapshots").parts[0]
 
-    def place(self, path: Path) -> Path:
+    def destination(self, path: Path) -> Path:
         """The same path below the real repository."""
         return self._real / path.relative_to(self._staged)
 
@@ -151,7 +164,7 @@ class StagedCache:
                 content = blob.resolve()
                 if self.root in content.parents and content.exists():
                     _move(content, self._real / "blobs" / blob.name)
-            _move(pointer, self.place(pointer))
+            _move(pointer, self.destination(pointer))
         for section in ("trees", ".no_exist"):
             for note in tree(self._staged / section):
                 _move(note, self._real / note.relative_to(self._staged))
@@ -165,7 +178,7 @@ class StagedCache:
     def standing(self, path: Path) -> tuple[Path, ...]:
         """The pointer, and the content of that name, which the client would give one where it has none."""
         contents = [self._real / "blobs" / link_target(path).name] if path.is_symlink() else []
-        return tuple(real for real in (self.place(path), *contents) if _is_same(path, real))
+        return tuple(real for real in (self.destination(path), *contents) if _is_same(path, real))
 
     def evict(self, path: Path) -> None:
         """As ``uproot`` does."""
@@ -195,13 +208,13 @@ class StagedFolder:
 
     def shown(self) -> bool:
         """Whether a file of the real folder is seen through this one."""
-        return len(self.arrived()) < len(self.found(self.root))
+        return len(self.arrived()) < len(self.files(self.root))
 
     def arrived(self) -> tuple[Path, ...]:
         """The files that are no links to the real folder, the client's notes among them."""
-        return tuple(path for path in self.found(self.root) if self.root in path.resolve().parents)
+        return tuple(path for path in self.files(self.root) if self.root in path.resolve().parents)
 
-    def found(self, result: Path) -> tuple[Path, ...]:  # noqa: ARG002 (the stage holds nothing else)
+    def files(self, result: Path) -> tuple[Path, ...]:  # noqa: ARG002 (the stage holds nothing else)
         """All there is but locks and fragments, as a repository can have files where the client has its notes."""
         notes = self.root / _CLIENT
         passing = (".lock", ".incomplete")
@@ -216,7 +229,7 @@ class StagedFolder:
         note = self.root / _NOTES / f"{self.name(path)}.metadata"
         return note.read_text(encoding="utf-8").partition("\n")[0] if note.is_file() else None
 
-    def place(self, path: Path) -> Path:
+    def destination(self, path: Path) -> Path:
         """The same path below the real folder."""
         return self._real / path.relative_to(self.root)
 
@@ -233,11 +246,11 @@ class StagedFolder:
         """The files, then the notes about them."""
         for path in sorted(judged, key=lambda path: self.root / _CLIENT in path.parents):
             if not path.is_symlink():
-                _move(path, self.place(path))
+                _move(path, self.destination(path))
 
     def standing(self, path: Path) -> tuple[Path, ...]:
         """The entry, if its content is that of ``path``."""
-        return tuple(real for real in (self.place(path),) if _is_same(path, real))
+        return tuple(real for real in (self.destination(path),) if _is_same(path, real))
 
     def evict(self, path: Path) -> None:
         """Remove the entry and its note; a link of the user's loses no more."""
@@ -255,15 +268,20 @@ _NOTES = _CLIENT / "download"
 _LISTINGS = _CLIENT / "trees"
 
 
+_OWN_HOME = f"{HOME}-{os.geteuid()}" if hasattr(os, "geteuid") else f"{HOME}-own"
+
+
 def _reserve(target: Path, inside: str) -> Path:
     """The path of a staging to be made, beside which its lock file is."""
     same_volume = not target.exists() or target.stat().st_dev == target.parent.stat().st_dev
-    homes = ([target.parent / HOME] if same_volume else []) + [target / inside / HOME]
+    folders = ([target.parent] if same_volume else []) + [target / inside]
+    # Where another user has one of that name, or a link lies in its place, a name of one's own does.
+    homes = [folder / name for folder in folders for name in (HOME, _OWN_HOME)]
     # Another process may remove the home, empty as it is, before the lock is in it: then once more.
     for home in [home for home in homes for _ in range(10)]:
         place = home / secrets.token_hex(8)
         with contextlib.suppress(OSError):
-            home.mkdir(parents=True, exist_ok=True)
+            private_directory(home)
             place.with_suffix(".lock").touch()
             return place.resolve()
     return Path(tempfile.mkdtemp(prefix=HOME)).resolve() / secrets.token_hex(8)
@@ -282,9 +300,9 @@ def _sweep(home: Path) -> None:
                 lock.unlink(missing_ok=True)
 
 
-def _within(relative: Path) -> bool:
-    """Whether a name that came from outside stays below what it is joined to."""
-    return not relative.is_absolute() and ".." not in relative.parts
+def _within(relative: PurePath) -> bool:
+    """Whether a name from outside stays below what it is joined to; on Windows a drive or a root leads out."""
+    return not relative.anchor and ".." not in relative.parts
 
 
 def _named(folder: Path, filename: str | None) -> Iterable[Path]:

@@ -52,6 +52,8 @@ class Contents:
     columns: bool = False
     """Whether the columns of pyarrow in it count with their texts: all but those who keep them may take them out."""
     states: States = field(default_factory=dict)
+    facts: Any = None
+    """What the callee can do with them, once somebody has asked (callee_facts.py)."""
 
     def add(self, value: Any) -> None:
         """Take in ``value`` and what it holds."""

@@ -47,8 +47,12 @@ class BroughtCode:
             for part in (body, *self._written.get(id(body), ())):
                 yield from _methods_in((part.args, part.kwargs))
 
-    def harm(self, function: Any) -> str:
-        """What a brought function reaches that does harm, or of which nothing is known; empty where nothing."""
+    def harm(self, function: Any, method: str = "__init__") -> str:
+        """What a brought function reaches that does harm, or of which nothing is known; empty where nothing.
+
+        As a ``method`` that runs while loading, ``__getattr__`` asks another object, and no honest one but
+        ``__init__`` imports from within a package.
+        """
         codes, globals_ = self._reached(function)
         for item in globals_:
             if item.name and (why := _harm(item.known or item.dotted, item)):
@@ -62,8 +66,14 @@ class BroughtCode:
             if not any(found):
                 return "its code cannot be read"
             for one in found:
-                if one is not None and (why := _reaching(one.names, modules)):
+                if one is not None and (why := _reaching(one.names, modules, _USUAL.get(method, frozenset()))):
                     return why
+                if (
+                    one is not None
+                    and method != "__init__"
+                    and (inner := next((name for name in one.names if "." in name), ""))
+                ):
+                    return f"its code imports {inner}"
         return ""
 
     def _reached(self, function: Any) -> tuple[list[Event], list[Global]]:
@@ -115,9 +125,13 @@ def _bytes_in(values: Iterable[Any]) -> Iterator[bytes]:
     yield from (value for value in values if isinstance(value, bytes))
 
 
-def _reaching(names: Sequence[str], modules: Iterable[str]) -> str:
+_USUAL = dict.fromkeys(("__getattr__", "__getattribute__"), frozenset(("getattr", "__getattribute__")))
+"""Names of REACHING that such methods are made for."""
+
+
+def _reaching(names: Sequence[str], modules: Iterable[str], usual: frozenset[str] = frozenset()) -> str:
     """What the names in a code object reach, with the modules that they import and those that its globals hold."""
-    parts = {part for name in names for part in name.split(".")}
+    parts = {part for name in names for part in name.split(".")} - usual
     if telling := sorted(callables.names("code_names") & parts):
         return f"its code names {telling[0]}"
     imported = [name for name in names if "." in name or find(name).kind == "module" or callables.is_standard(name)]

@@ -74,15 +74,25 @@ _NOTHING = Facts(callee=None, decided=(), called=(), features=(0.0,) * len(CAPAB
 
 def facts_of(event: Event, arguments: Contents) -> Facts:
     """What the callee of an event can do with what this event hands to it."""
+    if arguments.facts is None:
+        arguments.facts = _facts(event, arguments)
+    facts: Facts = arguments.facts
+    return facts
+
+
+def _facts(event: Event, arguments: Contents) -> Facts:
     owner = event.callee
     if isinstance(owner, Event) and event.kind == "state":
         owner = owner.callee if owner.kind == "construct" or class_named(owner.known) else None
     if not isinstance(owner, Global) or not owner.name:
         return _NOTHING
     known = owner.known or owner.dotted
-    if callables.constructs_data(known) or callables.serialises(known):
+    closed = callables.constructs_data(known) or callables.serialises(known)
+    if closed and known not in callables.role("reflective"):
         return _NOTHING
     callee = find(known, owner)
+    if not callee.effects and not callee.unfollowed:
+        return _without_effects(callee, function=is_function(event, callee))
     states = arguments.states
     positional = [could_decide(value, states) for value in event.args]
     pairs = zip(event.kwargs[::2], event.kwargs[1::2], strict=False)
@@ -102,6 +112,14 @@ def facts_of(event: Event, arguments: Contents) -> Facts:
         called=called,
         features=_features(event, callee, decided, called, any((*positional, *keywords.values()))),
     )
+
+
+@lru_cache(maxsize=4096)
+def _without_effects(callee: Callee, *, function: bool) -> Facts:
+    unknown = callee.known == "no" and function
+    values = (callee.kind == "class", callee.kind == "function" and function, callee.kind == "native", unknown)
+    rest = (callee.binding == "unbound", *[False] * (len(CAPABILITY_FEATURES) - len(values) - 1))
+    return Facts(callee=callee, decided=(), called=(), features=tuple(map(float, (*values, *rest))))
 
 
 def state_for(event: Event, parameter: Parameter) -> tuple[Any, ...]:

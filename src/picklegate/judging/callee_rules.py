@@ -36,16 +36,19 @@ def callee_findings(
     def finding(code: str, message: str, verdict: Verdict = Verdict.SUSPICIOUS) -> Finding:
         return Finding(code=code, verdict=verdict, message=message, stream=name, offset=event.offset)
 
+    def reached(text: str) -> Finding:
+        return finding("call.capability", f"loading calls {spell_call(event)}: {text}")
+
     if why := contracts.refusal(event):
         return [finding("call.contract", f"loading calls {spell_call(event)}: {why}")]
     facts = facts_of(event, arguments)
     known = features.callee(event)
     found = [finding("state.capability", text, verdict) for text, verdict in _stored(event, arguments, names)]
     if facts.callee is None:
-        return found + [finding("call.capability", f"loading calls {text}") for text in _inherited(event, arguments)]
+        return found + [reached(text) for text in _inherited(event, arguments)]
     stranger = not names.callees.get(known)
     if stranger:
-        found += [finding("call.capability", f"loading calls {text}") for text in _reached(event, facts, arguments)]
+        found += [reached(text) for text in _reached(event, facts)]
     found += [finding("call.handed-on", text) for text in _handed_on(event, facts)]
     if stranger and not found and is_function(event, facts.callee):
         untold = _untold(event, facts.callee, arguments.states)
@@ -60,7 +63,13 @@ def callee_findings(
     return found
 
 
-def _reached(event: Event, facts: Facts, arguments: Contents) -> Iterator[str]:
+def has_strangers(event: Event) -> bool:
+    """Whether the index does not know the callee of an event, or something that is handed to it."""
+    named = [event.callee, *contents_of((event.args, event.kwargs)).globals[:_MOST]]
+    return any(type(item) is Global and find(item.known or item.dotted, item).known == "no" for item in named)
+
+
+def _reached(event: Event, facts: Facts) -> Iterator[str]:
     """The harms near by that the event's arguments decide, one a sink."""
     sinks: set[str] = set()
     for effect, parameter in facts.decided:
@@ -68,6 +77,8 @@ def _reached(event: Event, facts: Facts, arguments: Contents) -> Iterator[str]:
             continue
         if effect.kind == "unpickle" and bytes_for(event, parameter):
             # They are judged as a stream of their own.
+            continue
+        if contracts.accepts_state(event, parameter.key):
             continue
         sinks.add(effect.sink)
         yield facts.callee.describe(effect, parameter)
@@ -202,7 +213,7 @@ _NUMBERS = frozenset((int, float, bool, type(None)))
 def _hands_over(event: Event, states: States) -> bool:
     """Whether a call hands a text, a path, bytes, a callable, or the result of another function to its callee.
 
-    The names of attributes, classes of the callee's own package and their instances are what rebuilding an object takes.
+    The names of attributes, classes of the callee's own package and instances are what rebuilding an object takes.
     """
     root = event.known.partition(".")[0]
     if event.args and type(event.args[0]) is Event and _is_method_of(event.known, event.args[0].known):

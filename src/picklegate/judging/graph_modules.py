@@ -143,8 +143,9 @@ def _node(node: ast.AST, names: dict[str, str], local: set[str]) -> str:
         return f"the source that it runs names {node.value}"
     if isinstance(node, ast.Name) and node.id not in local | names.keys() | _BUILTINS | {"self"}:
         return f"the source that it runs uses {node.id}"
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr":
-        if node.args and isinstance(node.args[0], ast.Name) and node.args[0].id in names:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr" and node.args:
+        taken = node.args[0]
+        if isinstance(taken, ast.Name) and taken.id in names:
             return "the source that it runs takes an attribute of an import by its name"
     if isinstance(node, ast.Attribute) or (isinstance(node, ast.Name) and node.id in names):
         return _reaches(_dotted(node, names))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from picklegate.capabilities import Callees
 from picklegate.findings import KINDS, decided_by
 from picklegate.judging import features, novelty, vocabulary
 from picklegate.judging.arguments import Contents, arguments_of, states_of
-from picklegate.judging.callee_rules import callee_findings, nested_bytes
+from picklegate.judging.callee_facts import using
+from picklegate.judging.callee_rules import callee_findings, has_strangers, nested_bytes
 from picklegate.judging.classifier import Classifier, classifier
 from picklegate.judging.feature_table import words
-from picklegate.judging.proofs import executing_imports, is_brought, made_methods, proofs_of
+from picklegate.judging.proofs import executing_imports, is_settled, made_methods, proofs_of
 from picklegate.judging.spelling import spell_arguments, spell_call
 from picklegate.limits import Clock
 from picklegate.pickles import Event, Fault, Trace, trace
@@ -47,7 +49,7 @@ def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None
             findings.extend(callee_findings(name, event, arguments, names, strict=policy.strict))
             findings.extend(_nested(name, event, arguments, policy, depth))
         # An event whose result is known is judged by what is done with that.
-        vector = () if event.reached or is_brought(event) else features.vector(event, arguments, names)
+        vector = () if event.reached or is_settled(event) else features.vector(event, arguments, names)
         scored.append((classifier().score(vector) if vector else 0.0, event, vector))
     findings.extend(executing_imports(name, found, allowed))
     findings.extend(made_methods(name, found))
@@ -70,6 +72,24 @@ def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None
         calls=tuple(_call(event, score) for score, event, _ in shown),
         findings=tuple(sorted(findings, key=lambda finding: -finding.verdict)[:_MOST_FINDINGS]),
     )
+
+
+def local_findings(name: str, found: Trace, policy: Policy, callees: Callees) -> list[Finding]:
+    """What an environment adds: findings about callees that the index that ships does not know."""
+    allowed = frozenset(policy.allow_imports)
+    states = states_of(found.events)
+    names = vocabulary.vocabulary()
+    findings: list[Finding] = []
+    for event in found.events:
+        if event.reached or event.name in allowed or event.known in allowed or not has_strangers(event):
+            continue
+        with using(callees):
+            told = callee_findings(name, event, arguments_of(event, states), names)
+        findings.extend(one for one in told if one.verdict > Verdict.CLEAN and one.code in _LOCAL)
+    return findings[:_MOST_FINDINGS]
+
+
+_LOCAL = frozenset(("call.capability", "call.handed-on", "state.capability"))
 
 
 def _nested(name: str, event: Event, arguments: Contents, policy: Policy, depth: int) -> list[Finding]:

@@ -9,23 +9,16 @@ from picklegate.judging import callables, features
 from picklegate.judging.arguments import Contents
 from picklegate.judging.brought_code import CLASS_BODIES, BroughtCode
 from picklegate.judging.spelling import spell_call
-from picklegate.pickles import Cut, Dict, Event, Global, Trace, Unresolved, canonical
+from picklegate.pickles import Cut, Dict, Event, Global, Trace, Unresolved, canonical, implicit_calls
 from picklegate.pickles.values import attributes
 from picklegate.report import Finding, Verdict
-
-_CALLED_BY_OPCODES = frozenset(("append", "extend", "add", "update", "__setstate__", "__setitem__", "__reduce_ex__"))
-"""Methods that opcodes call on whatever lies on the stack."""
 
 
 def _plants(event: Event) -> bool:
     """Whether a state write sets such a method on an instance to something that can be called."""
     parts = event.args[0] if event.args and isinstance(event.args[0], tuple) else event.args
     pairs = [pair for part in parts if isinstance(part, Dict) for pair in zip(part[::2], part[1::2], strict=False)]
-    return event.opcode in ("BUILD", "REDUCE") and any(
-        key in _CALLED_BY_OPCODES and isinstance(value, (Global, Event, Unresolved))
-        for key, value in pairs
-        if isinstance(key, str)
-    )
+    return event.opcode in ("BUILD", "REDUCE") and any(implicit_calls.plants(key, value) for key, value in pairs)
 
 
 def _shared(value: Any) -> bool:
@@ -164,11 +157,17 @@ def made_methods(name: str, found: Trace) -> list[Finding]:
         message = f"loading calls a function that the stream itself makes: {why or 'it reaches nothing outside'}"
         findings.append(_finding("call.made-function", verdict, message, name, event))
     for method, function in brought.methods() if made else ():
-        if why := brought.harm(function):
+        if why := brought.harm(function, method):
             message = f"loading may run {method} of a class that the stream itself makes: {why}"
             findings.append(_finding("call.made-method", Verdict.SUSPICIOUS, message, name, made[0]))
             break
     return findings
+
+
+def is_settled(event: Event) -> bool:
+    """Whether rules alone judge an event: code that the stream brings, dill's harmless texts, ``__main__``."""
+    own = event.kind == "state" and type(event.callee) is Global and event.callee.module == "__main__"
+    return is_brought(event) or _inert(event) or own
 
 
 def is_brought(event: Event) -> bool:

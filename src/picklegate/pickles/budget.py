@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from picklegate.limits import Clock, Limits
+from picklegate.pickles.opcodes import Buffer
 from picklegate.pickles.records import Trace
 
 TOO_LONG = "reading it takes longer than the limits allow"
@@ -59,4 +60,6 @@ class Shared:
         """Begin with nothing traced."""
         self.known: dict[bytes, Trace] = {}
         self.dull: set[bytes] = set()
+        self.followed: dict[tuple[int, int], Buffer] = {}
+        """Places behind frames from which on was read, with the buffer that they are in."""
         self.budget = budget

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from picklegate.pickles.opcodes import NAMES, instructions
 from picklegate.pickles.values import CONTAINERS, Event, Global, Persistent, Unresolved
 
 _WIDE = 256
@@ -23,6 +24,9 @@ _PACKED = {"datetime.datetime": 10, "datetime.date": 4, "datetime.time": 6}
 """Classes that take that many bytes for numbers."""
 _NUMERIC = re.compile(r"[<>=|]?[?bBhHiIlLqQpPefdgFDGumM]\d{0,2}|[<>=|]?c\d{1,2}")
 """Types of numpy whose bytes are numbers."""
+_IMPORTS = frozenset(b"ci\x82\x83\x84\x93")
+_SHORT = 16
+"""Bytes that are too few for a pickle that does harm."""
 _LONGEST = 4096
 """Bytes of numbers up to which calls are compared."""
 _AS_THEY_ARE = frozenset((Global, Unresolved, bool, type(None)))
@@ -65,7 +69,8 @@ class Keys:
             elif kind is int or kind is str or kind is bytes:
                 text = self._text(item) if kind is int else item
                 size = len(text)
-                if packed and (size == packed or (packed == _LONGEST and size <= packed)):
+                fits = packed and (size == packed or (packed == _LONGEST and size <= packed))
+                if fits and (size <= _SHORT or not _may_import(text)):
                     found.append((type(text), size))
                 elif size > _WIDE:
                     raise Unshaped
@@ -86,7 +91,39 @@ class Keys:
         return tuple(found)
 
 
+def _may_import(data: Any) -> bool:
+    """Whether bytes, read as a pickle, come to an import before they come to what is no opcode."""
+    data = data.encode("latin-1", "replace") if isinstance(data, str) else data
+    for pos, _ in instructions(data, 0, len(data)):
+        if data[pos] in _IMPORTS:
+            return True
+        if data[pos] not in NAMES:
+            return False
+    return False
+
+
 def _is_numeric(dtype: Event) -> bool:
     """Whether a ``numpy.dtype`` is one of numbers, dates among them."""
     name = dtype.args[0] if dtype.args else None
     return isinstance(name, str) and _NUMERIC.fullmatch(name) is not None
+
+
+def only_numbers(event: Event) -> bool:
+    """Whether all that an event was given are numbers, as such or packed into bytes."""
+    return not event.kwargs and _are_numbers(event.args, event.known)
+
+
+def _are_numbers(items: Any, known: str) -> bool:
+    packed = known in _PACKED
+    for item in items:
+        if type(item) is Event and item.known == "numpy.dtype" and known.startswith("numpy.") and _is_numeric(item):
+            packed = True
+        elif type(item) is tuple:
+            if not _are_numbers(item, known):
+                return False
+        elif not (type(item) in _NUMBERS or (packed and isinstance(item, (bytes, str)))):
+            return False
+    return True
+
+
+_NUMBERS = frozenset((int, float, bool, type(None)))

@@ -1,4 +1,4 @@
-"""FRAME, and what it hides: an argument that lies across a frame's end has two readings.
+"""FRAME, and what it hides: an argument that lies across a frame's end has two readings, and so has what follows STOP.
 
 The C unpickler of a file object that cannot ``peek`` (BytesIO, an unbuffered file, most wrappers) reads a frame
 into its buffer. An argument that does not fit in what is left of the buffer is read from the file *behind* the
@@ -17,8 +17,11 @@ from picklegate.pickles import opcodes
 from picklegate.pickles.opcodes import Buffer
 
 if TYPE_CHECKING:
+    from picklegate.pickles.records import Trace
     from picklegate.pickles.rules.protocol import Effects
 
+_MOST_STREAMS = 64
+"""Streams that are followed one after the other behind a frame."""
 _MOST_COPIED = 1 << 26
 """Bytes of the longest stream that is copied for its other reading; a longer one is UNSCANNABLE all the same."""
 
@@ -56,7 +59,7 @@ def straddle(data: Buffer, start: int, end: int) -> int | None:
 
 
 class Frames:
-    """The frame that a stream is in, and the other reading where an argument lies across its end."""
+    """The frame that a stream is in, and the other reading where its end is not where a pickler puts it."""
 
     def __init__(self, data: Buffer, start: int, effects: Effects) -> None:
         """Begin outside any frame."""
@@ -83,6 +86,27 @@ class Frames:
             if read is not None:
                 self._cut(read)
 
+    def stop(self, pos: int) -> None:
+        """STOP ends at ``pos``: what follows is read from there on, or from behind the frame, if that was read at once.
+
+        The latter holds for file objects that cannot ``peek``, and for the Python unpickler.
+        """
+        effects, place, size = self.effects, self.end, len(self.data)
+        if not pos < place <= size:
+            return
+        effects.note("stream.frame", self.frame, "a frame goes on behind STOP, where unpicklers differ")
+        followed = effects.shared.followed
+        for _ in range(_MOST_STREAMS):
+            key = (id(self.data), place)
+            if place >= size or key in followed or effects.depth >= effects.limits.max_depth:
+                return
+            followed[key] = self.data
+            inner = self._trace(self.data, place)
+            effects.nested.append(("behind the frame", inner))
+            if not inner.stopped:
+                return
+            place = inner.end
+
     def _cut(self, read: int) -> None:
         """Follow the reading that drops the rest of the frame from ``read`` on, if the stream can be copied."""
         effects = self.effects
@@ -91,8 +115,11 @@ class Frames:
         effects.note("stream.frame-cut", self.frame, "an argument lies across a frame's end, where unpicklers differ")
         if effects.depth < effects.limits.max_depth and len(self.data) - self.start <= _MOST_COPIED:
             data = dropped(self.data, self.start, self.frame, read, self.end)
-            inner = effects.trace(data, limits=effects.limits, depth=effects.depth + 1, shared=effects.shared)
-            effects.nested.append(("dropped frame end", inner))
+            effects.nested.append(("dropped frame end", self._trace(data, 0)))
+
+    def _trace(self, data: Buffer, start: int) -> Trace:
+        effects = self.effects
+        return effects.trace(data, start, limits=effects.limits, depth=effects.depth + 1, shared=effects.shared)
 
 
 def dropped(data: Buffer, start: int, frame: int, read: int, end: int) -> bytes:

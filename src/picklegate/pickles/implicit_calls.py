@@ -6,6 +6,7 @@ import builtins
 import re
 import sys
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 from picklegate.pickles.values import CONTAINERS, Event, Global, Unresolved
@@ -39,23 +40,28 @@ FEEDING = frozenset(("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS"))
 """Opcodes that call a method of an instance with items; pickle writes them before the instance's state."""
 
 
-def callable_in(values: Iterable[Any], deep: int = 0) -> bool:
+def callable_in(values: Iterable[Any]) -> bool:
     """Whether something in these values, as they lie on the stack or resolved, could be called as a function."""
-    for value in values:
-        kind = type(value)
-        if kind is Global:
-            if _is_function(value):
+    level, seen = [values], set[int]()
+    for _ in range(_DEEP + 1):
+        below: list[Any] = []
+        if not level:
+            break
+        for value in chain.from_iterable(level):
+            kind = type(value)
+            if kind is Global:
+                if _is_function(value):
+                    return True
+            elif kind is Event:
+                if value.holds or value.known in _FUNCTIONS or _is_result(value):
+                    return True
+            elif kind is Unresolved:
                 return True
-        elif kind is Event:
-            if value.holds or value.known in _FUNCTIONS or _is_result(value):
-                return True
-        elif kind is Unresolved or (kind in CONTAINERS and deep < _DEEP and _telling(value, deep)):
-            return True
+            elif kind in CONTAINERS and id(value) not in seen and not _TELLING.isdisjoint(map(type, value)):
+                seen.add(id(value))
+                below.append(value)
+        level = below
     return False
-
-
-def _telling(value: Any, deep: int) -> bool:
-    return not _TELLING.isdisjoint(map(type, value)) and callable_in(value, deep + 1)
 
 
 def _is_result(made: Event) -> bool:
@@ -101,7 +107,45 @@ def reaches(callee: Global, args: Iterable[Any]) -> bool:
         return False
     if any(event.known in _FUNCTIONS for event in given) and _calls(callee.known):
         return True
-    return any(map(holds, given)) and _HELPERS.fullmatch(callee.known) is not None
+    last = callee.known.rpartition(".")[2]
+    if _HELPERS.fullmatch(callee.known) is not None or (_calls(callee.known) and last[:1] != "_"):
+        return any(map(holds, given))
+    return "." in callee.name and last[:1] != "_" and holds(given[0]) and not _is_of(given[0], callee)
+
+
+def _is_of(instance: Event, method: Global) -> bool:
+    """Whether an instance is of the very class that a method is named by."""
+    return type(instance.callee) is Global and f"{instance.callee.known}." == method.known.rpartition(".")[0] + "."
+
+
+def copies(event: Event) -> bool:
+    """Whether a call copies an instance that holds what could be called: ``__deepcopy__`` is looked up on it."""
+    return event.known in _COPYING and any(map(holds, event.args))
+
+
+_COPYING = frozenset(("copy.copy", "copy.deepcopy", "copy.replace"))
+
+
+def unpacks(state: Any) -> bool:
+    """Whether BUILD asks a state for its ``items``, as Python's own unpickler does of whatever it is given."""
+    parts = state if type(state) is tuple and len(state) == 2 else (state,)
+    return any(type(part) is Event and holds(part) for part in parts)
+
+
+def plants(key: Any, value: Any) -> bool:
+    """Whether an attribute of an instance is a method that loading or a helper looks up on it."""
+    if type(value) not in (Global, Event, Unresolved) or not isinstance(key, str):
+        return False
+    return key in _LOOKED_UP or (key[:2] == key[-2:] == "__" and key not in _ATTRIBUTES and "pydantic" not in key)
+
+
+_LOOKED_UP = frozenset(("append", "extend", "add", "update"))
+"""Methods that unpicklers look up on whatever lies on the stack; the others of these are special ones."""
+_ATTRIBUTES = frozenset((
+    "__annotations__", "__class__", "__dict__", "__doc__", "__func__", "__module__", "__name__", "__objclass__",
+    "__orig_bases__", "__orig_class__", "__origin__", "__qualname__", "__self__", "__signature__", "__wrapped__",
+))  # fmt: skip
+"""Special attributes that are no methods, and that honest instances have."""
 
 
 def _calls(known: str) -> bool:

@@ -1,4 +1,4 @@
-"""Which memo entries are worth keeping: those that some GET may fetch."""
+"""Which memo entries are set, and which are worth keeping: those that some GET may fetch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import struct
 from collections.abc import Container
 from itertools import islice, repeat
 
+from picklegate.pickles.budget import Exhausted
 from picklegate.pickles.opcodes import Buffer
 
 _EVERY = range(1 << 64)
@@ -36,3 +37,28 @@ def wanted(data: Buffer, start: int) -> Container[int]:
         except ValueError:
             continue
     return found
+
+
+class Sparse(set[int]):
+    """The memo entries that are set beyond those that are set without a gap."""
+
+    def __init__(self, most: int) -> None:
+        """Begin with none; more than ``most`` are too many."""
+        self._most = most
+
+    def occupy(self, slot: int, dense: int) -> int:
+        """Count memo entry ``slot`` as set; how many entries from 0 on are set without a gap.
+
+        MEMOIZE writes at the number of entries (``memo_size`` in C, ``len(memo)`` in Python), so an
+        entry written twice counts once.
+        """
+        if slot > dense:
+            self.add(slot)
+            if len(self) > self._most:
+                raise Exhausted(f"more than {self._most:,} values in the memo")
+        elif slot == dense:
+            dense += 1
+            while dense in self:
+                self.remove(dense)
+                dense += 1
+        return dense

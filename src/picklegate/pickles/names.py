@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from picklegate.capabilities import Callees
 from picklegate.pickles.standard import standard
 
 _TWINS = {
@@ -78,7 +79,34 @@ def resolve(module: str, name: str) -> Name:
     steps = steps[-_STEPS:]
     for at, step in enumerate(steps, 1):
         path.take(step, last=at == len(steps))
-    return Name(path.known(), doubt or path.doubt)
+    found = Name(path.known(), doubt or path.doubt)
+    return found if doubt or not path.doubt else _asked(module, name, found)
+
+
+def _asked(module: str, name: str, found: Name) -> Name:
+    """What the index of capabilities knows of a doubtful name: a path through modules stays one that nobody writes."""
+    callee = _index().find(module, name)
+    if callee.known == "no" or callee.kind == "unknown":
+        return found
+    return Name(callee.canonical, found.doubt if callee.alias or "__" in name else "")
+
+
+@lru_cache(maxsize=1)
+def _index() -> Callees:
+    return Callees()
+
+
+def acts(module: str) -> bool:
+    """Whether importing a module does what it is for: a package's ``__main__``, ``this``, ``idlelib.idle``."""
+    package, _, last = module.rpartition(".")
+    return (package != "" and last == "__main__") or module in _ACTING
+
+
+_ACTING = frozenset((
+    "__hello__", "__phello__", "__phello__.spam", "antigravity", "idlelib.idle", "sitecustomize", "test.autotest",
+    "test.regrtest", "this", "turtledemo.__main__", "user", "usercustomize",
+))  # fmt: skip
+"""Standard modules whose import prints, opens windows or runs files of the user."""
 
 
 class _Path:

@@ -10,7 +10,7 @@ from picklegate.pickles import implicit_calls, opcodes, rules, values
 from picklegate.pickles.budget import Exhausted, Shared
 from picklegate.pickles.call_keys import Keys
 from picklegate.pickles.mutation import CHANGING, Changes
-from picklegate.pickles.names import resolve
+from picklegate.pickles.names import acts, resolve
 from picklegate.pickles.opcodes import Buffer
 from picklegate.pickles.records import Fault, Import, Trace
 from picklegate.pickles.resolver import Resolver
@@ -55,6 +55,8 @@ class Recorder:
         self.globals: dict[tuple[str, str], Global] = {}
         self.seen: dict[Any, Event] = {}
         self.pids: dict[Any, Persistent] = {}
+        self.states: list[tuple[Event, Any]] | None = None
+        """Each object and the state that BUILD gives it, as it lies on the stack; None where nobody asks."""
         self.computed = 0
         self.closed = False
         self.made = 0
@@ -93,6 +95,8 @@ class Recorder:
             found.known, doubt = resolve(module, name)
             if doubt:
                 self.note("import.unresolved", pos, doubt)
+            if acts(module):
+                self.note("import.acts", pos, f"importing {module} runs it")
             found.rule = rules.rule_of(found)
             self.imports[key] = Import(module=module, name=name, offset=pos, via=via)
             if len(self.imports) > self.limits.max_events:
@@ -123,6 +127,8 @@ class Recorder:
             found = self.pids[key] = Persistent(self.resolve(pid), pos)
             self.persistent.append(found)
             self.shared.budget.event()
+        else:
+            found = Persistent(pid, pos, self.resolve)
         if key[:1] == ("module",) and type(pid[1]) is Global:
             return pid[1]
         if type(pid) is tuple and pid and type(pid[0]) is Global:
@@ -208,7 +214,7 @@ class Recorder:
         event = self.record(kind, opcode, pos, callee, name, args, kwargs, via)
         if rule is None and type(callee) is Global and implicit_calls.reaches(callee, (*args, *event.kwargs)):
             self.hidden(opcode, pos, args)
-        if rule is None or event.known in CHANGING:
+        if (rule is None and not rules.keeps(event.known)) or event.known in CHANGING:
             self.changes.hand(args)
         if rule is None:
             return event
@@ -273,7 +279,7 @@ class Recorder:
 
     def reader(self, target: Event) -> Inline | None:
         """Who reads behind the BUILD of ``target``, by the class it is of, whatever way that was named or made."""
-        for made in (target.callee, *target.args[:1]):
+        for made in (target.callee, *target.group.args[:1]):
             module, _, name = made.known.rpartition(".") if type(made) is Global else ("", "", "")
             found = self.inline.get((module, name))
             if found is not None:
@@ -284,6 +290,8 @@ class Recorder:
         """Record a write of ``items`` into what is no plain container."""
         if type(target) is int or type(target) is float or target is None:
             return
+        if self.states is not None and opcode == "BUILD" and type(target) is Event:
+            self.states.append((target, items[0]))
         self.changes.hand(items)
         owner = target = implicit_calls.shared(target)
         if type(target) is Event:
@@ -294,6 +302,8 @@ class Recorder:
                     self.hidden(opcode, pos, items)
             elif implicit_calls.callable_in(items):
                 target.holds = True
+            if opcode == "BUILD" and implicit_calls.unpacks(items[0]):
+                self.hidden(opcode, pos, items)
         if type(owner) is Global and type(target) is Event and not rules.rewrites(target):
             key = self.keys.of(opcode, owner, items)
         else:

@@ -57,5 +57,7 @@ class Trace:
     blobs: tuple[tuple[str, bytes], ...] = ()
     result: Any = None
     data: Buffer = field(default=b"", repr=False, compare=False)
+    states: tuple[tuple[Event, Any], ...] = ()
+    """Each object with the state that BUILD gives it, not resolved; only of a trace that keeps the whole result."""
     skips: tuple[tuple[int, int], ...] = ()
     waypoints: tuple[int, ...] = ()

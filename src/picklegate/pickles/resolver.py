@@ -16,6 +16,8 @@ _DEEP = 200
 """Containers in containers that an argument is read to."""
 _FEW = 16
 """Numbers that are kept of a long run of them."""
+_CHEAP = 4
+"""Values given again in a container that is as it was, which cost what one costs that has to be resolved."""
 _REMEMBERED = 1 << 24
 """Characters of texts that are kept as decoded: names of attributes come again and again by the memo."""
 _PLAIN = frozenset((float, type(None), bool))
@@ -79,20 +81,18 @@ class Resolver:
         """A container with its items resolved, once for all that hold it; ``done`` has those of this call, or None."""
         kind, size = type(value), len(value)
         kept = self._flat.get((id(value), whole))
-        if kept is not None and kept[0] == size:
-            return kept[2]
-        self._spent += size
+        known = kept is not None and kept[0] == size
+        self._spent += size // _CHEAP if known else size
         if self._spent > self.limits.max_arguments:
             raise Exhausted(f"calls are given more than {self.limits.max_arguments:,} values in containers")
+        if kept is not None and known:
+            return kept[2]
         if len(self._open) > _DEEP:
             self.note("limit.depth", 0, f"arguments are nested more than {_DEEP} deep")
             return Unresolved("nesting", 0)
-        kinds = set(map(type, value))
-        items = value[:_FEW] if not whole and size > _FEW and _PLAIN.issuperset(kinds) else value
-        if Run in kinds:
-            if whole:
-                raise Retrace
-            items = self._opened(items)
+        items, large = value, size > _FEW
+        if large and not whole and _PLAIN.issuperset(map(type, value)):
+            items = value[:_FEW]
         key = id(value)
         done[key] = None
         self._open.append(key)
@@ -110,6 +110,10 @@ class Resolver:
                 if known is self:
                     known = self._container(item, done, whole=whole)
                 add(Unresolved("nesting", 0) if known is None else known)
+            elif one is Run:
+                if whole:
+                    raise Retrace
+                found += self._literals(item, pairs=kind is Dict and len(found) % 2 == 0)
             else:
                 add(item.value if one is Known else item)
         self._open.pop()
@@ -118,21 +122,14 @@ class Resolver:
         if whole and kind is not tuple:
             self.changes.copy(value, result)
         # Containers only grow, so one of the same size is the same, unless it holds others that grow.
-        if size > _FEW and CONTAINERS.isdisjoint(kinds):
+        if large and CONTAINERS.isdisjoint(map(type, value)):
             self._flat[key, whole] = (size, value, result)
         return result
 
-    def _opened(self, items: Any) -> list[Any]:
-        """The items with the texts of each run in its place, as keys in a dict."""
-        found: list[Any] = []
-        pairs = type(items) is Dict
-        for at, item in enumerate(items):
-            if type(item) is not Run:
-                found.append(item)
-                continue
-            texts: list[Any] = list(item.texts(self.data))
-            self._spent += len(texts)
-            if pairs and at % 2 == 0:
-                texts = [part for text in texts for part in (text, None)][:-1] if texts else [None]
-            found.extend(texts)
-        return found
+    def _literals(self, run: Run, *, pairs: bool) -> list[Any]:
+        """The texts and the first numbers of a run, as keys in a dict if it stands where one is looked for."""
+        found = [self.resolve(one, whole=False) for one in run.literals(self.data)]
+        self._spent += len(found)
+        if not pairs:
+            return found
+        return [part for one in found for part in (one, None)][:-1] if found else [None]

@@ -15,12 +15,13 @@ from typing import Any
 from picklegate.limits import DEFAULT, Limits
 from picklegate.pickles import opcodes
 from picklegate.pickles.budget import Budget, Exhausted, Retrace, Shared
-from picklegate.pickles.memo import wanted
+from picklegate.pickles.memo import Sparse, wanted
 from picklegate.pickles.opcode_handlers import Rare
 from picklegate.pickles.opcodes import Buffer
 from picklegate.pickles.recorder import Inline, Recorder
 from picklegate.pickles.records import Fault, Trace
-from picklegate.pickles.values import Dict
+from picklegate.pickles.runs import LEAST_NUMBERS, NUMBERED, Runs, numbers
+from picklegate.pickles.values import Dict, Run
 
 _CHUNK = 1 << 16
 """Opcodes between two looks at the bounds."""
@@ -30,6 +31,9 @@ _SMALL = 1 << 21
 """Bytes up to which a stream is read with all its items: dropping some would save little, reading twice costs more."""
 _VALUES_SHIFT = 4
 """One more value may be held for each 16 bytes of the data."""
+_CHEAP = 4
+"""Opcodes that are passed over cost a sixteenth of those that are executed."""
+_FRAME = 0x95
 _LARGE_MEMO = 1 << 15
 """Memo entries from which on only those that some GET may name are kept."""
 
@@ -47,15 +51,19 @@ def trace(
     inline: Mapping[tuple[str, str], Inline] | None = None,
     depth: int = 0,
     shared: Shared | None = None,
+    whole: bool = False,
 ) -> Trace:
     """Execute the stream at ``data[start:]`` symbolically; never raises for content.
+
+    With ``whole``, the result keeps every item of every container, however long the stream is, and what it holds can
+    be resolved afterwards.
 
     ``inline`` maps a class (module, name) to a function that is called after BUILD of one of its
     instances: it tells where opcodes go on after the raw bytes that the loader reads there (joblib).
     """
     context = (limits, inline or {}, depth, shared or Shared(Budget(limits)))
     try:
-        return _Machine(data, start, *context, long=len(data) - start > _SMALL).run()
+        return _Machine(data, start, *context, long=not whole and len(data) - start > _SMALL).run(keep=whole)
     except Retrace:
         return _Machine(data, start, *context, long=False).run()
 
@@ -81,11 +89,15 @@ class _Machine:
         self.meta: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.rare = Rare(data, start, self.memo, self.effects, long=long)
-        self.sparse: set[int] = set()
+        self.sparse = Sparse(limits.max_stack)
         self.opcodes = self.made = self.held = 0
         self.waypoints: list[int] = []
+        self.long = long
+        self.runs: Runs | None = None
+        self.kept: Container[int] | None = None
 
-    def run(self) -> Trace:
+    def run(self, *, keep: bool = False) -> Trace:
+        self.effects.states = [] if keep else None
         fault = result = None
         try:
             result = self.loop()
@@ -103,9 +115,12 @@ class _Machine:
             fault = Fault(code="stream.bad-argument", offset=self.pos, message=str(error)[:200])
         except (Exhausted, RecursionError) as error:
             fault = Fault(code=getattr(error, "code", Exhausted.code), offset=self.pos, message=str(error))
-        effects = self.effects
-        self.rare.frames.leave(self.pos)
-        effects.close()
+        effects, frames = self.effects, self.rare.frames
+        frames.leave(self.pos)
+        if fault is None:
+            frames.stop(self.pos)
+        if not keep:
+            effects.close()
         self.budget.held -= self.held
         return Trace(
             data=self.data,
@@ -124,6 +139,7 @@ class _Machine:
             blobs=tuple(effects.blobs),
             result=result,
             waypoints=tuple(self.waypoints),
+            states=tuple(effects.states or ()),
         )
 
     def check(self, stack: list[Any], pos: int) -> None:
@@ -133,6 +149,8 @@ class _Machine:
         held = self.made + self.effects.made
         budget.held += held - self.held
         self.held = held
+        if self.opcodes > limits.max_opcodes:
+            raise Exhausted(f"more than {limits.max_opcodes:,} opcodes")
         if budget.held > limits.max_values + (len(self.data) >> _VALUES_SHIFT):
             raise Exhausted("more containers and results of calls than the limits allow")
         if max(len(stack), len(self.memo)) > limits.max_stack or len(self.meta) > limits.max_marks:
@@ -142,17 +160,19 @@ class _Machine:
     def loop(self) -> Any:
         data, memo, meta, keep = self.data, self.memo, self.meta, self.keep
         fixed, lines, u32, find, sparse = _FIXED, _LINES, _U32, data.find, self.sparse
+        occupy = sparse.occupy
         call, put, rare = self.effects.call, self.rare.put, self.rare.other
         pos, dense, made, stack = self.start, 0, 0, list[Any]()
         push = stack.append
         kept: Container[int] | None = None
+        long, far = self.long, len(data) - LEAST_NUMBERS if self.long else 0
         budget = repeat(None, 0)
         try:
             while True:
                 self.made = made
                 self.check(stack, pos)
                 if kept is None and len(memo) > _LARGE_MEMO:
-                    kept = wanted(data, self.start)
+                    kept = self.kept = self.kept or wanted(data, self.start)
                     for slot in [slot for slot in memo if slot not in kept]:
                         del memo[slot]
                 self.opcodes += _CHUNK
@@ -168,7 +188,7 @@ class _Machine:
                         if slot == dense and not sparse:
                             dense += 1
                         else:
-                            dense = self.occupy(slot, dense)
+                            dense = occupy(slot, dense)
                         if kept is None or slot in kept:
                             memo[slot] = stack[-1]
                         pos += 5
@@ -176,7 +196,7 @@ class _Machine:
                         slot = dense
                         if sparse:
                             slot = dense + len(sparse)
-                            dense = self.occupy(slot, dense)
+                            dense = occupy(slot, dense)
                         else:
                             dense += 1
                         if kept is None or slot in kept:
@@ -219,13 +239,20 @@ class _Machine:
                         if slot == dense and not sparse:
                             dense += 1
                         else:
-                            dense = self.occupy(slot, dense)
+                            dense = occupy(slot, dense)
                         memo[slot] = stack[-1]
                         pos += 2
                     elif op == 0x68:  # BINGET
                         push(memo[data[pos + 1]])
                         pos += 2
                     elif op == 0x28:  # MARK
+                        if pos < far and data[pos + 1] in NUMBERED and stack and type(stack[-1]) is list:
+                            end, steps = numbers(data, pos)
+                            if steps:
+                                stack[-1].append(Run(pos + 1, end - 1))
+                                self.spend(steps - 1, end)
+                                pos = end
+                                continue
                         meta.append(stack)
                         stack = []
                         push = stack.append
@@ -249,7 +276,7 @@ class _Machine:
                         if slot == dense and not sparse:
                             dense += 1
                         else:
-                            dense = self.occupy(slot, dense)
+                            dense = occupy(slot, dense)
                         if kept is None or slot in kept:
                             memo[slot] = stack[-1]
                         pos = end + 1
@@ -270,6 +297,8 @@ class _Machine:
                                 pos += 1
                             else:
                                 pos = put("SETITEMS", pos, target, Dict, items)
+                                if long:
+                                    pos, dense = self.pass_over(pos, dense, target)
                         elif op == 0x65:  # APPENDS
                             target = stack[-1]
                             if type(target) is list and len(target) < keep:
@@ -277,6 +306,8 @@ class _Machine:
                                 pos += 1
                             else:
                                 pos = put("APPENDS", pos, target, list, items)
+                                if long:
+                                    pos, dense = self.pass_over(pos, dense, target)
                         else:
                             pos = self.rare.marked(op, stack, items, pos)
                     elif op == 0x7D:  # EMPTY_DICT
@@ -301,6 +332,8 @@ class _Machine:
                             pos += 1
                         else:
                             pos = put("APPEND", pos, target, list, [last])
+                            if long:
+                                pos, dense = self.pass_over(pos, dense, target)
                     elif op == 0x73:  # SETITEM
                         last = stack.pop()
                         middle = stack.pop()
@@ -310,6 +343,8 @@ class _Machine:
                             pos += 1
                         else:
                             pos = put("SETITEM", pos, target, Dict, [middle, last])
+                            if long:
+                                pos, dense = self.pass_over(pos, dense, target)
                     elif op == 0x6A:  # LONG_BINGET
                         push(memo[u32(data, pos + 1)[0]])
                         pos += 5
@@ -337,20 +372,28 @@ class _Machine:
             self.opcodes -= budget.__length_hint__()
             self.budget.opcodes += budget.__length_hint__()
 
-    def occupy(self, slot: int, dense: int) -> int:
-        """Count memo entry ``slot`` as set; how many entries from 0 on are set without a gap.
+    def spend(self, steps: int, pos: int) -> None:
+        """Count opcodes that were passed over, up to ``pos``."""
+        self.opcodes += steps
+        self.budget.opcodes -= steps >> _CHEAP
+        if pos - self.waypoints[-1] > _CHUNK:
+            self.waypoints.append(pos)
 
-        MEMOIZE writes at the number of entries (``memo_size`` in C, ``len(memo)`` in Python), so an
-        entry written twice counts once.
-        """
-        sparse = self.sparse
-        if slot > dense:
-            sparse.add(slot)
-            if len(sparse) > self.limits.max_stack:
-                raise Exhausted(f"more than {self.limits.max_stack:,} values in the memo")
-        elif slot == dense:
-            dense += 1
-            while dense in sparse:
-                sparse.remove(dense)
-                dense += 1
-        return dense
+    def pass_over(self, pos: int, dense: int, target: Any) -> tuple[int, int]:
+        """Pass over batches of like elements for ``target``, which is full: (offset, memo entries) behind them."""
+        kind = type(target)
+        if self.sparse or (kind is not Dict and kind is not list):
+            return pos, dense
+        if self.runs is None:
+            self.kept = self.kept or wanted(self.data, self.start)
+            self.runs = Runs(self.data, self.kept)
+        begin, gets = pos, tuple[int, ...]()
+        for passed, template in self.runs.over(pos, kind, self.memo, dense, self.budget.look):
+            for frame in passed.frames:
+                self.rare.other(_FRAME, [], frame)
+            pos, dense, gets = passed.end, dense + passed.puts, template.gets
+            self.spend(passed.opcodes, pos)
+        if pos > begin:
+            held = [Run(begin, pos), *(self.memo[slot] for slot in gets)]
+            target += [part for one in held for part in (one, None)] if kind is Dict else held
+        return pos, dense

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from picklegate.pickles.opcodes import TEXTS, Buffer, instructions
+from picklegate.pickles.opcodes import NUMBERS, TEXTS, Buffer, instructions
 
 _TELLING = frozenset((str, bytes, int, float, bool, type(None)))
 """Types of which it can be told whether two values are one key."""
@@ -66,12 +66,23 @@ class Global:
         self.dotted = f"{self.module}.{self.name}" if self.name else self.module
 
 
-@dataclass(eq=False, slots=True)
 class Persistent:
-    """What ``persistent_load`` would return for ``pid``."""
+    """What ``persistent_load`` would return for ``pid``; given a ``reader``, that is resolved when somebody asks."""
 
-    pid: Any
-    offset: int
+    __slots__ = ("_pid", "_reader", "offset")
+
+    def __init__(self, pid: Any, offset: int, reader: Callable[[Any], Any] | None = None) -> None:
+        """``pid`` is resolved, or as it lies on the stack where there is a ``reader``."""
+        self._pid = pid
+        self._reader = reader
+        self.offset = offset
+
+    @property
+    def pid(self) -> Any:
+        """The persistent id, resolved."""
+        if self._reader is not None:
+            self._pid, self._reader = self._reader(self._pid), None
+        return self._pid
 
 
 @dataclass(eq=False, slots=True)
@@ -89,6 +100,9 @@ class Known:
     value: Any
 
 
+_NUMBERS_SHOWN = 16
+
+
 @dataclass(eq=False, slots=True)
 class Run:
     """Plain data in a container of a long stream that was passed over: ``data[start:end]``, which may be empty."""
@@ -96,11 +110,15 @@ class Run:
     start: int
     end: int
 
-    def texts(self, data: Buffer) -> Iterator[int]:
-        """The offsets of the text and bytes literals in it."""
+    def literals(self, data: Buffer) -> Iterator[int | float]:
+        """The text and bytes literals in it, and its first numbers, as they would lie on the stack."""
+        numbers = 0
         for pos, _ in instructions(data, self.start, self.end):
             if data[pos] in TEXTS:
                 yield pos
+            elif numbers < _NUMBERS_SHOWN and data[pos] in NUMBERS:
+                numbers += 1
+                yield float(pos)
 
 
 _NO_KEYWORDS = Dict()
@@ -190,8 +208,11 @@ class Event:
     ) -> Event:
         """One that is counted as ``group``; ``reader`` resolves its ``raw`` arguments when somebody asks for them."""
         group.count += 1
-        self = cls(group.kind, group.opcode, offset, group.callee, group.name, (), None, group.via, group.known)
-        self.group = group
+        self = object.__new__(cls)
+        self.kind, self.opcode, self.offset = group.kind, group.opcode, offset
+        self.callee, self.name, self.known, self.via = group.callee, group.name, group.known, group.via
+        self.kwargs, self.group, self.count = _NO_KEYWORDS, group, 1
+        self.unresolved = self.called = self.reached = self.written = self.holds = self.made_class = False
         self._args, self._raw, self._reader = None, raw, reader
         return self
 

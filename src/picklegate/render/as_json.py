@@ -11,8 +11,9 @@ from typing import Any
 from picklegate import __version__
 from picklegate.judging.classifier import version
 from picklegate.policy_file import Settings
+from picklegate.provenance import made_by
 from picklegate.render.summary import counts, split
-from picklegate.report import SCHEMA, FileReport
+from picklegate.report import SCHEMA, FileReport, Verdict
 
 
 def render(
@@ -42,7 +43,14 @@ def document(
         "schema": SCHEMA,
         "context": context(settings),
         "files": [{**report.to_dict(), "allowed": trusted.get(id(report))} for report in reports],
-        "summary": {**counts(reports), "allowed": len(trusted), "complete": complete},
+        "summary": {
+            **counts(reports),
+            "allowed": len(trusted),
+            "nothing_judged": sum(
+                report.verdict == Verdict.CLEAN and bool(report.nothing_judged) for report in reports
+            ),
+            "complete": complete,
+        },
     }
 
 
@@ -52,6 +60,7 @@ def context(settings: Settings) -> dict[str, Any]:
     return {
         "engine": __version__,
         "model": version(),
+        "made_by": made_by(policy),
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "environment": {
             "python": platform.python_version(),

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from picklegate.escape import escape
 from picklegate.hub.audit import Audit
+from picklegate.hub.siblings import code_beside
 from picklegate.policy import Policy
 from picklegate.policy_file import Settings
 from picklegate.render import as_json, text
@@ -34,14 +35,20 @@ def render(
     lines = [f"Cache {escape(audit.cache.folder, 200)}", "", *_repositories(audit), ""]
     named = [replace(report, name=inside(audit, report)) for report in audit.reports]
     lines += text.blocked(named, colour=colour, width=width, allowed=allowed, policy=policy)
-    problems = audit.cache.problems
-    lines += [f"PROBLEM     {_within(audit, one.path)}: {escape(one.message, 200)}" for one in problems[:MAX_PROBLEMS]]
+    problems = sorted(audit.cache.problems, key=lambda one: not one.unread)
+    for one in problems[:MAX_PROBLEMS]:
+        word = "UNREAD" if one.unread else "PROBLEM"
+        lines.append(f"{word:<11} {_within(audit, one.path)}: {escape(one.message, 200)}")
     if len(problems) > MAX_PROBLEMS:
         lines.append(f"... and {len(problems) - MAX_PROBLEMS:,} more problems")
     lines += [""] if problems else []
     size = sum(content.entry.st_size for content, _ in audit.pairs)
+    lines += text.notes()
     lines += [] if audit.complete else [text.INTERRUPTED]
     lines.append(sentence(audit.reports, allowed))
+    unread = sum(one.unread for one in problems)
+    if unread:
+        lines.append(f"{plural(unread, 'place')} not looked at")
     where = plural(len(audit.cache.repositories), "repository")
     lines.append(f"{text.size(size)} in {where}, {audit.seconds:.1f} s")
     return "\n".join(lines) + "\n"
@@ -58,7 +65,10 @@ def to_html(audit: Audit, *, allowed: Allowances | None = None) -> str:
     from picklegate.render import html
 
     named = {id(report): replace(report, name=inside(audit, report)) for report in audit.reports}
-    problems = [f"{os.path.relpath(one.path, audit.cache.folder)}: {one.message}" for one in audit.cache.problems]
+    problems = [
+        f"{os.path.relpath(one.path, audit.cache.folder)}: {one.message}{', not looked at' if one.unread else ''}"
+        for one in audit.cache.problems
+    ]
     words = "1 thing is wrong" if len(problems) == 1 else f"{len(problems):,} things are wrong"
     return html.render(
         list(named.values()),
@@ -94,6 +104,7 @@ def _within(audit: Audit, path: str) -> str:
 def _repositories(audit: Audit) -> Iterator[str]:
     found = groups(audit)
     revisions = {f"{one.kind} {one.name}": len(one.revisions) for one in audit.cache.repositories}
+    code = {name: len(code_beside(report.name for report in held)) for name, held in found.items()}
     worst = {name: max((report.verdict for report in held), default=Verdict.CLEAN) for name, held in found.items()}
     order = sorted(found, key=lambda name: (-worst[name], name))
     few = len(order) <= MAX_REPOSITORIES
@@ -104,6 +115,7 @@ def _repositories(audit: Audit) -> Iterator[str]:
         size = text.size(sum(report.size for report in held))
         number = revisions.get(name, 0)
         about = plural(number, "revision")
-        yield f"{escape(name, _NAME_WIDTH):<{width}}  {size:>8}  {about:>12}  {sentence(held)}"
+        brings = f"; {plural(code[name], 'file')} of code, not judged" if code[name] else ""
+        yield f"{escape(name, _NAME_WIDTH):<{width}}  {size:>8}  {about:>12}  {sentence(held)}{brings}"
     if len(order) > len(shown):
         yield f"... and {len(order) - len(shown):,} repositories with clean files only"

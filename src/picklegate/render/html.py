@@ -18,6 +18,7 @@ from picklegate import __version__
 from picklegate.escape import escape
 from picklegate.findings import KINDS
 from picklegate.judging.classifier import version
+from picklegate.provenance import replaced_model
 from picklegate.render import text
 from picklegate.render.chart import bar, chart
 from picklegate.render.summary import Allowances, counts, sentence, split
@@ -55,6 +56,7 @@ def render(
     if trusted:
         items = [f"{report.name}: {report.verdict}, {why}" for report, why in trusted]
         notices = (("The policy allows these files.", items), *notices)
+    notices = (*((f"{words}.", ()) for words in replaced_model()), *notices)
     if not complete:
         notices = (("The scan was interrupted: files are missing from this report.", ()), *notices)
     return Template(page).substitute(

@@ -13,6 +13,8 @@ from picklegate import __version__
 from picklegate.escape import escape
 from picklegate.findings import FAULT, KINDS, Kind
 from picklegate.judging.classifier import version
+from picklegate.judging.model_files import digest
+from picklegate.provenance import replaced_model
 from picklegate.render.summary import Allowances
 from picklegate.report import FileReport, Finding, StreamReport, Verdict
 
@@ -40,7 +42,13 @@ def render(reports: Sequence[FileReport], *, complete: bool = True, allowed: All
                 "semanticVersion": __version__,
                 "rules": [_rule(code) for code in codes],
             },
-            "extensions": [{"name": "picklegate model", "version": version()}],
+            "extensions": [
+                {
+                    "name": "picklegate model",
+                    "version": version(),
+                    "properties": {"digest": digest(), "replaced": replaced_model()},
+                }
+            ],
         },
         "invocations": [{"executionSuccessful": complete}],
         "artifacts": [_artifact(report) for report in blocked],

@@ -36,14 +36,14 @@ def counts(reports: Iterable[FileReport]) -> dict[str, int]:
 
 
 def sentence(reports: Sequence[FileReport], allowed: Allowances | None = None) -> str:
-    """Returns the counts in words: ``"3 files: 1 malicious, 1 allowed, 1 clean"``."""
+    """Returns the counts in words: ``"3 files: 1 malicious, 1 clean, 1 with nothing to judge"``."""
     blocked, trusted, clean = split(reports, allowed)
     number = counts(blocked)
-    number |= {"files": len(reports), "allowed": len(trusted), "clean": len(clean)}
-    files = number.pop("files")
-    order = ("malicious", "unscannable", "suspicious", "allowed", "clean")
+    empty = sum(bool(report.nothing_judged) for report in clean)
+    number |= {"allowed": len(trusted), "clean": len(clean) - empty, "with nothing to judge": empty}
+    order = ("malicious", "unscannable", "suspicious", "allowed", "clean", "with nothing to judge")
     parts = ", ".join(f"{number[name]:,} {name}" for name in order if number[name])
-    return f"{plural(files, 'file')}" + (f": {parts}" if parts else "")
+    return f"{plural(len(reports), 'file')}" + (f": {parts}" if parts else "")
 
 
 def plural(count: int, noun: str) -> str:

@@ -9,6 +9,7 @@ from picklegate.escape import escape
 from picklegate.findings import MODEL
 from picklegate.judging.classifier import classifier
 from picklegate.policy import Policy
+from picklegate.provenance import replaced_model
 from picklegate.refusal import allowing
 from picklegate.render.summary import Allowances, sentence, split
 from picklegate.report import Call, FileReport, Finding, StreamReport, Verdict
@@ -49,9 +50,17 @@ def render(
     lines += [f"{word} {_name(report)}  ({escape(why)})" for report, why in trusted]
     if len(clean) <= most_clean:
         lines += [title(report, colour=colour) for report in clean]
+    lines += notes()
+    unjudged = [report for report in clean if policy and policy.blocks(report)]
+    lines += [f"UNJUDGED    {_name(report)}  (blocked: {report.nothing_judged})" for report in unjudged]
     lines += [] if complete else [INTERRUPTED]
     lines.append(sentence(reports, allowed))
     return "\n".join(lines) + "\n"
+
+
+def notes() -> list[str]:
+    """The lines on what makes all verdicts other ones than those of the release."""
+    return [f"NOTE        {escape(words, _NAME_WIDTH)}" for words in replaced_model()]
 
 
 def blocked(
@@ -111,8 +120,9 @@ def decided(stream: StreamReport, policy: Policy) -> str:
 def title(report: FileReport, *, colour: bool) -> str:
     """The line that names a file, its verdict and what it is."""
     facts = [escape(report.container, _ARGUMENT_WIDTH), size(report.size)]
-    if report.streams and report.verdict == Verdict.CLEAN:
-        facts.append(score(report.score))
+    if report.verdict == Verdict.CLEAN:
+        formats = f": {', '.join(report.unjudged)}" if report.unjudged else ""
+        facts.append(f"nothing judged{escape(formats, _ARGUMENT_WIDTH)}" if not report.streams else score(report.score))
     word = _coloured(str(report.verdict), _COLOURS[report.verdict], colour=colour)
     return f"{word} {_name(report)}  ({', '.join(facts)})"
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from itertools import chain
 from pathlib import Path
 
 import click
 
-from picklegate.judging.model_files import VARIABLE
+from picklegate.judging.model_files import CARD, VARIABLE, digest_of
 from picklegate.training import corpus, dataset, distributions, fit, hostile, index, lists
 
 DATA = Path(__file__).parents[1] / "data"
+
+
+def _output(context: click.Context, _: click.Parameter, folder: Path | None) -> Path:
+    """The folder to write to; a model of one's own never takes the place of the one that ships."""
+    own = any(isinstance(given, Path) for name, given in context.params.items() if name != "root")
+    if folder is None and own:
+        raise click.UsageError(f"with your own files, name a folder: --output FOLDER (then {VARIABLE}=FOLDER uses it)")
+    if own and folder is not None and folder.resolve() == DATA.resolve():
+        raise click.UsageError(f"--output {folder} is the installed package's own: name another folder")
+    return folder or DATA
 
 
 @click.group()
@@ -25,11 +36,11 @@ def main() -> None:
               help="Folder of your honest files; each folder in it is a project of its own.")  # fmt: skip
 @click.option("--hostile", "hostile_folder", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Folder of your hostile files; each folder in it is a family of like ones.")  # fmt: skip
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), default=DATA,
-              help="Where model, vocabulary and card go. [default: the package's own]")  # fmt: skip
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), callback=_output,
+              help="Where model, vocabulary and card go; needed with your own files.")  # fmt: skip
 @click.option("--seed", default=1, show_default=True, help="Seed of the generated samples and of the trees.")
 @click.option("--generated-hostile", default=8000, show_default=True, help="Hostile samples to generate.")
-@click.option("--generated-honest", default=6000, show_default=True, help="Honest samples to generate.")
+@click.option("--generated-honest", default=4000, show_default=True, help="Honest samples to generate.")
 def fit_command(
     root: Path | None,
     honest_folder: Path | None,
@@ -51,6 +62,19 @@ def fit_command(
     output.mkdir(parents=True, exist_ok=True)
     card = fit.write(material, output, seed)
     click.echo(f"model {card['version']} written to {output}; {VARIABLE}={output} puts it to use", err=True)
+
+
+@main.command("seal")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), default=DATA)
+def seal_command(folder: Path) -> None:
+    """Write into the card of a model the digest that the card has now.
+
+    For a card that was edited on purpose; `fit` does it itself.
+    """
+    path = folder / CARD
+    card = json.loads(path.read_text("utf-8"))
+    card["sha256"][CARD] = digest_of(card)
+    path.write_text(json.dumps(card, indent=1) + "\n", "utf-8")
 
 
 @main.command("index")
@@ -107,7 +131,7 @@ def dataset_of(
         ((f"written {name.partition('/')[0]}", data) for name, data in dataset.written()),
     )
     return fit.Material(
-        rows=[row for row in rows if row.description],
+        rows=list(dataset.thinned(row for row in rows if row.description)),
         hub=corpus.read_hub_imports(root) if root else (),
         gadgets=hostile.read_gadgets(),
         constructors=lists.rows("constructors.tsv"),

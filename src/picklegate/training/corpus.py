@@ -91,7 +91,7 @@ class LibraryRow:
 
 
 def read_libraries(root: Path = DEFAULT_ROOT) -> tuple[LibraryRow, ...]:
-    """Read the honest files of libraries in the folder ``honest`` beside the corpus; none where there is no such folder.
+    """Read the honest files of libraries in the folder ``honest`` beside the corpus; none without that folder.
 
     Left out are the groups of calls that look like gadgets on purpose, and ``alarms``, which are kept for testing.
     """

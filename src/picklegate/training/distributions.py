@@ -27,6 +27,8 @@ _SKIPPED = {
     "turtledemo",
     "site-packages",
 }
+STANDARD = "python"
+"""The name of the standard library among the distributions."""
 _MOST = 3_000_000
 Job = tuple[str, str, str, str, tuple[str, ...], str]
 """Kind, path, name, version, top-level packages, folder of the cache."""
@@ -145,7 +147,7 @@ def read_standard(python: str) -> Distribution:
         if (path.suffix == ".py" or path.is_dir())
         and path.name not in {"test", "site-packages", "lib-dynload", "__pycache__", "turtledemo"}
     )
-    found = _read("python", version, _folder_files(folder, tops))
+    found = _read(STANDARD, version, _folder_files(folder, tops))
     support = _folder_files(folder, ("test/support",))
     for path, data in support:
         name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
@@ -187,7 +189,7 @@ def jobs(wheels: Path, pythons: tuple[str, ...], installed: Path | None, cache: 
     found: list[Job] = []
     for python in pythons:
         version = subprocess.run([python, "-V"], capture_output=True, text=True, check=True).stdout.split()[1]  # noqa: S603
-        found.append(("standard", python, "python", version, (), str(cache)))
+        found.append(("standard", python, STANDARD, version, (), str(cache)))
     if installed is not None:
         for info in sorted(installed.glob("torch-*.dist-info")):
             version = info.name.split("-")[1].removesuffix(".dist")

@@ -10,6 +10,7 @@ from picklegate.training.lists import rows, vocabulary, words
 from picklegate.training.reaching import module_object, packed_bytes, reflected
 from picklegate.training.style import random_style
 from picklegate.training.tree import Build, Call, Extend, Fill, Name, New, Then, Tree
+from picklegate.training.wrapping import crowded, wrapped
 
 if TYPE_CHECKING:
     import random
@@ -55,7 +56,7 @@ def _payload(gadget: Gadget, tree: Tree, arguments: str) -> Payload:
 
 def _drawn(gadget: Gadget, args: Arguments, rng: random.Random) -> tuple[str, tuple[Tree, ...]]:
     kinds = rng.choice(gadget.arguments)
-    return kinds, args.values(kinds, gadget.callee)
+    return kinds, crowded(wrapped(args.values(kinds, gadget.callee), rng), rng)
 
 
 def _plain(gadget: Gadget, args: Arguments, rng: random.Random) -> Payload:

@@ -11,11 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import xgboost
+try:
+    import numpy as np
+    import xgboost
+except ModuleNotFoundError as error:
+    message = f"training needs {error.name}: install it with `pip install 'picklegate[train]'`"
+    raise ModuleNotFoundError(message, name=error.name) from error
 
 from picklegate.judging import feature_table, features, vocabulary
 from picklegate.judging.classifier import KINDS, SCHEMA, kind
+from picklegate.judging.model_files import CARD, digest_of
 from picklegate.judging.novelty import Shape
 from picklegate.pickles import canonical
 from picklegate.training import outliers
@@ -25,17 +30,17 @@ from picklegate.training.hostile import Gadget
 from picklegate.training.names import Names
 
 FOLDS = 5
-ROUNDS = 240
+ROUNDS = 180
 PARAMETERS = {
     "objective": "binary:logistic",
     "tree_method": "hist",
     "max_depth": 5,
-    "eta": 0.08,
+    "eta": 0.1,
     "min_child_weight": 2.0,
     "lambda": 2.0,
     "colsample_bytree": 0.6,
     "subsample": 0.9,
-    "max_bin": 256,
+    "max_bin": 64,
     "nthread": 2,
     "monotone_constraints": "("
     + ",".join(
@@ -255,7 +260,7 @@ def write(material: Material, folder: Path, seed: int) -> dict[str, Any]:
         "vocabulary.json": json.dumps(names.vocabulary().to_dict(), separators=(",", ":")).encode(),
         "novelty.json": json.dumps(outliers.fit(material.shapes, seed), separators=(",", ":")).encode(),
     }
-    card = {
+    card: dict[str, Any] = {
         "schema": SCHEMA,
         "version": digest(b"".join(files.values()) + json.dumps(levels).encode())[:12],
         "features": list(features.FEATURES),
@@ -274,9 +279,10 @@ def write(material: Material, folder: Path, seed: int) -> dict[str, Any]:
             "xgboost": xgboost.__version__,
         },
     }
+    card["sha256"][CARD] = digest_of(card)
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", "utf-8")
+    (folder / CARD).write_text(json.dumps(card, indent=1) + "\n", "utf-8")
     return card
 
 

@@ -84,26 +84,33 @@ def test_what_such_a_function_is_given_to_call_is_named(version: str) -> None:
     assert "call.execution" in {finding.code for stream in report.streams for finding in stream.findings}
 
 
+_UNKNOWN = (Name("package.tools", "run_command"), COMMAND)
 _SHARED = _function(_code())
+
+
+def _hidden(function: Any) -> Call:
+    return _rebuilt(function, args=_UNKNOWN)
+
+
 _HOSTILE = {
-    "another-code": _rebuilt(_function(_code(code=_CODES["3.11"][:-2] + b"\x53\x01"))),
-    "code-of-another-version": _rebuilt(_function(_code(code=_CODES["3.10"]))),
-    "a-handler": _rebuilt(_function(_code(exceptions=b"\x80\x01\x02\x03"))),
-    "constants": _rebuilt(_function(_code(constants=("import os",)))),
-    "names": _rebuilt(_function(_code(names=("system",)))),
-    "little-stack": _rebuilt(_function(_code(stack=1))),
-    "no-tuple": _rebuilt(_function(_code(variables=7))),
-    "generator": _rebuilt(_function(_code(flags=0x23))),
-    "too-few-arguments": Call(_function(_code()), _STATES),
-    "code-set-later": Then((_filled(_SHARED, {"__code__": _code(stack=7)}),), _rebuilt(_SHARED)),
-    "another-stack": Then((_SHARED,), _rebuilt(_function(_code(stack=1)))),
-    "code-written": _rebuilt(Build(_function(_code()), (None, {"__code__": call("marshal", "loads", b"c")}))),
-    "defaults": _rebuilt(call(_HELPERS, "_make_function", _code(), {}, None, (SYSTEM,), None)),
-    "handed-on": Then((call("package.tools", "patch", _SHARED),), _rebuilt(_SHARED)),
+    "another-code": _hidden(_function(_code(code=_CODES["3.11"][:-2] + b"\x53\x01"))),
+    "code-of-another-version": _hidden(_function(_code(code=_CODES["3.10"]))),
+    "a-handler": _hidden(_function(_code(exceptions=b"\x80\x01\x02\x03"))),
+    "constants": _hidden(_function(_code(constants=("import os",)))),
+    "names": _hidden(_function(_code(names=("system",)))),
+    "little-stack": _hidden(_function(_code(stack=1))),
+    "no-tuple": _hidden(_function(_code(variables=7))),
+    "generator": _hidden(_function(_code(flags=0x23))),
+    "too-few-arguments": Call(_function(_code()), _UNKNOWN),
+    "code-set-later": Then((_filled(_SHARED, {"__code__": _code(stack=7)}),), _hidden(_SHARED)),
+    "another-stack": Then((_SHARED,), _hidden(_function(_code(stack=1)))),
+    "code-written": _hidden(Build(_function(_code()), (None, {"__code__": call("marshal", "loads", b"c")}))),
+    "defaults": _hidden(call(_HELPERS, "_make_function", _code(), {}, None, (SYSTEM,), None)),
+    "handed-on": Then((call("package.tools", "patch", _SHARED),), _hidden(_SHARED)),
 }
 
 
 @pytest.mark.parametrize("name", _HOSTILE)
 def test_any_other_function_stays_blocked(name: str) -> None:
-    """A function that differs in anything is foreign code that loading runs."""
+    """A function that differs in anything may call what it is given, though its own code tells nothing."""
     assert scan_bytes(written(_HOSTILE[name])).verdict > Verdict.CLEAN

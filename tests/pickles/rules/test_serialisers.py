@@ -83,3 +83,12 @@ _HONEST = {
 def test_what_dill_writes_for_honest_objects_is_clean(name: str) -> None:
     """Classes, arrays, partials and named tuples by value are what each file of dill has."""
     assert scan_bytes(written(_HONEST[name])).verdict == Verdict.CLEAN
+
+
+def test_what_dill_evaluates_is_the_slot_that_it_names_or_execution() -> None:
+    """``dill._getattr`` evaluates a part of its third argument."""
+    honest = call("dill._dill", "_getattr", Name("builtins", "str"), "lower", "<method 'lower' of 'str' objects>")
+    assert scan_bytes(written(honest)).verdict == Verdict.CLEAN
+    for text in (f"a'b'c'__import__(\"os\").system(\"{COMMAND}\")#'", "<method 'lower' of 'dict' objects>"):
+        hostile = call("dill._dill", "_getattr", Name("builtins", "str"), "lower", text)
+        assert scan_bytes(written(hostile)).verdict == Verdict.MALICIOUS

@@ -16,7 +16,7 @@ from picklegate.pickles.rules import (
     serialisers,
 )
 from picklegate.pickles.rules.classes import makes_class
-from picklegate.pickles.rules.forwarding import handed
+from picklegate.pickles.rules.forwarding import handed, keeps
 from picklegate.pickles.rules.methods import call_rule, method_rule
 from picklegate.pickles.rules.nested import peek
 from picklegate.pickles.rules.protocol import Rule
@@ -30,6 +30,7 @@ __all__ = [
     "TYPES",
     "applied",
     "handed",
+    "keeps",
     "makes_class",
     "opens",
     "peek",
@@ -55,7 +56,10 @@ REACHING = frozenset(
 )
 """Rules whose result is an object reached by name."""
 
-PASSING = frozenset((classes.construct, computation.wrapped, serialisers.make_class, serialisers.make_skeleton))
+PASSING = frozenset((
+    classes.construct, computation.wrapped, iterators.inert, serialisers.make_class, serialisers.make_skeleton,
+    *reflection.SETTING,
+))  # fmt: skip
 """Rules that pass on what the call is given as it is, and look at nothing in it."""
 
 
@@ -73,7 +77,13 @@ def rule_of(found: Global) -> Rule | None:
 
 def applied(made: Event) -> Rule | None:
     """The rule for calling what the event made."""
-    return forwarding.forward if forwarding.arguments(made) else functions.APPLIED.get(made.known)
+    if forwarding.arguments(made):
+        return forwarding.forward
+    return forwarding.brought if made.known in _MADE else functions.APPLIED.get(made.known)
+
+
+_MADE = frozenset(("types.FunctionType", "types.LambdaType", "cloudpickle._make_function", "dill._create_function"))
+"""Callables that make functions of code."""
 
 
 def opens(known: str) -> bool:

@@ -56,17 +56,46 @@ def forward(effects: Effects, event: Event) -> Any:
     """The rule for calling such a function: what it calls is named."""
     made = event.callee
     if event.kwargs or len(event.args) != arguments(made):
-        event.name, event.unresolved = "unresolved", True
-        return None
+        return brought(effects, event)
     event.known, made.called = made.known, False
     return effects.apply("call", event.opcode, event.offset, event.args[0], event.args[1:], None, event.known)
 
 
+def brought(effects: Effects, event: Event) -> Any:
+    """The rule for calling any other function that the stream makes: it may call whatever it is given with the rest."""
+    event.via = event.via or f"result of {event.name}"
+    event.name, event.unresolved = "unresolved", True
+    event.callee.called = False  # what its code does is judged
+    for at, callee in enumerate(event.args[:_MOST]):
+        if type(callee) is Global and callee.name:
+            rest = (*event.args[:at], *event.args[at + 1 :])
+            effects.apply("call", event.opcode, event.offset, callee, rest, None, event.via)
+    return None
+
+
+_MOST = 16
+"""Arguments of such a function that are taken for what it calls."""
+
+
 def handed(effects: Effects, callee: Global, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """What a call is given that it may change; cloudpickle's helper changes no code where its state has none."""
+    if keeps(callee.known):
+        return ()
     if callee.known != _SETTER or len(args) != 2:
         return args
     state = effects.resolve(args[1], whole=False)
     slots = state[1] if type(state) is tuple and len(state) == 2 else None
-    keeps = type(slots) is Dict and all(isinstance(key, str) and key != "__code__" for key in slots[::2])
-    return args[1:] if keeps else args
+    harmless = type(slots) is Dict and all(isinstance(key, str) and key != "__code__" for key in slots[::2])
+    return args[1:] if harmless else args
+
+
+def keeps(known: str) -> bool:
+    """Whether a callable keeps what it is given as it is, until what it makes is called."""
+    return known in _KEEPING
+
+
+_KEEPING = frozenset((
+    "collections.defaultdict", "functools.cache", "functools.lru_cache", "functools.partial", "operator.attrgetter",
+    "operator.itemgetter", "operator.methodcaller", "types.GenericAlias", "types.MethodType", "types.PartialType",
+    "weakref.ref",
+))  # fmt: skip

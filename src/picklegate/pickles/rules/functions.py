@@ -274,6 +274,7 @@ RULES: dict[str, Rule] = {
 
 APPLIED: dict[str, Rule] = {
     "functools.partial": _partial,
+    "types.PartialType": _partial,
     "operator.attrgetter": _attrgetter,
     "operator.itemgetter": _itemgetter,
     "operator.methodcaller": _methodcaller,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from picklegate.pickles.opcodes import Cut
 from picklegate.pickles.values import CONTAINERS, Event, Global
 
 if TYPE_CHECKING:
-    from picklegate.pickles.records import Trace
+    from picklegate.pickles.records import Import, Trace
     from picklegate.pickles.rules.protocol import Effects
 
 _MOST_NESTED = 256
@@ -33,6 +34,10 @@ _PACKED = (_ZIP, b"\x93NUMPY", b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\0", b"ZF0x")
 """How the containers begin that are opened wherever they lie."""
 
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+_IMPORT = re.compile(rb"[ci][A-Za-z_\x80-\xff][^\n]{0,255}\n[A-Za-z_\x80-\xff][^\n]{0,255}\n")
+"""What a pickle that imports has in its bytes: this, or STACK_GLOBAL, or a number of the loader's registry."""
+_NAMED = re.compile(rb"c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n|[\x8cX][^\n]{1,4}[A-Za-z_][\w.]*[^\w.][^\x93]{0,12}\x93")
+"""What a pickle that imports a name of letters has, whatever stands before it."""
 _OLD = re.compile(r"[ci][\w.]+\n[\w.]+\n")
 """An import in a pickle of protocol 0, which Python 2 held as text."""
 
@@ -53,12 +58,15 @@ def _peek(effects: Effects, name: str, data: bytes, *, few: bool) -> None:
     shared = effects.shared
     if data in shared.dull or data in shared.known:
         return
+    if b"\x93" not in data and (data.count(b"\n") < 2 or not _IMPORT.search(data)):
+        return
     if len(shared.known) >= _MOST_NESTED:
         effects.note("limit.depth", 0, "more bytes read as pickles than the limits allow")
         return
     limits = replace(effects.limits, max_opcodes=_FEW) if few else effects.limits
     found = effects.trace(data, limits=limits, depth=effects.depth + 1, shared=shared)
-    if acts(found) or (not few and found.fault is not None and found.fault.code.startswith("limit.")):
+    unread = not few and found.fault is not None and found.fault.code.startswith("limit.")
+    if acts(found) or (unread and _NAMED.search(data)):
         shared.known[data] = found
         effects.nested.append((name, found))
     else:
@@ -69,15 +77,20 @@ def acts(found: Trace) -> bool:
     """Whether a stream calls something after it imported what Python could import; what comes later changes nothing."""
     if not found.events:
         return False
-    last = found.events[-1].offset
-    return any(one.offset < last and _NAME.fullmatch(one.module) and _NAME.fullmatch(one.name) for one in found.imports)
+    last = max(event.offset for event in found.events)
+    return any(one.offset < last and _is_importable(one) for one in found.imports)
+
+
+def _is_importable(one: Import) -> bool:
+    """Whether an import names what Python could import; a number of the loader's registry stands in any bytes."""
+    return one.via != "EXT" and bool(_NAME.fullmatch(one.module) and _NAME.fullmatch(one.name))
 
 
 def peek(effects: Effects, event: Event) -> None:
     """Look at the bytes that a call or a state has: classes unpickle such bytes in ``__setstate__`` and helpers."""
     owner = event.known or getattr(event.callee, "known", "")
     few = _NUMBERS.fullmatch(owner) is not None
-    for data in _bytes_in((*event.args, *event.kwargs), 0):
+    for data in _bytes_in((*event.args, *event.kwargs)):
         if effects.depth >= effects.limits.max_depth:
             effects.note("limit.depth", event.offset, f"streams are nested more than {effects.limits.max_depth} deep")
             return
@@ -88,16 +101,22 @@ def peek(effects: Effects, event: Event) -> None:
             _peek(effects, event.name, data, few=few)
 
 
-def _bytes_in(values: Iterable[Any], deep: int) -> Iterator[bytes]:
-    for value in values:
-        if type(value) is bytes:
-            if len(value) >= _LEAST:
-                yield value
-        elif type(value) is str:
-            if len(value) >= _LEAST and _OLD.search(value):
-                yield value.encode("latin-1", "replace")
-        elif type(value) in CONTAINERS and deep < _DEEP and not _TELLING.isdisjoint(map(type, value)):
-            yield from _bytes_in(value, deep + 1)
+def _bytes_in(values: Iterable[Any]) -> Iterator[bytes]:
+    """The bytes in these values, and in containers among them; each container is looked through once."""
+    level, seen = [values], set[int]()
+    for _ in range(_DEEP + 1):
+        below: list[Any] = []
+        for value in chain.from_iterable(level):
+            if type(value) is bytes:
+                if len(value) >= _LEAST:
+                    yield value
+            elif type(value) is str:
+                if len(value) >= _LEAST and _OLD.search(value):
+                    yield value.encode("latin-1", "replace")
+            elif type(value) in CONTAINERS and id(value) not in seen and not _TELLING.isdisjoint(map(type, value)):
+                seen.add(id(value))
+                below.append(value)
+        level = below
 
 
 _TELLING = CONTAINERS | {bytes, str}

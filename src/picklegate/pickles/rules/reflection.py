@@ -217,6 +217,9 @@ RULES: dict[str, Rule] = {
     "builtins.dict.setdefault": _setitem,
 }
 
+SETTING = (_setattr, _setitem)
+"""Rules of state writes."""
+
 EMPTY: dict[str, type] = {
     "collections.OrderedDict": Dict,
     "builtins.dict": Dict,
@@ -236,7 +239,7 @@ def written(effects: Effects, target: Any, event: Event) -> None:
         target.args = state[:1]
         if state[1:2] != (0,):
             effects.changes.hand((target,))
-    if type(target) is Event and target.known == "functools.partial":
+    if type(target) is Event and target.known in ("functools.partial", "types.PartialType"):
         _repartial(event, target, state)
     if type(target) is not Global:
         return

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from picklegate.pickles.rules.reflection import attribute
 from picklegate.pickles.values import Dict, Event, Global, Unresolved
 
 if TYPE_CHECKING:
     from picklegate.pickles.rules.protocol import Effects
 
-_METACLASSES = frozenset(
-    ("builtins.type", "types.ClassType", "types.TypeType", "abc.ABCMeta", "enum.EnumMeta", "enum.EnumType")
-)
+_METACLASSES = frozenset((
+    "builtins.type", "types.ClassType", "types.TypeType", "abc.ABCMeta", "enum.EnumMeta", "enum.EnumType",
+    "typing._TypedDictMeta", "typing._ProtocolMeta", "typing.NamedTupleMeta", "typing.GenericMeta",
+    "typing_extensions._TypedDictMeta", "typing_extensions._ProtocolMeta",
+))  # fmt: skip
 
 
 def make_class(effects: Effects, event: Event) -> Any:
@@ -60,6 +64,22 @@ def _make_namedtuple(effects: Effects, event: Event) -> Any:
     return effects.global_(event.offset, module, name, event.known)
 
 
+def _get_slot(effects: Effects, event: Event) -> Any:
+    """``dill._getattr(cls, name, repr)`` evaluates a part of the text, which for honest files names the class."""
+    if len(event.args) != 3 or not all(isinstance(part, str) for part in event.args[1:]):
+        return None
+    owner, name, text = event.args
+    told = _SLOT.fullmatch(text)
+    if type(owner) is Global and told and told[1] == name and told[2] in (owner.name, owner.dotted):
+        return attribute(effects, event, owner, name)
+    evaluated = effects.global_(event.offset, "builtins", "eval", event.known)
+    return effects.apply("call", event.opcode, event.offset, evaluated, (text,), None, event.known)
+
+
+_SLOT = re.compile(r"<(?:slot wrapper|method|member|attribute|built-in method) '(\w+)' of '([\w.]+)' objects>")
+"""How Python shows what classes in C have, in dill's words."""
+
+
 def _called(effects: Effects, event: Event, callee: Any, args: Any, kwargs: Any = None) -> Any:
     """What the call results in; it is no detour, as dill makes each such object in this way."""
     return effects.apply("call", event.opcode, event.offset, callee, args, kwargs)
@@ -71,8 +91,9 @@ RULES: dict[str, Any] = {
     "dill._create_array": _make_array,
     "dill._create_ftype": _make_partial,
     "dill._create_namedtuple": _make_namedtuple,
+    "dill._getattr": _get_slot,
 }
 """Canonical names -> the rule, as reflection.py defines them."""
 
-REACHING = (_make_namedtuple,)
+REACHING = (_make_namedtuple, _get_slot)
 """Rules whose result is an object reached by name."""
