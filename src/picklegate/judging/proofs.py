@@ -170,6 +170,11 @@ def is_settled(event: Event) -> bool:
     return is_brought(event) or _inert(event) or own
 
 
+def keeps(event: Event) -> bool:
+    """Whether an event only makes something that keeps a function: what calls it later is an event of its own."""
+    return event.kind != "state" and event.known in callables.role("keeper")
+
+
 def is_brought(event: Event) -> bool:
     """Whether an event calls code that the stream itself brings, which made_methods judges."""
     return event.unresolved and _maker(event) in callables.role("maker") | CLASS_BODIES
