@@ -29,7 +29,7 @@ from typing import Any
 ROOT = pathlib.Path(__file__).parent.parent.parent
 MARKERS = pathlib.Path("/tmp/inert/markers0/markers")
 """Where some of the streams leave theirs."""
-SECONDS = 8
+SECONDS = 40
 
 
 def left() -> list[str]:

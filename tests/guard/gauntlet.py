@@ -150,7 +150,7 @@ def apart(ways: dict[str, Callable[[bytes], Any]], data: bytes) -> dict[str, str
     read, write = os.pipe()
     number = os.fork()
     if not number:
-        signal.alarm(5)
+        signal.alarm(20)
         try:
             os.write(write, json.dumps(outcomes(ways, data)).encode())
         finally:

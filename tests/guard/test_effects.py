@@ -39,6 +39,7 @@ from picklegate.scan import scan_stream
 
 EVENT = re.compile(r"""\baudit\(\s*["']([A-Za-z_0-9./]+)["']""")
 WORDS = """
+    _path_splitroot _path_splitroot_ex _path_isdevdrive _path_isdir _path_isfile _path_islink _path_exists
     WCOREDUMP WEXITSTATUS WIFCONTINUED WIFEXITED WIFSIGNALED WIFSTOPPED WSTOPSIG WTERMSIG access confstr cpu_count
     ctermid device_encoding dup eventfd eventfd_read fdatasync fpathconf fspath fstat fstatvfs fsync get_blocking
     get_inheritable get_terminal_size getcwd getcwdb getegid geteuid getgid getgrouplist getgroups getloadavg

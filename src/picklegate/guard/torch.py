@@ -28,8 +28,8 @@ def safe_torch_load(
     The file is opened once, scanned, and handed to torch as the same open file, with the bytes that the scan read.
     Just the imports that the scan saw are allowed. Where these are more than tensors and containers, torch's restricted
     unpickler loads what it can (``weights_only``). A TorchScript archive becomes a module, as with torch.load. Raises
-    BlockedError if the policy blocks the file, before anything in it runs, and at the first import that the scan did not
-    see, or the first effect.
+    BlockedError if the policy blocks the file, before anything in it runs, at the first import that the scan did not
+    see, and at the first effect.
     """
     return load(f, map_location, policy=chosen(policy), **torch_load_kwargs)
 

@@ -387,19 +387,13 @@ class _Machine:
         if self.runs is None:
             self.kept = self.kept or wanted(self.data, self.start)
             self.runs = Runs(self.data, self.kept)
-        template = self.runs.template(pos, kind, self.memo)
-        if template is None:
-            return pos, dense
-        begin = pos
-        while (passed := self.runs.batch(pos, template, dense)) is not None:
+        begin, gets = pos, tuple[int, ...]()
+        for passed, template in self.runs.over(pos, kind, self.memo, dense, self.budget.look):
             for frame in passed.frames:
                 self.rare.other(_FRAME, [], frame)
-            pos, dense = passed.end, dense + passed.puts
+            pos, dense, gets = passed.end, dense + passed.puts, template.gets
             self.spend(passed.opcodes, pos)
-            self.budget.look()
-        self.runs.result(passed=pos > begin)
         if pos > begin:
-            fetched = [self.memo[slot] for slot in template.gets]
-            held = [Run(begin, pos), *fetched]
+            held = [Run(begin, pos), *(self.memo[slot] for slot in gets)]
             target += [part for one in held for part in (one, None)] if kind is Dict else held
         return pos, dense
