@@ -20,11 +20,9 @@ from benchmarks.detection import beside_peers, evasion, injection, report
 from benchmarks.detection.files import (
     Item,
     Outcome,
-    held_out,
     honest_items,
     hostile_items,
     of_corpus,
-    of_libraries,
     of_written,
     outcomes,
 )
@@ -44,7 +42,6 @@ class Size:
     hostile: int = 3000
     honest: int = 1500
     overwriting: int = 800
-    held_out: int = 1000
     injected: int = 120
     rewritten: int = 120
     peers: int = 300
@@ -56,7 +53,6 @@ QUICK = Size(
     hostile=400,
     honest=200,
     overwriting=100,
-    held_out=100,
     injected=20,
     rewritten=8,
     peers=4,
@@ -109,12 +105,6 @@ def main(
     overwriting = outcomes(overwritten, judges, processes)
     step("files of libraries")
     written = outcomes(list(of_written()), judges, processes)
-    step("files of other libraries")
-    libraries = outcomes(list(of_libraries(root)), judges, processes)
-    step("packages that the index does not have")
-    unknown = outcomes(held_out(drawn[: size.held_out]), judges, processes)
-    honest_drawn = [item for item in drawn if item.label == "honest"]
-    unknown_honest = outcomes(held_out(honest_drawn[: size.held_out]), judges, processes)
     step("rewritten files")
     rewritten = list(evasion.items(size.rewritten, seed + 4000))
     evaded = outcomes(rewritten, judges, processes)
@@ -138,9 +128,6 @@ def main(
     text = report.report(
         real=real,
         written=written,
-        libraries=libraries,
-        held_out=[result for result in unknown if result.item.label == "hostile"],
-        held_out_honest=unknown_honest,
         evaded=evasion.report(evaded),
         beside=beside,
         generated=generated,
@@ -188,13 +175,13 @@ def injections(
     ]  # fmt: skip
 
 
-def put(page: Path, text: str) -> None:
+def put(page: Path, text: str, begin_mark: str = BEGIN) -> None:
     """Replace what stands between the marks of the page, or make the page."""
-    old = page.read_text("utf-8") if page.is_file() else f"# Results\n\n{BEGIN}\n{END}\n"
-    before, begin, rest = old.partition(BEGIN)
+    old = page.read_text("utf-8") if page.is_file() else f"# Results\n\n{begin_mark}\n{END}\n"
+    before, begin, rest = old.partition(begin_mark)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise click.ClickException(f"{page} lacks the marks that the tables go between: {BEGIN} and {END}")
+        raise click.ClickException(f"{page} lacks the marks that the tables go between: {begin_mark} and {END}")
     page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", "utf-8")
 
 

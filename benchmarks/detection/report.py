@@ -37,9 +37,6 @@ def report(
     generated: Sequence[Outcome],
     overwriting: Sequence[Outcome],
     written: Sequence[Outcome],
-    libraries: Sequence[Outcome],
-    held_out: Sequence[Outcome],
-    held_out_honest: Sequence[Outcome],
     injected: str,
     evaded: str,
     beside: str,
@@ -57,11 +54,11 @@ def report(
         "## Real files",
         _real(honest, bad),
         "### Honest files that are blocked",
-        _listed(honest, lambda result: result.gate or result.model),
+        listed(honest, lambda result: result.gate or result.model),
         "### Honest files that pass most narrowly",
         _nearest(honest),
         "### Hostile files that pass",
-        _listed(bad, lambda result: not result.gate or not result.model),
+        listed(bad, lambda result: not result.gate or not result.model),
         "### Files that are neither",
         _verdicts(between),
         "## Real honest files by framework and container",
@@ -72,25 +69,15 @@ def report(
         "## Honest files that widely used libraries write",
         _WRITTEN,
         _groups(written, lambda result: result.item.unit, "library"),
-        _listed(written, lambda result: result.gate or result.model),
-        "## Honest files of libraries and habits, leave one library out",
-        _LIBRARIES,
-        _libraries(libraries),
-        "### Those that are blocked",
-        _listed(libraries, lambda result: result.gate or result.model),
+        listed(written, lambda result: result.gate or result.model),
         "## Gadgets of packages that no training saw",
-        _IN_INDEX,
-        _families(made),
-        "### The same, of packages that the index does not have either",
-        _families(held_out),
-        "Honest calls of the same packages, unknown to training and to the index:",
-        table(("blocked by", "files"), [(name, files(held_out_honest, test)) for name, test in TESTS]),
+        families(made),
         "Generated honest files, at the same thresholds:",
         table(("blocked by", "generated honest files"), [(name, files(plain, test)) for name, test in TESTS]),
         "### What passes, by the kinds of arguments",
-        _missed(made),
+        missed(made),
         "## A well-known callable, overwritten and given code",
-        _overwriting(overwriting),
+        overwriting_table(overwriting),
         "## Injection and padding",
         injected,
         "## One call, written in many ways",
@@ -105,35 +92,6 @@ _WRITTEN = """\
 Checkpoints, arguments, whole modules and fitted models, written by the libraries or made to their names and
 states where they cannot be installed (`tools/corpus/make_honest.py`). No model that judges a library's files was
 trained on any of them."""
-
-
-_LIBRARIES = """\
-Files that ordinary libraries wrote (`../shared/honest`), each judged by a model that was trained without the library,
-and without the names that it brings in. The mean is of the libraries' own shares."""
-_IN_INDEX = """\
-The index knows the package of each gadget; the model and its names do not."""
-
-
-def _libraries(found: Sequence[Outcome]) -> str:
-    """Shares by file and by library, the mean over libraries, and the worst library beside it."""
-    groups: dict[str, list[Outcome]] = defaultdict(list)
-    for result in found:
-        groups[result.item.unit].append(result)
-    lines = []
-    for name, test in TESTS[:2]:
-        shares = {unit: sum(map(test, group)) / len(group) for unit, group in groups.items()}
-        worst = max(shares, key=lambda unit: (shares[unit], unit), default="")
-        hit = [unit for unit in shares if shares[unit]]
-        lines.append(
-            (
-                name,
-                files(found, test),
-                share(len(hit), len(groups)),
-                f"{100 * sum(shares.values()) / max(1, len(shares)):.2f} %",
-                f"{worst}: {sum(map(test, groups[worst]))} of {len(groups[worst])}" if hit else "none",
-            )
-        )
-    return table(("blocked by", "files", "libraries with any", "mean of libraries", "worst library"), lines)
 
 
 def _joblib(real: Sequence[Outcome], made: Sequence[Outcome]) -> str:
@@ -202,7 +160,8 @@ def _real(honest: Sequence[Outcome], bad: Sequence[Outcome]) -> str:
     return f"{caught}\n\n{alarms}\n\n{unread}"
 
 
-def _listed(found: Sequence[Outcome], test: Test) -> str:
+def listed(found: Sequence[Outcome], test: Test) -> str:
+    """The files for which a test holds."""
     lines = [
         (result.item.name, result.item.unit, _who(result), f"{result.score:.3f}", _code(result.reason))
         for result in sorted(found, key=lambda result: result.item.name)
@@ -253,7 +212,8 @@ def _groups(honest: Sequence[Outcome], key: Callable[[Outcome], str], title: str
     return table((title, "files", "projects", "model alone blocks", "gate blocks", "of which unread"), lines)
 
 
-def _families(made: Sequence[Outcome]) -> str:
+def families(made: Sequence[Outcome]) -> str:
+    """Shares of generated hostile files that are blocked, by family."""
     curated = {gadget.callee.module + "." + gadget.callee.name for gadget in hostile.read_gadgets(indexed=False)}
     # A state write does its harm by what is written, not by what is called.
     handed = [result for result in made if result.item.kinds or result.item.family == "state"]
@@ -277,7 +237,8 @@ def _families(made: Sequence[Outcome]) -> str:
     return table(("family", *(name for name, _ in TESTS), "gadgets, gate", "packages, gate"), lines)
 
 
-def _missed(made: Sequence[Outcome]) -> str:
+def missed(made: Sequence[Outcome]) -> str:
+    """What passes, by family and kinds of arguments."""
     groups: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
     for result in made:
         groups[result.item.family, result.item.kinds or "none"].append(result)
@@ -296,7 +257,8 @@ def _missed(made: Sequence[Outcome]) -> str:
     return table(("family", "arguments", "pass the gate", "such as"), lines)
 
 
-def _overwriting(found: Sequence[Outcome]) -> str:
+def overwriting_table(found: Sequence[Outcome]) -> str:
+    """Shares of overwritten callables that are blocked, by what they are given."""
     groups: dict[str, list[Outcome]] = defaultdict(list)
     for result in found:
         groups[result.item.kinds].append(result)

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from picklegate.capabilities import Callee, Callees, Environment, Index
-from picklegate.capabilities.index import MAGIC
 
-EMPTY = Index(MAGIC + bytes(4), "no digest")
+EMPTY = Index(b"")
 
 
 def callees_of(folder: Path, sources: dict[str, str]) -> Callees:

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from picklegate.capabilities import Callees, Environment, Index
-from picklegate.capabilities.index import MAGIC
 from picklegate.capabilities.sources import Sources, installed_paths, paths_below
 
 SHELL = "import os\ndef run(c): os.system(c)\n"
-EMPTY = Index(MAGIC + bytes(4), "no digest")
+EMPTY = Index(b"")
 
 
 @pytest.fixture

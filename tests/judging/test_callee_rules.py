@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,3 +120,95 @@ def test_rules_on_names_ask_for_arguments() -> None:
         scan_bytes(written(Call(Name("own.module", "download_model"), ("http://example.invalid",)))).verdict
         > Verdict.CLEAN
     )
+
+
+def test_a_callee_that_hands_its_argument_to_a_sink_is_told_with_the_line() -> None:
+    """The message names the argument, the primitive and where it happens."""
+    report = scan_bytes(written(call("pandas", "read_pickle", "x")))
+    found = next(finding for finding in report.reasons if finding.code == "call.capability")
+    assert found.verdict == Verdict.SUSPICIOUS
+    assert "hands its argument 0" in found.message
+    assert "pandas/io/" in found.message
+    assert " line " in found.message
+
+
+def test_bytes_for_an_unpickler_are_judged_as_a_stream() -> None:
+    """Honest bytes pass, hostile ones block, and what is no pickle does too."""
+    module, name = "joblib.externals.loky.backend.reduction", "loads"
+    assert "call.execution" in _codes(call(module, name, b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R."))
+    assert "call.capability" not in _codes(call(module, name, b"\x80\x04]K\x01a."))
+
+
+def test_a_function_that_is_handed_on_is_judged_where_it_is_called() -> None:
+    """tree_map calls what it is handed."""
+    tree = call("torch.utils._pytree", "tree_map", Name("shutil", "rmtree"), ["a"])
+    assert _codes(tree)["call.handed-on"] == Verdict.SUSPICIOUS
+
+
+def test_a_stored_callable_is_told() -> None:
+    """A loader that honest projects keep is a note, one that runs code is suspicious."""
+    kept = Build(New(Name("own.module", "Dataset")), {"loader": Name("torch", "load")})
+    assert scan_bytes(written(kept)).verdict == Verdict.CLEAN
+    hook = Build(New(Name("own.module", "Net")), {"hook": Name("importlib", "import_module")})
+    assert _codes(hook)["state.capability"] == Verdict.SUSPICIOUS
+
+
+def _code(*names: str) -> Any:
+    return call("types", "CodeType", 0, 0, 0, 0, 1, 67, b"\x97\x00", (None,), names, (), "f.py", "f", "f", 1, b"", b"")
+
+
+def _function(*names: str) -> Any:
+    return call("cloudpickle.cloudpickle", "_make_function", _code(*names), {"__name__": "f"}, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("names", "verdict"),
+    [
+        (("system",), Verdict.MALICIOUS),
+        (("torch.hub", "load"), Verdict.MALICIOUS),
+        (("nobodys.module", "do"), Verdict.MALICIOUS),
+        (("append", "items"), Verdict.CLEAN),
+        (("numpy", "zeros"), Verdict.CLEAN),
+    ],
+)
+def test_brought_code_is_judged_by_what_it_refers_to(names: tuple[str, ...], verdict: Verdict) -> None:
+    """A function that the stream makes and calls: what it names, what it imports, or nothing of both."""
+    assert _codes(Call(_function(*names), ()))["call.made-function"] == verdict
+
+
+def test_the_environment_only_adds(tmp_path: Path) -> None:
+    """What is installed adds local findings and changes neither the verdict nor what it rests on."""
+    (tmp_path / "own_package.py").write_text(
+        "import os\n\n\nclass Thing:\n    def __init__(self, x):\n        os.system(x)\n"
+    )
+    data = written(call("own_package", "Thing", "word"))
+    alone, beside = scan_bytes(data), scan_bytes(data, policy=Policy(environment=(str(tmp_path),)))
+    assert alone.verdict == beside.verdict == Verdict.CLEAN
+    assert alone.local_findings == ()
+    assert beside.local_verdict == Verdict.SUSPICIOUS
+    assert "os.system" in beside.local_findings[0].message
+    assert Policy().blocks(beside)
+    assert not Policy().blocks(alone)
+
+
+_SPLITS = "\ndef _parse_args(self, a, loc=0, scale=1):\n    return (a,), loc, scale\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "verdict"),
+    [
+        (_SPLITS, Verdict.CLEAN),
+        (
+            f"{_SPLITS}\ndef _parse_args_rvs(self, a, size=None):\n    return self._argcheck_rvs(a, size=size)\n",
+            Verdict.CLEAN,
+        ),
+        (f"import os\n{_SPLITS}", Verdict.SUSPICIOUS),
+        ("def _parse_args(self, a=__import__('os')): pass", Verdict.SUSPICIOUS),
+        ("def other(self): return 1", Verdict.SUSPICIOUS),
+    ],
+)
+def test_a_distribution_runs_only_what_scipy_writes(source: str, verdict: Verdict) -> None:
+    """The state of a distribution holds source, which is run where it is set."""
+    state = {"_parse_arg_template": source, "name": "gamma"}
+    tree = Build(New(Name("scipy.stats._continuous_distns", "gamma_gen")), state)
+    assert _codes(tree).get("call.contract", Verdict.CLEAN) == verdict

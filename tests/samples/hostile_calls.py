@@ -203,6 +203,7 @@ REFLECTIVE = (
         ),
         "A missing key calls the factory.",
         OS,
+        verdict=Verdict.SUSPICIOUS,
     ),
     case(
         "iter-sentinel",

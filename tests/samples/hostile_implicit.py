@@ -64,6 +64,7 @@ IMPLICIT = (
         Call(New(Name("types", "GenericAlias"), (MADE, (Name("builtins", "int"),))), ("x",)),
         "The same, of a function that the stream makes.",
         MADE_BY,
+        verdict=Verdict.SUSPICIOUS,
     ),
     case(
         "weakref-callback",

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from picklegate.capabilities.effects import KINDS, METHODS, NEAR, Effect, Parameter, Summary
 from picklegate.capabilities.linking import UNFOLLOWED, Effects, Key, Linker, Node, Reason
-from picklegate.capabilities.primitives import ANY, RECEIVER, primitives_of
+from picklegate.capabilities.primitives import primitive_summary
 from picklegate.capabilities.records import Function
 from picklegate.capabilities.resolving import Resolver, Target, World
 
@@ -261,18 +261,3 @@ def _parameter(function: Function, place: str, shift: int, way: str) -> Paramete
     if position >= plain:
         return Parameter(position=-1, name=name, key=key)
     return Parameter(position=position - shift, name=name, key=key) if position >= shift else None
-
-
-def primitive_summary(dotted: str) -> Summary:
-    """What a primitive does."""
-    found = []
-    for primitive in primitives_of(dotted):
-        parameters = []
-        for position, name in primitive.decided:
-            if position == ANY:
-                parameters += [Parameter(position=0, rest=True), Parameter(position=-1, name="**")]
-            else:
-                parameters.append(Parameter(position=0 if position == RECEIVER else position, name=name))
-        found.append(Effect(kind=primitive.effect, way="call", parameters=tuple(parameters), sink=dotted, chain=0))
-    kind = "class" if dotted.rpartition(".")[2][:1].isupper() else "native"
-    return Summary(kind=kind, effects=tuple(found))

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from picklegate.capabilities.effects import RUNS, Effect, Parameter, Summary
-from picklegate.capabilities.environment import Environment
 from picklegate.capabilities.index import Index
 from picklegate.capabilities.lookup import find_listed
 from picklegate.capabilities.primitives import primitives_of
+
+if TYPE_CHECKING:
+    from picklegate.capabilities.environment import Environment
 
 NAMES = 10_000
 """Distinct names that are looked up; what comes behind them is unknown."""
@@ -25,10 +28,10 @@ _LONG = 1_000
 class Callee:
     """What a name leads to.
 
-    ``kind``: ``function``, ``class``, ``native``, ``instance``, ``module``, ``unknown``. ``binding``: of a function
-    found on a class (``unbound``, ``class``, ``static``). ``known``: ``index``, ``environment``, ``no``. ``opened``:
-    a base, a decorator or a part of its code was not found. ``unfollowed``: reasons why it cannot be called harmless,
-    empty where everything was followed.
+    ``kind``: ``function``, ``class``, ``native``, ``instance``, ``module``, ``unknown``. ``binding``, of a function
+    that is found on a class: ``unbound``, ``class``, ``static``, or ``member`` where the index does not list it.
+    ``known``: ``index``, ``environment``, ``no``. ``unfollowed``: why it cannot be called harmless, empty where
+    everything was followed. ``constructor_known``: whether the methods that construct a class were surely read.
     """
 
     name: str

@@ -303,9 +303,10 @@ class Linker:
         """Something is written into what others use: the process's own, or the tables of a package."""
         module, _, path = target.name.partition(":")
         dotted = f"{module}.{path}" if path else module
-        if dotted.startswith(_SHARED):
+        own = module.partition(".")[0] == node.key.module.partition(".")[0] or dotted.startswith("builtins.globals")
+        if dotted.startswith(_SHARED) and not own:
             self._add(node, "change", given, Reason(1, dotted, call.line))
-        elif given and module.partition(".")[0] == node.key.module.partition(".")[0]:
+        elif given and own:
             if not self.brief:
                 self._add(node, "change", given, Reason(1, REGISTRY, call.line))
         elif given:

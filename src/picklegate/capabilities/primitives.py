@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass
 from importlib import resources
 
+from picklegate.capabilities.effects import Effect, Parameter, Summary
 from picklegate.capabilities.records import Call, Value
 
 TWINS = {
@@ -121,3 +122,18 @@ def _reads(mode: Value | None) -> bool:
     if mode.const:
         return not set("wax+") & set(mode.const)
     return not mode.mask and not mode.refs
+
+
+def primitive_summary(dotted: str) -> Summary:
+    """What a primitive does."""
+    found = []
+    for primitive in primitives_of(dotted):
+        parameters = []
+        for position, name in primitive.decided:
+            if position == ANY:
+                parameters += [Parameter(position=0, rest=True), Parameter(position=-1, name="**")]
+            else:
+                parameters.append(Parameter(position=0 if position == RECEIVER else position, name=name))
+        found.append(Effect(kind=primitive.effect, way="call", parameters=tuple(parameters), sink=dotted, chain=0))
+    kind = "class" if dotted.rpartition(".")[2][:1].isupper() else "native"
+    return Summary(kind=kind, effects=tuple(found))

@@ -87,7 +87,8 @@ def _facts(event: Event, arguments: Contents) -> Facts:
     if not isinstance(owner, Global) or not owner.name:
         return _NOTHING
     known = owner.known or owner.dotted
-    if callables.constructs_data(known) or callables.serialises(known):
+    closed = callables.constructs_data(known) or callables.serialises(known)
+    if closed and known not in callables.role("reflective"):
         return _NOTHING
     callee = find(known, owner)
     if not callee.effects and not callee.unfollowed:

@@ -78,6 +78,8 @@ def _reached(event: Event, facts: Facts) -> Iterator[str]:
         if effect.kind == "unpickle" and bytes_for(event, parameter):
             # They are judged as a stream of their own.
             continue
+        if contracts.accepts_state(event, parameter.key):
+            continue
         sinks.add(effect.sink)
         yield facts.callee.describe(effect, parameter)
 

@@ -1,6 +1,7 @@
 """What well-known callables take: a call that the real one refuses is a call of something else under its name.
 
-``data/contracts.tsv`` says for each position what is accepted: ``t`` text, ``w`` one word, ``m`` a number as text,
+``data/contracts.tsv`` says for each position what is accepted: ``t`` text, ``w`` one word, ``y`` a type, ``m`` a
+number as text,
 ``b`` bytes, ``B`` at most ten bytes, ``n`` number, ``N`` None, ``s`` tuple, ``l`` list, ``d`` dict, ``S`` set, ``#``
 no text in these, ``g`` an imported object, ``-`` no literal, ``*`` anything here and behind, ``+`` the same again.
 Results of other calls are accepted everywhere.
@@ -12,13 +13,15 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from picklegate.judging import callables, graph_modules
+from picklegate.judging import argparser_source, callables, graph_modules
 from picklegate.pickles import Dict, Event, Global, Set
+from picklegate.pickles.values import attributes
 
 _WORD = re.compile(r"[\w.:+<>=|\[\]/?-]{0,64}", re.ASCII)
 _NUMBER = re.compile(
     r"[+-]?\s*(\d[\d_]*)?(\.\d*)?([eE][+-]?\d+)?(/\d+)?j?|[+-]?s?(NaN|Inf(inity)?)\d*", re.ASCII | re.IGNORECASE
 )
+_TYPE = re.compile(r"[\w\[\], .()]{0,400}", re.ASCII)
 _SHORT = 10
 _NUMBERS_ONLY = frozenset("n#")
 """Of positions that take a number, or a list or tuple of numbers (``#``), also the items are looked at."""
@@ -43,7 +46,9 @@ def _contract(known: str) -> tuple[tuple[str, ...], str] | None:
 
 def refusal(event: Event) -> str:
     """Why the real callable would refuse the call, in words; empty where it would not, or where it is not known."""
-    if event.kind == "state" or event.unresolved:
+    if event.kind == "state":
+        return _of_state(event)
+    if event.unresolved:
         return ""
     if event.known == "torch.fx.graph_module.reduce_graph_module":
         return graph_modules.refusal(event.args)
@@ -60,6 +65,20 @@ def refusal(event: Event) -> str:
         if type(value) in (list, tuple) and not _NUMBERS_ONLY.isdisjoint(letters) and _holds_text(value):
             return f"its argument {position} holds a text, and the real one takes {why}"
     return ""
+
+
+def _of_state(event: Event) -> str:
+    if not event.known.startswith("scipy.stats."):
+        return ""
+    source = attributes(event.args[0] if len(event.args) == 1 else event.args).get(argparser_source.KEY)
+    if source is None:
+        return ""
+    return argparser_source.refusal(source) if isinstance(source, str) else "the source that it runs cannot be told"
+
+
+def accepts_state(event: Event, key: str) -> bool:
+    """Whether the part of a state that decides an effect is one that its contract has read and accepts."""
+    return key == argparser_source.KEY and event.known.startswith("scipy.stats.") and not _of_state(event)
 
 
 def _at(accepts: tuple[str, ...], position: int) -> str:
@@ -83,6 +102,8 @@ def _accepted(value: Any, letters: str) -> bool:
         return True
     if isinstance(value, str):
         word = "w" in letters and _WORD.fullmatch(value) is not None
+        if "y" in letters:
+            return _TYPE.fullmatch(value) is not None
         number = "m" in letters and _NUMBER.fullmatch(value) is not None
         return word or number or ("B" in letters and len(value) <= _SHORT)
     return isinstance(value, bytes) and "B" in letters and len(value) <= _SHORT

@@ -74,7 +74,7 @@ def description(event: Event, arguments: Contents) -> tuple[float, ...]:
         event.kind == "state",
         event.kind == "construct",
         writes_into_import(event),
-        event.called and event.known not in CLASS_BODIES,
+        event.called and event.known not in CLASS_BODIES and not callables.makes_code(event.known),
         made is not None and made.known in callables.role("maker"),
         min(len(event.args) + len(event.kwargs) // 2, 8),
         *_texts(event, arguments),
@@ -118,7 +118,7 @@ def _texts(event: Event, arguments: Contents) -> tuple[float, ...]:
     if not values:
         return _NO_TEXTS
     if event.kind == "state":
-        return _texts_of_state(arguments)
+        return _texts_of_state(event, arguments)
     hidden = [text for value in values for text in text_signs.inside(value)]
     texts = list(arguments.texts)
     other = [*arguments.wrapped, *hidden]
@@ -152,7 +152,7 @@ def _vectors(event: Event) -> Iterator[str]:
             yield from words
 
 
-def _texts_of_state(arguments: Contents) -> tuple[float, ...]:
+def _texts_of_state(event: Event, arguments: Contents) -> tuple[float, ...]:
     """TEXT_FEATURES of a state.
 
     What an object keeps is data in the first place: in many texts anything occurs, so there, and only there, what one
@@ -180,6 +180,9 @@ def _texts_of_state(arguments: Contents) -> tuple[float, ...]:
         shell=max(shell, *(look.shell for look in hidden), 0),
         encoded=most.encoded if len(texts) <= _WORD_LIST else 0,
     )
+    if callables.constructs_data(callee(event)):
+        # What partial calls hold is judged where somebody calls them.
+        return _NO_TEXTS
     return _text_features(None, texts, looks, most, ())
 
 

@@ -164,6 +164,12 @@ def made_methods(name: str, found: Trace) -> list[Finding]:
     return findings
 
 
+def is_settled(event: Event) -> bool:
+    """Whether rules alone judge an event: code that the stream brings, dill's harmless texts, ``__main__``."""
+    own = event.kind == "state" and type(event.callee) is Global and event.callee.module == "__main__"
+    return is_brought(event) or _inert(event) or own
+
+
 def is_brought(event: Event) -> bool:
     """Whether an event calls code that the stream itself brings, which made_methods judges."""
     return event.unresolved and _maker(event) in callables.role("maker") | CLASS_BODIES

@@ -23,6 +23,10 @@ _REMEMBERED = 1 << 24
 _PLAIN = frozenset((float, type(None), bool))
 
 
+def _no_note(_code: str, _offset: int, _message: str) -> None:
+    """What a closed resolver notes goes nowhere."""
+
+
 class Resolver:
     """Decodes the values of one stream."""
 
@@ -43,8 +47,9 @@ class Resolver:
         self._most = limits.max_arguments + len(data)
 
     def close(self) -> None:
-        """Let go of what was decoded, and of the bytes."""
+        """Let go of what was decoded, of the bytes, and of the record, which refers back to this."""
         self.data = b""
+        self.note = _no_note
         for kept in (self._texts, self._flat, self._sizes):
             kept.clear()
 

@@ -21,6 +21,7 @@ from picklegate.training.distributions import STANDARD, Distribution, decoded
 
 DATA = Path(__file__).parents[1] / "capabilities" / "data"
 LARGEST = 2_000_000
+_METHODS = 2
 """Bytes that the index may have."""
 _TOLD = frozenset((*HARMS, "call"))
 
@@ -68,9 +69,10 @@ def decided(summary: Summary) -> bool:
     )
 
 
-def _harms(summary: Summary) -> bool:
-    """Whether an argument decides a harm, on a short chain."""
-    return decided(replace(summary, effects=tuple(effect for effect in summary.effects if effect.kind in HARMS)))
+def _worth(summary: Summary) -> bool:
+    """Whether a method is kept: an argument decides a harm, one or two calls away. Others count as not followed."""
+    near = tuple(effect for effect in summary.effects if effect.kind in HARMS and effect.chain <= _METHODS)
+    return decided(replace(summary, effects=near))
 
 
 def _kept(summary: Summary) -> Summary:
@@ -140,7 +142,7 @@ class Builder:
         for target in self._definitions(module):
             self._define(found, target)
         for name in module.names:
-            if name.isidentifier() and name not in found.functions and name not in module.classes:
+            if name.isidentifier() and name.isascii() and name not in found.functions and name not in module.classes:
                 self._bind(found, module, name)
         return found
 
@@ -152,7 +154,7 @@ class Builder:
         method = target.kind == "function" and "." in target.name
         if decided(summary):
             self.decided += 1
-        if decided(summary) and not (method and not _harms(summary)):
+        if decided(summary) and not (method and not _worth(summary)):
             found.summaries[target.name] = shorten(_kept(summary), self.sinks)
         elif target.kind == "function" and not method:
             kept = _kept(summary)
@@ -171,17 +173,31 @@ class Builder:
             if target.kind == "module":
                 if target.module not in {name, f"{module.name}.{name}"}:
                     found.aliases[name] = f"{target.module}:"
-            elif target.kind == "primitive" or (target.kind in {"function", "class"} and target.module != module.name):
-                summary = self.summary(target)
-                if summary is not None and decided(summary):
-                    found.aliases[name] = f"{target.module}:{target.name}"
-            elif target.kind == "instance":
-                summary = self.summary(target)
-                if summary is not None and decided(summary):
-                    found.summaries[name] = shorten(_kept(summary), self.sinks)
+            elif target.kind == "native":
+                members = self.world.natives.get(target.module, {})
+                if target.module != "builtins":
+                    (found.native_classes if members.get(target.name) == "class" else found.natives).add(name)
+            elif target.kind in {"primitive", "function", "class", "instance"}:
+                self._bind_callable(found, module, name, target)
             else:
                 continue
             return
+
+    def _bind_callable(self, found: Listed, module: Module, name: str, target: Target) -> None:
+        summary = self.summary(target)
+        if summary is None:
+            return
+        if decided(summary):
+            if target.kind == "instance":
+                found.summaries[name] = shorten(_kept(summary), self.sinks)
+            else:
+                found.aliases[name] = f"{target.module}:{target.name}"
+        elif module.package and "." not in module.name:
+            # What a package shows as its own: numpy calls its functions so, whatever module defines them.
+            if target.kind == "class" and not name[:1].isupper():
+                found.classes.add(name)
+            elif target.kind == "function":
+                (found.opened if summary.effects or summary.opened else found.functions).add(name)
 
     def blocks(self) -> dict[str, bytes]:
         """Every top-level package's block."""
@@ -212,11 +228,9 @@ def build(distributions: Iterable[Distribution], output: Path, *, today: str = "
     builder.link()
     blocks = builder.blocks()
     data = write_index(blocks, builder.sinks, world.versions)
-    start = data.index(b"\n") + 1
-    length = int.from_bytes(data[start : start + 4], "little")
     card = {
         "made": today or dt.datetime.now(tz=dt.timezone.utc).date().isoformat(),
-        "directory": hashlib.sha256(data[start + 4 : start + 4 + length]).hexdigest(),
+        "sha256": hashlib.sha256(data).hexdigest(),
         "bytes": len(data),
         "packages": len(blocks),
         "modules": len(world.modules) + len(world.natives),
