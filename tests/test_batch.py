@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from picklegate import Verdict, batch, scan_paths
-from picklegate.batch import find, scan_found
+from picklegate.batch import find, scan_batch, scan_found
 from picklegate.errors import ModelDataError
 from picklegate.policy import Policy
 from picklegate.report import FileReport
@@ -169,3 +170,20 @@ def test_a_store_answers_for_what_has_not_changed(tree: Path, monkeypatch: pytes
     again = scan_found(find([str(tree)], exclude=["store*"]), policy=Policy(), store=store)
     assert [report.sha256 for report in again] != [report["sha256"] for report in first]
     assert read == [str(changed)]
+
+
+def test_cycles_do_not_pile_up_without_the_collector(tmp_path: Path) -> None:
+    """The command line and its workers switch it off; what a file leaves behind goes with the file."""
+    paths = []
+    for number in range(3):
+        paths.append(str(tmp_path / f"{number}.pkl"))
+        Path(paths[-1]).write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    scan_batch(tuple(paths), policy=Policy())
+    gc.collect()
+    gc.disable()
+    try:
+        reports = scan_batch(tuple(paths), policy=Policy())
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+    assert len(reports) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import inspect
 import multiprocessing
 import os
 import pickle
@@ -59,6 +60,10 @@ def errors() -> list[type[Exception]]:
     return sorted(own | {_OwnError}, key=lambda kind: (kind.__module__, kind.__name__))
 
 
+GIVEN: dict[str, Any] = {"report": FIELDS["report"], "status": 502, "message": TEXT}
+"""What errors are made of, by the names of their parameters."""
+
+
 def refuse(_: int = 0) -> None:
     """Raise what a front door raises, in whatever process this is."""
     safe_pickle_loads(HOSTILE)
@@ -79,7 +84,9 @@ def test_every_error_is_made_again_as_it_was(again: Callable[[Any], Any]) -> Non
     kinds = errors()
     assert {GateError, BlockedError, _OwnError} <= set(kinds)
     for kind in kinds:
-        error: Any = kind(FIELDS["report"], TEXT) if issubclass(kind, BlockedError) else kind(TEXT)
+        own = inspect.isfunction(kind.__init__)
+        named = [name for name in inspect.signature(kind).parameters if name in GIVEN] if own else []
+        error: Any = kind(*[GIVEN[name] for name in named]) if named else kind(TEXT)
         error.extra = ["added"]
         made = again(error)
         assert type(made) is kind

@@ -224,3 +224,26 @@ def test_scores_of_the_policy_hold_in_the_place_of_the_models() -> None:
     for wrong in (0, 1.1, True, "0.5"):
         with pytest.raises(PolicyError, match="suspicious_score"):
             Policy(suspicious_score=wrong)  # type: ignore[arg-type]
+
+
+def test_effects_are_allowed_by_kind(tmp_path: Path) -> None:
+    """With a reason, and only the kinds that there are; it is told as laxer."""
+    path = tmp_path / "picklegate.toml"
+    path.write_text('[[allow.effects]]\nkind = "read"\nreason = "a vocabulary"\n')
+    found = policy_file.load(path)
+    assert found.policy.allow_effects == ("read",)
+    assert found.laxer == ((path, "it allows 1 effect (read)"),)
+    path.write_text('[[allow.effects]]\nkind = "everything"\nreason = "a vocabulary"\n')
+    with pytest.raises(PolicyError, match=r"allow\.effects: 'everything' is none of"):
+        policy_file.load(path)
+
+
+@pytest.mark.parametrize("key", ["prefer_safetensors", "block_unjudged", "strict"])
+def test_switches_are_true_or_false(tmp_path: Path, key: str) -> None:
+    """Each is an option of the policy; anything else is an error that names it."""
+    path = tmp_path / "picklegate.toml"
+    path.write_text(f"{key} = true\n")
+    assert getattr(policy_file.load(path).policy, key) is True
+    path.write_text(f"{key} = 1\n")
+    with pytest.raises(PolicyError, match=key):
+        policy_file.load(path)

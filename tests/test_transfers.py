@@ -141,7 +141,7 @@ def test_a_digest_that_is_allowed_passes(hub: Hub, fs: Any, tmp_path: Path, fetc
 
 @each_way
 def test_without_ranges_the_whole_is_judged(hub: Hub, fs: Any, tmp_path: Path, fetch: Callable[..., bytes]) -> None:
-    """A server that gives no parts changes nothing."""
+    """A server without range requests changes nothing."""
     hub.faults.append(faults.on("resolve|lfs", faults.unranged))
     with protect():
         with pytest.raises(BlockedError):
@@ -238,6 +238,7 @@ DECIDED = {
         hf_api:HfApi._copy_to_bucket hf_api:HfApi.copy_files
         _buckets:_execute_plan hf_file_system:HfFileSystem.get_file
         hf_file_system:HfFileSystemStreamFile._open_connection
+        keras_mixin:KerasModelHubMixin._from_pretrained keras_mixin:from_pretrained_keras
         fastai_utils:from_pretrained_fastai hub_mixin:ModelHubMixin.from_pretrained
         hub_mixin:PyTorchModelHubMixin._from_pretrained repocard:RepoCard.load
         """,
@@ -253,7 +254,7 @@ DECIDED = {
         utils._http:_http_backoff_base utils._http:http_backoff utils._http:http_stream_backoff
         """,
 }
-SKIPPED = ("cli.", "inference.", "templates.", "_webhooks_server")
+SKIPPED = ("cli.", "commands.", "inference.", "templates.", "_webhooks_server")
 """The command line calls the functions below; the inference client gets answers of models."""
 
 
@@ -292,6 +293,7 @@ KNOWN = {
     "read_dduf_file",
     "brings no file": "create_inference_endpoint_from_catalog list_inference_catalog duplicate_repo fetch_job_logs "
     "fetch_job_metrics fetch_space_logs preupload_lfs_files read_paper sync_job_volume upload upload_attachment "
+    "duplicate_space upload_large_folder "
     "upload_file upload_folder create_pull_request merge_pull_request mirror_sync_methods async_impl "
     "set_async_client_factory get_async_session",
 }

@@ -120,7 +120,7 @@ def judged(event: Event, callees: Callees) -> Iterator[str]:
         for function in functions_in(given):
             if isinstance(function, Unresolved) or has_harm(callees.find(function.module, function.name)):
                 yield f"B {callee.canonical} calls {getattr(function, 'dotted', 'an unresolved value')}"
-    if callee.kind == "function" and callee.binding == "unbound":
+    if callee.kind == "function" and callee.binding in {"unbound", "member"}:
         yield f"U {callee.name} is a method called on its class"
     if (
         callee.kind in {"function", "unknown", "native"}

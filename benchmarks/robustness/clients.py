@@ -14,7 +14,15 @@ from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = ("0.36.0", "1.33.0", "2.4.0")
-PATTERNS = ("test_hub*.py", "test_demo.py", "test_protection.py", "test_quarantine.py", "test_run.py", "test_crash.py")
+PATTERNS = (
+    "hub/test_*.py",
+    "demo/test_demo.py",
+    "cli/test_run.py",
+    "test_protect.py",
+    "test_transfers.py",
+    "test_quarantine.py",
+    "test_audit_log.py",
+)
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:

@@ -1,9 +1,9 @@
 """Hostile streams that pass the scan, loaded behind a scan that approves of everything, and what comes of it.
 
 python -m benchmarks.robustness.gauntlet ../shared/redteam/streams. Each stream is loaded by each entry point, in a
-child process with limits and in a folder of its own, under a guard whose scan lists every name that is asked for and says
-CLEAN. What is left after the load, after what the manifest does with the object, and after the exit of the child, are
-files: nothing else that the streams do can be seen. They are inert.
+child process with limits and in a folder of its own, under a guard whose scan lists every name that is asked for and
+says CLEAN. The streams are inert: what one did is seen by the files that are there after the load, after what the
+manifest does with the object, and after the exit of the child.
 """
 
 from __future__ import annotations
@@ -29,37 +29,7 @@ from typing import Any
 ROOT = pathlib.Path(__file__).parent.parent.parent
 MARKERS = pathlib.Path("/tmp/inert/markers0/markers")
 """Where some of the streams leave theirs."""
-SECONDS = 8
-
-
-class Everything(frozenset[tuple[str, str]]):
-    """A list of imports that has any."""
-
-    def __contains__(self, _: object) -> bool:
-        """It has."""
-        return True
-
-
-def approve_of_everything() -> None:
-    """Make each scan of the guard blind: all names are listed, nothing is found."""
-    from picklegate.guard import approval, scan_before_load
-    from picklegate.report import FileReport, StreamReport, Verdict
-    from picklegate.scan import scan_stream
-
-    def blind(file: Any, *, name: str, policy: Any, **_: Any) -> FileReport:
-        report = scan_stream(file, name=name, policy=policy)
-        streams = tuple(
-            StreamReport(
-                name=stream.name, verdict=Verdict.CLEAN, score=0.0, decided_by="model", imports=stream.imports,
-                calls=stream.calls,
-            )
-            for stream in report.streams
-        )  # fmt: skip
-        return FileReport(name=name, container=report.container, size=report.size, streams=streams)
-
-    vars(scan_before_load)["scan_stream"] = blind
-    listed = approval._renamed
-    vars(approval)["_renamed"] = lambda names: Everything(listed(names))
+SECONDS = 40
 
 
 def left() -> list[str]:
@@ -139,7 +109,7 @@ def main() -> None:
 
     ways = {name: way for name, way in entry_points.entries().items() if not options.entry or name in options.entry}
     if not options.plain:
-        approve_of_everything()
+        entry_points.approve_of_everything()
     rows = [line.split("\t") for line in (options.streams / "manifest.tsv").read_text().splitlines()[1:]]
     counts: Counter[str] = Counter()
     happened: dict[str, list[str]] = {}

@@ -78,6 +78,8 @@ def tars(levels: int) -> bytes:
 FILES: dict[str, Callable[[], bytes]] = {
     "tuples in bz2": lambda: packed(b"N", b"\x85", 60_000_000, b"."),
     "four of them in a zip": lambda: zipped({f"{n}.pkl": packed(b"N", b"\x85", 60_000_000, b".") for n in range(4)}),
+    "one long list": lambda: b"\x80\x02](" + b"K\x01" * 8_000_000 + b"e.",
+    "one long tuple": lambda: b"\x80\x02(" + b"K\x01" * 8_000_000 + b"t.",
     "lists in bz2": lambda: packed(b"", b"]", 60_000_000, b"."),
     "lists in gzip": lambda: packed(b"", b"]", 30_000_000, b".", deflater),
     "dicts in gzip": lambda: packed(b"", b"}", 30_000_000, b".", deflater),
@@ -151,10 +153,10 @@ def cut_while_read(size: int = 256 * MEGABYTE) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.pkl")
         with path.open("wb") as file:
-            file.write(b"\x80\x02](")
+            file.write(b"\x80\x02]")
             for _ in range(size // MEGABYTE):
-                file.write(b"K\x01" * (MEGABYTE // 2))
-            file.write(b"e.")
+                file.write((b"(" + b"K\x01" * 511 + b"e") * 1024)
+            file.write(b".")
         scanning = subprocess.Popen([sys.executable, __file__, "--child", str(path)], stderr=subprocess.PIPE, text=True)
         threading.Timer(2.5, os.truncate, (path, 4096)).start()
         _, errors = scanning.communicate(timeout=300)

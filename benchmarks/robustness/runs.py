@@ -56,7 +56,7 @@ class _Object:
 def value(draw: random.Random) -> Any:
     """A container of some hundred like elements, here and there with another among them."""
     make = draw.choice(ITEMS)
-    count = draw.choice((30, 90, 150))
+    count = draw.choice((60, 120, 300))
     items = [make(draw, at) for at in range(count)]
     if draw.random() < 0.3:
         items[draw.randrange(count)] = draw.choice((dt.date(2026, 1, 1), "x" * 300, {}, _Object(), items[0]))

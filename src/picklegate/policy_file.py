@@ -32,7 +32,10 @@ _SWITCHES = ("prefer_safetensors", "block_unjudged", "strict")
 _KEYS = ("block_from", "on_block", *_SWITCHES, "quarantine", "log", "scores", "allow", "limits")
 _SCORES = {"suspicious": "suspicious_score", "malicious": "malicious_score"}
 """Keys of the table of scores -> the policy's options."""
-_KEY_OF = {option: f"scores.{key}" for key, option in _SCORES.items()} | {"allow_digests": "allow.digests"}
+_KEY_OF = {option: f"scores.{key}" for key, option in _SCORES.items()} | {
+    "allow_digests": "allow.digests",
+    "allow_effects": "allow.effects",
+}
 """The policy's options -> the keys that a file has for them, where they differ."""
 
 
@@ -71,6 +74,7 @@ class Settings:
     policy: Policy = field(default_factory=Policy)
     imports: tuple[Allowed, ...] = ()
     digests: tuple[Allowed, ...] = ()
+    effects: tuple[Allowed, ...] = ()
     quarantine: Path | None = None
     files: tuple[Path, ...] = ()
     laxer: tuple[tuple[Path, str], ...] = ()
@@ -79,7 +83,7 @@ class Settings:
     @property
     def expired(self) -> tuple[Allowed, ...]:
         """What is no longer trusted."""
-        return tuple(item for item in (*self.imports, *self.digests) if item.expired)
+        return tuple(item for item in (*self.imports, *self.digests, *self.effects) if item.expired)
 
     @property
     def allowances(self) -> dict[str, str]:
@@ -227,9 +231,10 @@ def _laid_over(before: Settings, path: Path, table: Mapping[str, Any], *, own: b
     log = str(file.path(table, "log", "file")) if "log" in table else before.policy.log
     level = _LEVELS[file.choice(table, "block_from", tuple(_LEVELS))] if "block_from" in table else None
     action = file.choice(table, "on_block", _ACTIONS) if "on_block" in table else before.policy.on_block
-    allow = file.table(table, "allow", ("imports", "digests"))
+    allow = file.table(table, "allow", ("imports", "digests", "effects"))
     imports = tuple(file.allowed(allow, "imports", "name"))
     digests = tuple(file.allowed(allow, "digests", "sha256"))
+    effects = tuple(file.allowed(allow, "effects", "kind"))
     limits = file.limits(table, before.policy.limits)
     scores = {_SCORES[key]: value for key, value in file.table(table, "scores", tuple(_SCORES)).items()}
     switches: dict[str, Any] = {key: file.switch(table, key, getattr(before.policy, key)) for key in _SWITCHES}
@@ -238,9 +243,11 @@ def _laid_over(before: Settings, path: Path, table: Mapping[str, Any], *, own: b
         before,
         imports=(*before.imports, *imports),
         digests=(*before.digests, *digests),
+        effects=(*before.effects, *effects),
         quarantine=place or before.quarantine,
         files=(*before.files, path),
     )
+    kinds: tuple[Any, ...] = tuple(item.entry for item in after.effects if not item.expired)
     try:
         policy = replace(
             before.policy,
@@ -250,22 +257,24 @@ def _laid_over(before: Settings, path: Path, table: Mapping[str, Any], *, own: b
             log=log,
             allow_imports=tuple(item.entry for item in after.imports if not item.expired),
             allow_digests=tuple(item.entry for item in after.digests if not item.expired),
+            allow_effects=kinds,
             limits=limits,
             **scores,
         )
     except PolicyError as error:
         option, _, fault = str(error).partition(": ")
         raise PolicyError(f"{path}: {_KEY_OF.get(option, option)}: {fault}") from error
-    words = list(_laxer(before, policy, imports, digests, place))
+    lists = ((imports, "import"), (digests, "digest"), (effects, "effect"))
+    words = list(_laxer(before, policy, lists, place))
     return replace(after, policy=policy, laxer=(*before.laxer, *([(path, ", ".join(words))] if words else [])))
 
 
 def _laxer(
-    before: Settings, policy: Policy, imports: tuple[Allowed, ...], digests: tuple[Allowed, ...], place: Path | None
+    before: Settings, policy: Policy, lists: tuple[tuple[tuple[Allowed, ...], str], ...], place: Path | None
 ) -> Iterator[str]:
     if policy.block_from > before.policy.block_from:
         yield f"it blocks only {policy.block_from}" + (" and above" if policy.block_from < Verdict.MALICIOUS else "")
-    for items, noun in ((imports, "import"), (digests, "digest")):
+    for items, noun in lists:
         names = [item.what for item in items if not item.expired]
         if names:
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

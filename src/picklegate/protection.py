@@ -180,12 +180,12 @@ def _bind_methods(plain: Function, gated: Function) -> None:
 
 def _look_up(plain: Function, *args: Any, policy: Policy, **kwargs: Any) -> Any:
     """``try_to_load_from_cache``, which tells paths that other libraries open: what it finds is judged."""
-    found = plain(*args, **kwargs)
-    if isinstance(found, str):
+    path = plain(*args, **kwargs)
+    if isinstance(path, str):
         names = ("repo_id", "filename", "cache_dir", "revision", "repo_type")
         asked = {**dict(zip(names, args, strict=False)), **kwargs}
         return safe_hf_hub_download(**asked, local_files_only=True, policy=policy)
-    return found
+    return path
 
 
 def _rebind(replaced: dict[Function, Function]) -> None:

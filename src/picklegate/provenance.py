@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import asdict
 from functools import lru_cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,18 @@ from picklegate.policy import Policy
 
 _COMPILED = (".pyc", ".pyo")
 _DEFAULT = Policy()
+_ABOUT_BLOCKING = frozenset(
+    (
+        "block_from",
+        "allow_digests",
+        "on_block",
+        "prefer_safetensors",
+        "block_unjudged",
+        "allow_effects",
+        "log",
+    )
+)
+"""Options of a policy on which no verdict depends; a new one does until it is named here."""
 
 
 def made_by(policy: Policy) -> dict[str, Any]:
@@ -28,9 +41,20 @@ def made_by(policy: Policy) -> dict[str, Any]:
             "digest": model_files.digest(),
             "folder": model_files.folder(),
         },
+        "index": index_digest(),
         "policy": policy_digest(policy),
         "laxer": list(laxer(policy)),
     }
+
+
+@lru_cache(maxsize=1)
+def index_digest() -> str:
+    """The SHA-256 of the directory of the index that ships, as its card has it; ``""`` where it cannot be read."""
+    try:
+        card = resources.files("picklegate.capabilities").joinpath("data", "index.json").read_text("utf-8")
+        return str(json.loads(card)["directory"])
+    except (OSError, ValueError, KeyError):
+        return ""
 
 
 def laxer(policy: Policy) -> tuple[str, ...]:
@@ -38,7 +62,7 @@ def laxer(policy: Policy) -> tuple[str, ...]:
     words = replaced_model()
     if policy.block_from > _DEFAULT.block_from:
         words.append(f"the policy blocks only {policy.block_from} and above")
-    for option, noun in (("allow_imports", "import"), ("allow_digests", "digest")):
+    for option, noun in (("allow_imports", "import"), ("allow_digests", "digest"), ("allow_effects", "effect")):
         allowed = getattr(policy, option)
         if allowed:
             words.append(f"the policy allows {len(allowed)} {noun}{'' if len(allowed) == 1 else 's'}")
@@ -57,20 +81,18 @@ def replaced_model() -> list[str]:
 
 @lru_cache(maxsize=64)
 def policy_digest(policy: Policy) -> str:
-    """The SHA-256 of all options of a policy."""
-    options = {**verdict_options(policy), "block_from": policy.block_from.name, "on_block": policy.on_block}
-    options["allow_digests"] = sorted(policy.allow_digests)
-    return _digest(options)
+    """The SHA-256 of all options of a policy but its log."""
+    return _digest(_options(policy, {"log"}))
 
 
-def verdict_options(policy: Policy) -> Mapping[str, Any]:
-    """The options that a verdict depends on."""
-    return {
-        "limits": asdict(policy.limits),
-        "allow_imports": sorted(policy.allow_imports),
-        "scores": [policy.suspicious_score, policy.malicious_score],
-        "strict": policy.strict,
-    }
+def verdict_options(policy: Policy) -> dict[str, Any]:
+    """The options that a verdict depends on: all but those that say what is done about it."""
+    return _options(policy, _ABOUT_BLOCKING)
+
+
+def _options(policy: Policy, without: Collection[str]) -> dict[str, Any]:
+    options = {name: value for name, value in asdict(policy).items() if name not in without}
+    return {name: sorted(value) if isinstance(value, tuple) else value for name, value in options.items()}
 
 
 @lru_cache(maxsize=1)

@@ -122,8 +122,8 @@ def move(path: Path, report: FileReport) -> Entry:
 
 def entries() -> tuple[Entry, ...]:
     """What is in quarantine, the latest first."""
-    found = (_read(record) for record in home().glob("*.json"))
-    return tuple(sorted(found, key=lambda entry: (entry.kept_at, entry.id), reverse=True))
+    records = (_read(record) for record in home().glob("*.json"))
+    return tuple(sorted(records, key=lambda entry: (entry.kept_at, entry.id), reverse=True))
 
 
 def find(identity: str) -> Entry:

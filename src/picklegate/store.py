@@ -92,10 +92,13 @@ class Store:
         """
         wanted = {path: (_stamp(entry), name) for path, entry, name in files}
         known: dict[str, FileReport] = {}
-        for claimed in (False, True):
-            names = [path for path, (_, name) in wanted.items() if claims(name) == claimed]
+        by_key: dict[str, list[str]] = {}
+        keys = {claimed: judging_key(policy, "x.pkl" if claimed else "x") for claimed in (False, True)}
+        for path, (_, name) in wanted.items():
+            by_key.setdefault(keys[claims(name)], []).append(path)
+        for key, names in by_key.items():
             for start in range(0, len(names), _AT_ONCE):
-                for path, stamp, text in self._rows(names[start : start + _AT_ONCE], _judge(policy, claimed)):
+                for path, stamp, text in self._rows(names[start : start + _AT_ONCE], key):
                     report = _report(text, wanted[path][1]) if stamp == wanted[path][0] else None
                     if report is not None:
                         known[path] = report
@@ -170,8 +173,8 @@ class Store:
 
 
 def _form(connection: sqlite3.Connection) -> int:
-    found: tuple[int] = connection.execute("PRAGMA user_version").fetchone()
-    return found[0]
+    version: tuple[int] = connection.execute("PRAGMA user_version").fetchone()
+    return version[0]
 
 
 def default() -> Store:
@@ -186,13 +189,15 @@ def _shared(path: Path) -> Store:
 
 def judging_key(policy: Policy, name: str) -> str:
     """What besides the bytes a report on a file of this name depends on, as one short text."""
-    return _judge(policy, claims(name))
+    # What is installed in a folder shows in its time of change.
+    stamps = tuple(os.stat(folder).st_mtime_ns for folder in policy.environment if os.path.isdir(folder))
+    return _judge(policy, claims(name), stamps)
 
 
 @lru_cache(maxsize=64)
-def _judge(policy: Policy, claimed: bool) -> str:  # noqa: FBT001 (one of the key's parts)
+def _judge(policy: Policy, claimed: bool, environment: tuple[int, ...]) -> str:  # noqa: FBT001 (one of the key's parts)
     """What besides the bytes a report depends on, as one short text."""
-    parts = [SCHEMA, engine(), model_files.digest(), claimed, verdict_options(policy)]
+    parts = [SCHEMA, engine(), model_files.digest(), claimed, verdict_options(policy), environment]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,8 @@ from picklegate.training import distributions, index
 DATA = Path(index.__file__).parents[1] / "capabilities" / "data"
 
 SOURCES = {
-    "pkg/__init__.py": "from .deep import run as start\nfrom .all import *\nimport os as _o\nfrom . import deep\n",
+    "pkg/__init__.py": "from .deep import Thing, run as start\n"
+    "from .all import *\nimport os as _o\nfrom . import deep\n",
     "pkg/deep.py": """
         import os, pickle
         def run(a, cmd): os.system(cmd)
@@ -89,12 +91,35 @@ def test_what_is_written_is_read(built: Path) -> None:
         ("pkg", "_o.system", "os.system"), ("pkg.deep", "loads", "pickle.loads"),
         ("pkg.all", "pkg.deep.run", "pkg.deep.run"),
         ("pkg.deep", "os.system", "os.system"), ("pkg.deep", "run.__call__", "pkg.deep.run"),
+        ("pkg", "Thing.go", "pkg.deep.Thing.go"), ("pkg.deep", "Thing.__call__", "pkg.deep.Thing.__call__"),
         ("posix", "system", "os.system"), ("os", "getcwd.__self__.system", "os.system"),
     ],
 )  # fmt: skip
 def test_names_lead_to_their_definition(built: Path, module: str, name: str, canonical: str) -> None:
     """Through other names, star imports, and modules that are held by modules."""
     assert Callees(index=opened(built)).find(module, name).canonical == canonical
+
+
+@pytest.mark.parametrize(
+    "steps", [["os"], ["os", "sys", "json"], ["__self__"], ["_os", "os", "__self__"], ["pkg", "deep"]]
+)
+def test_a_name_that_goes_in_circles_is_answered_at_once(steps: list[str]) -> None:
+    """Modules that hold one another are each asked once for the rest of a name."""
+    index = Index.shipped()
+    asked: list[str] = []
+
+    class Counted(Index):
+        def module(self, name: str) -> Any:
+            asked.append(name)
+            return index.module(name)
+
+        def lists(self, module: str) -> bool:
+            return index.lists(module)
+
+    name = ".".join((steps * 40)[:40])
+    Callees(index=Counted(b"")).find("os", name)
+    Callees(index=Counted(b"")).find("matplotlib.pylab", name)
+    assert len(asked) < 50_000
 
 
 def test_methods_reached_through_their_class(built: Path) -> None:

@@ -144,6 +144,14 @@ def test_one_sentence_says_what_is_wrong(run: Run, arguments: tuple[str, ...], c
     assert (found.returncode, words in found.stderr, "Traceback" in found.stderr) == (code, True, False), found.stderr
 
 
+def test_the_clients_hints_are_kept(run: Run) -> None:
+    """What the client says to do stands behind what it says is wrong."""
+    said = run("scan", "hf://org/missing").stderr
+    assert "Repository Not Found" in said
+    assert "authenticated" in said
+    assert len(said.splitlines()) == 1
+
+
 def test_a_download_prints_the_path(run: Run, tmp_path: Path) -> None:
     """One file's path, or the folder of several, is all that stdout has."""
     one = run("download", "org/model", WEIGHTS)

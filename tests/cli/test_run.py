@@ -95,7 +95,10 @@ def test_a_hostile_download_does_not_arrive(place: Path) -> None:
 
 def test_the_policy_is_handed_down(place: Path) -> None:
     """To child processes too, as it was when the program began: what a changed directory says counts no more."""
-    (place / "allowing.toml").write_text('[[allow.imports]]\nname = "posix.system"\nreason = "for this test"\n')
+    (place / "allowing.toml").write_text(
+        '[[allow.imports]]\nname = "posix.system"\nreason = "for this test"\n'
+        '[[allow.effects]]\nkind = "process"\nreason = "for this test"\n'
+    )
     (place / "there").mkdir()
     (place / "there" / "picklegate.toml").write_text((place / "allowing.toml").read_text())
     (place / "script.py").write_text(CHILD)

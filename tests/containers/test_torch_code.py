@@ -47,6 +47,16 @@ def codes(data: bytes) -> set[str]:
         'ops.image.write_file("/tmp/x", x)',
         'ops.torchaudio.sox_io_save_audio_file("/tmp/x", x)',
         'torch.save (x, "y")',
+        'torch . save(x, "y")',
+        'torch. # a comment\n      save(x, "y")',
+        'torch.\\\n      save(x, "y")',
+        '(torch.save)(x, "y")',
+        '(torch).save(x, "y")',
+        'getattr(torch, "save")(x, "y")',
+        'f = torch.save\n    f(x, "y")',
+        't = torch\n    t.save(x, "y")',
+        't = ops.aten\n    t.save(x, "y")',
+        'print("""a"b"""), torch.save(x, "y")',
     ],
 )
 @pytest.mark.parametrize("method", [0, 8])

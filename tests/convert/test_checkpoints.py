@@ -251,3 +251,21 @@ def test_numpy_files(tmp_path: Path) -> None:
     numpy.save(tmp_path / "d.npy", arrays["f"])
     convert_file(tmp_path / "d.npy", tmp_path / "out.safetensors")
     assert load(str(tmp_path / "out.safetensors"))["array"].tolist() == arrays["f"].tolist()
+
+
+@pytest.mark.parametrize("compress", [0, 3, ("gzip", 3), ("bz2", 3), ("xz", 3)], ids=str)
+def test_arrays_between_the_opcodes_of_joblib(tmp_path: Path, compress: Any) -> None:
+    """Numbers in either order, beside an array of objects."""
+    joblib, numpy = pytest.importorskip("joblib"), pytest.importorskip("numpy")
+    arrays = {
+        "c": numpy.arange(6.0).reshape(2, 3),
+        "objects": numpy.array([{1: 2}, None], dtype=object),
+        "nested": [numpy.asfortranarray(numpy.arange(6, dtype="i2").reshape(2, 3)), "text"],
+        "swapped": numpy.arange(3, dtype=">f4"),
+    }
+    joblib.dump(arrays, tmp_path / "a.joblib", compress=compress)
+    report = convert_file(tmp_path / "a.joblib", tmp_path / "out.safetensors")
+    written = pytest.importorskip("safetensors.numpy").load_file(str(tmp_path / "out.safetensors"))
+    expected = {"c": arrays["c"], "nested.0": arrays["nested"][0], "swapped": arrays["swapped"]}
+    assert {key: value.tolist() for key, value in written.items()} == {k: v.tolist() for k, v in expected.items()}
+    assert report.data == {"nested.1": "text"}

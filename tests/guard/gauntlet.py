@@ -1,7 +1,8 @@
 """Every hostile sample through every way to load it, in a process that notes what runs.
 
-Run as a program with ``scan`` or ``blind``, and the entry points if not all; ``blind`` has the scan find nothing in any
-file, so that only what is enforced at load time is left. Prints one JSON object: the outcome by sample and entry point.
+Run as a program with ``scan``, ``blind`` or ``approving``, and the entry points if not all. ``blind`` has the scan find
+nothing in any file, so that only what is enforced at load time is left; ``approving`` has it list every name, so that
+of this only the wall against effects is left. Prints one JSON object: the outcome by sample and entry point.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ import io
 import json
 import os
 import pickle
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pickle import loads as bound_before
 from typing import Any
 
@@ -25,6 +30,31 @@ RUNS = (
 """Audit events of which a payload brings one about."""
 
 ran: list[str] = []
+
+
+class Everything(frozenset[tuple[str, str]]):
+    """A list of imports that has any."""
+
+    def __contains__(self, _: object) -> bool:
+        """It has."""
+        return True
+
+
+def approve_of_everything() -> None:
+    """Have each scan of the guard list all names, and find nothing."""
+    from picklegate import Policy, Verdict
+    from picklegate.guard import approval, scan_before_load
+    from picklegate.report import FileReport
+    from picklegate.scan import scan_stream
+
+    def approving(file: Any, *, name: str, policy: Policy, **_: Any) -> FileReport:
+        report = scan_stream(file, name=name, policy=policy)
+        streams = (replace(stream, verdict=Verdict.CLEAN, findings=()) for stream in report.streams)
+        return replace(report, findings=(), streams=tuple(streams))
+
+    renamed = approval._renamed
+    vars(scan_before_load)["scan_stream"] = approving
+    vars(approval)["_renamed"] = lambda names: Everything(renamed(names))
 
 
 class Derived(pickle.Unpickler):
@@ -85,6 +115,16 @@ def named(module: Any) -> dict[str, Callable[[bytes], Any]]:
     return {"loads": lambda data: module.loads(data), "load": lambda data: module.load(io.BytesIO(data))}
 
 
+def note(mode: str, event: str, args: tuple[Any, ...]) -> None:
+    """Keep an event that a payload brings about; where names are listed, imports outside of loads have some too."""
+    from picklegate.guard import load_context
+
+    if event in RUNS:
+        main = threading.current_thread() is threading.main_thread()
+        if mode != "approving" or not main or load_context.under_way():
+            ran.append(f"{event}{args!r}"[:200])
+
+
 def outcome(load: Callable[[bytes], Any], data: bytes) -> str:
     """What ran, or else the error's name, or ``loaded``."""
     from picklegate import BlockedError
@@ -100,10 +140,33 @@ def outcome(load: Callable[[bytes], Any], data: bytes) -> str:
     return f"RAN {ran}" if ran else result
 
 
+def outcomes(ways: dict[str, Callable[[bytes], Any]], data: bytes) -> dict[str, str]:
+    """The outcome by entry point."""
+    return {name: outcome(way, data) for name, way in ways.items()}
+
+
+def apart(ways: dict[str, Callable[[bytes], Any]], data: bytes) -> dict[str, str]:
+    """The same in a child: code that is no code ends the interpreter, and a name that is replaced stays so."""
+    read, write = os.pipe()
+    number = os.fork()
+    if not number:
+        signal.alarm(20)
+        try:
+            os.write(write, json.dumps(outcomes(ways, data)).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        told = pipe.read()
+    os.waitpid(number, 0)
+    results: dict[str, str] = json.loads(told or "{}")
+    return dict.fromkeys(ways, "ended") | results
+
+
 def main(mode: str, *names: str) -> None:
     """Run the gauntlet, guarded, with the safe loaders outside the guard."""
     from picklegate import FileReport, guarded
-    from picklegate.guard import scan_before_load
+    from picklegate.guard import load_context, scan_before_load
     from samples.hostile import HOSTILE
 
     warnings.simplefilter("ignore")
@@ -112,16 +175,19 @@ def main(mode: str, *names: str) -> None:
         vars(scan_before_load)["scan_stream"] = lambda file, *, name, **_: FileReport(
             name=name, container="raw", size=file.seek(0)
         )
-    sys.addaudithook(lambda event, args: ran.append(f"{event}{args!r}"[:200]) if event in RUNS else None)
+    elif mode == "approving":
+        approve_of_everything()
+    # What the guard's hook refuses does not come to the next one.
+    load_context.hook()
+    sys.addaudithook(partial(note, mode))
     out = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     found: dict[str, dict[str, str]] = {sample.id: {} for sample in HOSTILE}
     for guard, safe in ((contextlib.nullcontext(), True), (guarded(), False)):
         with guard:
             for sample in HOSTILE:
-                for name in names or ways:
-                    if name.startswith("safe_") is safe:
-                        found[sample.id][name] = outcome(ways[name], sample.data)
+                chosen = {name: ways[name] for name in names or ways if name.startswith("safe_") is safe}
+                found[sample.id] |= (apart if mode == "approving" else outcomes)(chosen, sample.data)
     json.dump(found, out)
     out.close()
 

@@ -27,6 +27,7 @@ TESTS = HERE.parent
 REFUSED = (("npz-as-torch", "safe_torch_load", "RuntimeError"),)
 """Numpy's archive in torch's layout, which torch does not load."""
 ENTRIES = ("pickle.loads", "safe_torch_load", "safe_joblib_load")
+FEW = ("pickle.loads",)
 """Through which samples go as they are; the others differ in what is enforced, which all of them are tested for."""
 
 
@@ -104,16 +105,17 @@ def _gauntlets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, 
     """The outcomes of both gauntlets, which run side by side."""
     pytest.importorskip("torch")
     folder, program = tmp_path_factory.mktemp("gauntlet"), str(HERE / "gauntlet.py")
-    running = {"blind": start(program, "blind", folder=folder), "scan": start(program, "scan", *ENTRIES, folder=folder)}
+    modes: dict[str, tuple[str, ...]] = {"blind": (), "scan": ENTRIES, "approving": FEW}
+    running = {mode: start(program, mode, *names, folder=folder) for mode, names in modes.items()}
     return {mode: printed(process) for mode, process in running.items()}
 
 
-@pytest.mark.parametrize("mode", ["scan", "blind"])
+@pytest.mark.parametrize("mode", ["scan", "blind", "approving"])
 def test_nothing_hostile_runs_by_any_way(mode: str, gauntlets: dict[str, dict[str, dict[str, str]]]) -> None:
-    """No sample runs a thing through any entry point, even where the scan saw nothing at all."""
+    """No sample runs a thing by any entry point, even where the scan saw nothing, or found nothing wrong with it."""
     rows = [(sample, *row) for sample, found in gauntlets[mode].items() for row in found.items()]
     assert [row for row in rows if row[2].startswith(("RAN", "not in"))] == []
-    assert len(rows) > 200 * (len(ENTRIES) if mode == "scan" else 15)
+    assert len(rows) > 200 * {"blind": 15, "scan": len(ENTRIES), "approving": 1}[mode]
 
 
 def test_samples_are_blocked_and_not_merely_broken(gauntlets: dict[str, dict[str, dict[str, str]]]) -> None:
@@ -158,7 +160,7 @@ def test_each_way_loads_and_refuses(way: Any, hostile: bytes) -> None:
         with pytest.raises(BlockedError) as caught:
             way(hostile)
     assert "system" in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 3
+    assert len(str(caught.value).splitlines()) <= 6
     assert way(honest) == {"a": {"b": [1, 2]}}
 
 
@@ -170,7 +172,7 @@ def test_what_the_guard_does_not_know_is_refused(hostile: bytes) -> None:
             kept(hostile)
         assert kept(pickle.dumps(OrderedDict(a=1))) == {"a": 1}
         assert kept(pickle.dumps([1])) == [1]
-    assert len(str(caught.value).splitlines()) == 3
+    assert len(str(caught.value).splitlines()) <= 6
 
 
 def test_it_is_restored_exactly() -> None:

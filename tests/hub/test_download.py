@@ -191,7 +191,7 @@ def test_a_hostile_file_is_refused_and_not_kept(hub: Hub, tmp_path: Path, place:
     with pytest.raises(BlockedError) as caught:
         client.gated(name, revision="hostile", **{place: tmp_path / "place"})
     assert caught.value.report.verdict > Verdict.CLEAN
-    assert len(str(caught.value).splitlines()) == 3 or "picklegate allow" in str(caught.value)
+    assert len(str(caught.value).splitlines()) in (3, 4) or "picklegate allow" in str(caught.value)
     assert f"hf://{REPO}@" in str(caught.value)
     assert not holds(tmp_path, HOSTILE[name])
     assert client.gated(WEIGHTS, **{place: tmp_path / "place"})
@@ -285,7 +285,7 @@ def test_a_policy_keeps_what_it_blocks_in_quarantine(
 
 def test_of_what_is_refused_unfetched_the_report_is_kept(hub: Hub, tmp_path: Path) -> None:
     """There are no bytes to keep, and the entry says so."""
-    with pytest.raises(BlockedError, match=r"fetched\. `picklegate quarantine show"):
+    with pytest.raises(BlockedError, match=r"fetched\. .*`picklegate quarantine show"):
         Client(hub, cache_dir=tmp_path, revision="hostile").gated(WEIGHTS, policy=Policy(on_block="quarantine"))
     (entry,) = quarantine.entries()
     assert entry.content is None

@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any
 
 from samples.containers import MAGIC, PROTOCOL, SYS_INFO, Member, joblib_array, zipped
+from support import library_files
 from support.container_loaders import MARK
 
 
@@ -337,50 +338,11 @@ def _stable_baselines(maker: Maker, content: bytes) -> bytes:
     )
 
 
-class Payload:
-    """An object whose pickle runs the inert payload."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """The call."""
-        return exec, (MARK,)
-
-
-def _value(maker: Maker) -> dict[str, Any]:
-    numpy = importlib.import_module("numpy")
-    kinds = ("<f4", ">i2", "U3", "S2", "?", "M8[D]", "c16")
-    value: dict[str, Any] = {"weights": numpy.zeros(maker.draw.randrange(40), maker.draw.choice(kinds)), "epoch": 3}
-    value["names"] = numpy.array(["a", None], dtype=object)
-    if maker.hostile:
-        value["object"] = Payload()
-    return value
-
-
-def _torch_save(maker: Maker, content: bytes) -> bytes:
+def _own(save: Callable[[random.Random, bool], bytes], maker: Maker, content: bytes) -> bytes:
+    """What a library writes of its own, and for torch's archives odd ends."""
     del content
-    torch = importlib.import_module("torch")
-    value = {"w": torch.zeros(maker.draw.randrange(1, 40)), **({"object": Payload()} if maker.hostile else {})}
-    torch.save(value, out := io.BytesIO(), _use_new_zipfile_serialization=maker.draw.random() < 0.6)
-    return _odd_ends(maker, out.getvalue()) if maker.odd(0.3) and out.getvalue()[:2] == b"PK" else out.getvalue()
-
-
-def _joblib_dump(maker: Maker, content: bytes) -> bytes:
-    del content
-    joblib = importlib.import_module("joblib")
-    compress = maker.draw.choice((0, 3, ("gzip", 3), ("bz2", 3), ("xz", 3), ("lzma", 3)))
-    joblib.dump(_value(maker), out := io.BytesIO(), compress=compress)
-    return out.getvalue()
-
-
-def _numpy_save(maker: Maker, content: bytes) -> bytes:
-    del content
-    numpy = importlib.import_module("numpy")
-    value = _value(maker)
-    arrays = {key: item for key, item in value.items() if hasattr(item, "dtype")}
-    if maker.hostile:
-        arrays["object"] = numpy.array([Payload()], dtype=object)
-    save = maker.draw.choice((numpy.savez, numpy.savez_compressed))
-    save(out := io.BytesIO(), **arrays)
-    return out.getvalue()
+    data = save(maker.draw, maker.hostile)
+    return _odd_ends(maker, data) if save is library_files.torch_save and data[:2] == b"PK" and maker.odd() else data
 
 
 _BUILDERS: dict[str, Callable[[Maker, bytes], bytes]] = {
@@ -397,9 +359,9 @@ _BUILDERS: dict[str, Callable[[Maker, bytes], bytes]] = {
     "zip": _zip,
     "stable_baselines": _stable_baselines,
 }
-for _module, _build in (("torch", _torch_save), ("joblib", _joblib_dump), ("numpy", _numpy_save)):
+for _module, _save in library_files.SAVERS.items():
     if importlib.util.find_spec(_module) and importlib.util.find_spec("numpy"):
-        _BUILDERS[f"{_module}'s own"] = _build
+        _BUILDERS[f"{_module}'s own"] = partial(_own, _save)
 for _name, _module in (("zstd", "zstandard"), ("lz4", "lz4.frame")):
     if importlib.util.find_spec(_module.partition(".")[0]):
         _BUILDERS[_name] = partial(_framed, _module)

@@ -19,7 +19,7 @@ from picklegate.scan import scan_bytes
 from picklegate.training.assembler import assemble
 from picklegate.training.style import Style
 from picklegate.training.tree import Build, Call, Extend, Fill, Name, New, Raw, Then
-from support.canary import CANARY, DECOY, HOLDER, MODULE, Calls
+from support.canary import CANARY, DECOY, HOLDER, LOADER, MODULE, Calls
 
 Tree = Any
 _CIRCLE = f"{MODULE}.{CANARY}"
@@ -252,13 +252,21 @@ def _from_changed(rng: Random, name: str, depth: int) -> Tree:
     return Then(Then(box, change), call("operator:getitem", box, key))
 
 
+def _nested(rng: Random, tree: Tree) -> Tree:
+    """A nested pickle, as bytes or as a view of them, perhaps with other bytes before or behind it."""
+    data = assemble(tree, Style(protocol=rng.choice(_PROTOCOLS))).data
+    data = rng.choice((data, b"N0" + data, data + b"cno\nsuch\xff\n."))
+    return call("builtins:memoryview", data) if rng.random() < 0.3 else data
+
+
 def _from_nested(rng: Random, name: str, depth: int) -> Tree:
     """What a nested pickle gives."""
-    data: Tree = assemble(_shape(rng, name, depth), Style(protocol=rng.choice(_PROTOCOLS))).data
-    data = rng.choice((data, b"N0" + data, data + b"cno\nsuch\xff\n."))
-    if rng.random() < 0.3:
-        data = call("builtins:memoryview", data)
-    return call("pickle:loads", data) if rng.random() < 0.5 else call("pickle:load", call("io:BytesIO", data))
+    data = _nested(rng, _shape(rng, name, depth))
+    return rng.choice((
+        lambda: call("pickle:loads", data),
+        lambda: call("pickle:load", call("io:BytesIO", data)),
+        lambda: Call(Name(MODULE, LOADER), (data,)),
+    ))()  # fmt: skip
 
 
 def _from_itself(rng: Random, name: str, depth: int) -> Tree:
@@ -323,7 +331,8 @@ def _called(rng: Random, name: str, token: str, depth: int) -> Tree:
         lambda: Call(call("functools:singledispatch", shape), (text,)),
         lambda: Call(call("types:FunctionType.__get__", lib("operator:call"), shape), (text,)),
         lambda: call("copyreg:__newobj__", shape, text),
-        lambda: call("pickle:loads", assemble(Call(shape, (token,)), Style(protocol=rng.choice(_PROTOCOLS))).data),
+        lambda: call("pickle:loads", _nested(rng, Call(shape, (token,)))),
+        lambda: Call(Name(MODULE, LOADER), (_nested(rng, Call(shape, (token,))),)),
         lambda: call("collections:Counter", call("builtins:map", shape, [text])),
         lambda: call("operator:getitem", call("collections:defaultdict", call("functools:partial", shape, text)), 0),
     ))()  # fmt: skip

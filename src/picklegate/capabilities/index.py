@@ -14,11 +14,13 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
-from importlib.resources.abc import Traversable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from picklegate.capabilities.effects import Effect, Parameter, Summary
 from picklegate.capabilities.shorthand import Names, expand
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 MAGIC = b"picklegate index 1\n"
 _MOST = 64 << 20
@@ -102,6 +104,13 @@ class Block:
     def names(self) -> tuple[str, ...]:
         """The modules by name."""
         return tuple(self._places)
+
+    def holders(self, name: str) -> tuple[Listed, ...]:
+        """The modules that have a summary of this name."""
+        if name not in self._text:
+            return ()
+        found = (self.module(module) for module in self._places)
+        return tuple(module for module in found if module is not None and name in module.summaries)
 
     def module(self, name: str) -> Listed | None:
         """What stands of a module."""
@@ -205,6 +214,11 @@ class Index:
         block = self._block(top)
         found = (block.module(name) for name in block.names()) if block is not None else ()
         return tuple(module for module in found if module is not None)
+
+    def holders(self, module: str, name: str) -> tuple[Listed, ...]:
+        """The modules of a package that have a summary of this name."""
+        block = self._block(module.partition(".")[0])
+        return block.holders(name) if block is not None else ()
 
     def _block(self, top: str) -> Block | None:
         block = self._open.get(top)

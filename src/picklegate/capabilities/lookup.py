@@ -11,7 +11,6 @@ from picklegate.capabilities.effects import Effect, Parameter, Summary
 from picklegate.capabilities.index import Index, Listed
 from picklegate.capabilities.primitives import primitive_summary, primitives_of, twin
 
-_DEEP = 12
 _SELF = "__self__"
 _STEPS = 40
 """Steps of a dotted name that are followed, from its end."""
@@ -29,29 +28,91 @@ class Found:
 
 def find_listed(index: Index, module: str, name: str) -> Found | None:
     """What the index has under (module, name); None if it knows nothing of the module."""
-    steps = [step for step in name.split(".") if step]
-    while steps and steps[-1] in {"__call__", "__func__", "__wrapped__"}:
+    steps = [step for step in name.split(".") if step][-_STEPS:]
+    while len(steps) > 1 and steps[-1] in {"__call__", "__func__", "__wrapped__"}:
+        found = _Search(index).find(module, steps[:-1])
+        if found is not None and found.summary is not None and found.summary.kind == "class":
+            # The method of its objects: C.__call__ is not C.
+            break
         steps.pop()
-    return _find(index, module, steps[-_STEPS:], 0)
+    return _Search(index).find(module, steps)
 
 
-def _find(index: Index, module: str, steps: list[str], depth: int) -> Found | None:
-    if depth > _DEEP:
+class _Search:
+    """One question: no module is asked twice for the same rest of the name, so it ends whatever the name is."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self.seen: set[tuple[str, ...]] = set()
+        self.starred: set[str] = set()
+
+    def find(self, module: str, steps: list[str]) -> Found | None:
+        module = _known_module(self.index, module)
+        key = (module, *steps)
+        if key in self.seen:
+            return None
+        self.seen.add(key)
+        listed = self.index.module(module)
+        if not steps:
+            return Found(module, None, module=True) if listed or self.index.lists(module) else None
+        found = _primitive(module, steps) or self._reflected(module, steps)
+        if found is None and listed is not None:
+            found = _defined(self.index, listed, steps) or self._elsewhere(listed, steps)
+        if found is None:
+            found = self._held(module, steps)
+        if found is None and listed is not None:
+            found = self._starred(listed, steps)
+        if found is None and listed is not None:
+            name = ".".join(steps)
+            return Found(f"{module}.{name}", self.index.summary(listed, name))
+        return found
+
+    def _reflected(self, module: str, steps: list[str]) -> Found | None:
+        """``__self__`` of a function in C is the module that it is defined in."""
+        if _SELF not in steps[1:]:
+            return None
+        at = steps.index(_SELF, 1)
+        before = self.find(module, steps[:at])
+        known = before is not None and before.summary is not None
+        owner = before.canonical.rpartition(".")[0] if before is not None and known else (module, *steps)[at - 1]
+        return _as_alias(self.find(owner, steps[at + 1 :]))
+
+    def _elsewhere(self, listed: Listed, steps: list[str]) -> Found | None:
+        """A name that is bound to what is defined elsewhere, or to a submodule."""
+        target = listed.aliases.get(steps[0])
+        if target is not None:
+            module, _, path = target.partition(":")
+            return _as_alias(self.find(module, [*(path.split(".") if path else []), *steps[1:]]))
+        inner = f"{listed.name}.{steps[0]}"
+        return _as_alias(self.find(inner, steps[1:])) if self.index.module(inner) is not None else None
+
+    def _held(self, module: str, steps: list[str]) -> Found | None:
+        """A module that is reached as an attribute of another: the first step that names one."""
+        for at, name in enumerate(steps[:-1]):
+            for inner in dict.fromkeys((name, name.lstrip("_"))):
+                found = _primitive(inner, steps[at + 1 :])
+                if found is None and inner != module and self.index.module(inner) is not None:
+                    found = self.find(inner, steps[at + 1 :])
+                if found is not None and found.summary is not None:
+                    return _as_alias(found)
         return None
-    module = _known_module(index, module)
-    if not steps:
-        return Found(module, None, module=True) if index.module(module) or index.lists(module) else None
-    listed = index.module(module)
-    found = _primitive(module, steps) or _reflected(index, module, steps, depth)
-    if found is None and listed is not None:
-        found = _defined(index, listed, steps) or _elsewhere(index, listed, steps, depth)
-    if found is None:
-        found = _held(index, module, steps, depth)
-    if found is None and listed is not None:
-        found = _starred(index, listed, steps, depth)
-    if found is None and listed is not None:
-        return Found(f"{module}.{'.'.join(steps)}", None)
-    return found
+
+    def _starred(self, listed: Listed, steps: list[str]) -> Found | None:
+        """A name that the module has of another by a star import."""
+        for star in listed.stars:
+            other = self.index.module(star) if star not in self.starred else None
+            self.starred.add(star)
+            if other is not None:
+                found = (
+                    _defined(self.index, other, steps) or self._elsewhere(other, steps) or self._starred(other, steps)
+                )
+                if found is not None:
+                    return _as_alias(found)
+        return None
+
+
+def _as_alias(found: Found | None) -> Found | None:
+    return replace(found, alias=True) if found is not None else None
 
 
 def _known_module(index: Index, module: str) -> str:
@@ -79,18 +140,6 @@ def _shifted(effect: Effect) -> Effect:
     return replace(effect, parameters=moved)
 
 
-def _reflected(index: Index, module: str, steps: list[str], depth: int) -> Found | None:
-    """``__self__`` of a function in C is the module that it is defined in."""
-    if _SELF not in steps[1:]:
-        return None
-    at = steps.index(_SELF, 1)
-    before = _find(index, module, steps[:at], depth + 1)
-    known = before is not None and before.summary is not None
-    owner = before.canonical.rpartition(".")[0] if before is not None and known else (module, *steps)[at - 1]
-    found = _find(index, owner, steps[at + 1 :], depth + 1)
-    return replace(found, alias=True) if found is not None else None
-
-
 def _defined(index: Index, listed: Listed, steps: list[str]) -> Found | None:
     """The whole name as the module defines it."""
     name = ".".join(steps)
@@ -99,6 +148,9 @@ def _defined(index: Index, listed: Listed, steps: list[str]) -> Found | None:
         owner = twin(listed.name) if listed.native else listed.name
         return Found(f"{owner}.{name}", index.summary(listed, name))
     if len(steps) > 1 and _is_class(index, listed, steps[:-1]) and not steps[-1][:1].isupper():
+        # The class may be defined in another module of the package.
+        for other in index.holders(listed.name, name):
+            return Found(f"{other.name}.{name}", index.summary(other, name), alias=True)
         # A method that decides nothing by itself, or of a base.
         unknown = Effect(kind="unfollowed", way="call", parameters=(Parameter(position=0, rest=True),))
         return Found(
@@ -110,53 +162,3 @@ def _defined(index: Index, listed: Listed, steps: list[str]) -> Found | None:
 def _is_class(index: Index, listed: Listed, steps: list[str]) -> bool:
     summary = index.summary(listed, ".".join(steps))
     return summary is not None and summary.kind == "class"
-
-
-def _elsewhere(index: Index, listed: Listed, steps: list[str], depth: int) -> Found | None:
-    """A name that is bound to what is defined elsewhere, or to a submodule."""
-    target = listed.aliases.get(steps[0])
-    if target is not None:
-        module, _, path = target.partition(":")
-        found = _find(index, module, [*([path] if path else []), *steps[1:]], depth + 1)
-    elif index.module(f"{listed.name}.{steps[0]}") is not None:
-        return _find(index, f"{listed.name}.{steps[0]}", steps[1:], depth + 1)
-    else:
-        return None
-    return replace(found, alias=True) if found is not None else None
-
-
-def _held(index: Index, module: str, steps: list[str], depth: int) -> Found | None:
-    """A module that is reached as an attribute of another: the first step that names one."""
-    for at in range(len(steps) - 1):
-        name = steps[at]
-        for inner in dict.fromkeys((name, name.lstrip("_"))):
-            primitive = _primitive(inner, steps[at + 1 :])
-            if primitive is not None:
-                return replace(primitive, alias=True)
-            if inner and (index.lists(inner) and index.module(inner) is not None) and inner != module:
-                found = _find(index, inner, steps[at + 1 :], depth + 1)
-                if found is not None and found.summary is not None:
-                    return replace(found, alias=True)
-    return None
-
-
-def _starred(index: Index, listed: Listed, steps: list[str], depth: int) -> Found | None:
-    for star in listed.stars:
-        other = index.module(star)
-        if other is not None and star != listed.name:
-            found = (
-                _defined(index, other, steps)
-                or _elsewhere(index, other, steps, depth + 1)
-                or _starred_once(index, other, steps, depth)
-            )
-            if found is not None:
-                return replace(found, alias=True)
-    summary = index.summary(listed, ".".join(steps))
-    return Found(f"{listed.name}.{'.'.join(steps)}", summary) if summary is not None else None
-
-
-def _starred_once(index: Index, listed: Listed, steps: list[str], depth: int) -> Found | None:
-    if depth > _DEEP:
-        return None
-    found = _starred(index, listed, steps, depth + 2)
-    return found if found is not None and (found.summary is None or found.summary.effects) else None

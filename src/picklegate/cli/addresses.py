@@ -38,6 +38,7 @@ _PAGE = re.compile(
 _NOT_READ = re.compile(r"(?:hf://)?(?P<kind>buckets|collections|papers|docs|blog|kernels)/")
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
+_MOST_HINTS = 3
 _STATUS = re.compile(r"\d{3} (Client|Server) Error")
 
 
@@ -102,7 +103,10 @@ def spoken(subject: str) -> Iterator[None]:
         reason = next((line for line in lines if not _STATUS.match(line)), lines[0])
         # What the client's transport says of a host that does not answer is the system's error number and text.
         reason = re.sub(r"^\[Errno -?\d+\] ", "the Hub cannot be reached: ", reason)
-        raise GateError(f"{subject}: {reason.rstrip('.')}") from error
+        # Behind it the client says what to do, such as to log in.
+        hints = [line for line in lines[lines.index(reason) + 1 :] if line != reason] if reason in lines else []
+        said = ". ".join(line.rstrip(".") for line in (reason, *hints[:_MOST_HINTS]))
+        raise GateError(f"{subject}: {said}") from error
 
 
 def scan_address(

@@ -56,7 +56,7 @@ def _told(found: Settings) -> Iterator[str]:
         yield "calls functions suspicious that nothing is known of"
     if found.quarantine:
         yield f"quarantine in {escape(str(found.quarantine))}"
-    for items, noun in ((found.imports, "import"), (found.digests, "digest")):
+    for items, noun in ((found.imports, "import"), (found.digests, "digest"), (found.effects, "effect")):
         for item in items:
             yield f"{'no longer allows' if item.expired else 'allows'} the {noun} {_allowed(item)}"
     for path, words in found.laxer:

@@ -11,7 +11,7 @@ import click
 from picklegate.batch import Found, find, scan_found, unreadable
 from picklegate.cli import options
 from picklegate.cli.addresses import hint, is_address, scan_address
-from picklegate.cli.output import EXIT_INTERRUPTED, QUIET, note, say, verbosity, write
+from picklegate.cli.output import EXIT_INTERRUPTED, NORMAL, QUIET, VERBOSE, note, say, verbosity, write
 from picklegate.cli.progress import Progress
 from picklegate.policy import Policy
 from picklegate.render.summary import plural, sentence
@@ -19,6 +19,8 @@ from picklegate.report import FileReport
 
 LEFT_OUT = frozenset((".git", ".hg", ".svn", ".venv", "venv", "node_modules", "__pycache__", ".tox", ".nox"))
 """Folders that hold no models: version control, environments and caches of tools."""
+_VERSIONS = frozenset((".git", ".hg", ".svn"))
+"""Those of them that are in every project, and not worth a line."""
 
 
 @click.command()
@@ -106,7 +108,9 @@ class _LeftOut:
     def tell(self) -> None:
         if self._met:
             folders = plural(sum(self._met.values()), "folder")
-            note(f"left out {folders} ({', '.join(sorted(self._met))}); --no-default-excludes scans them, too")
+            usual = self._met.keys() <= _VERSIONS
+            words = f"left out {folders} ({', '.join(sorted(self._met))}); --no-default-excludes scans them, too"
+            note(words, at=VERBOSE if usual else NORMAL)
 
 
 def _find(

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from picklegate import paths, policy_file
+from picklegate import audit_log, paths, policy_file
 from picklegate.cli.output import say
 from picklegate.errors import GateError
 
@@ -74,6 +74,7 @@ def serve(
         storage_hosts=storage_host,
         ledgers=paths.cache() / "serve.sqlite3",
     )
+    audit_log.loosened(settings.policy)
     app = create_app(settings)
 
     def reload(*_: object) -> None:

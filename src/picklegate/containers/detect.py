@@ -72,7 +72,9 @@ _BERKELEY = (b"\x61\x15\x06\x00", b"\x62\x31\x05\x00", b"\x00\x06\x15\x61", b"\x
 _TEXT = re.compile(rb"[\t\n\r\f\x1b\x20-\x7e\x80-\xff]*\Z")
 
 _CLAIMS = (".pkl", ".pickle", ".pt", ".pth", ".joblib", ".dill")
-_PACKED = (".gz", ".bz2", ".xz", ".lzma", ".zst", ".lz4", ".z", ".zip", ".tar")
+_PACKED = (
+    ".gz", ".bz2", ".xz", ".lzma", ".zst", ".lz4", ".z", ".lz", ".lzo", ".sz", ".snappy", ".zip", ".tar", ".7z", ".rar",
+)  # fmt: skip
 COMPRESSED = frozenset(("gzip", "bz2", "xz", "lzma", "zlib", "lz4", "zstd", "zfile"))
 FRAMED = frozenset(("zstd", "lz4"))
 """Compressions whose frames others can precede that say nothing."""

@@ -18,8 +18,10 @@ _LOCATOR = struct.Struct("<4sLQL")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 LOCAL = struct.Struct("<4s5H3L2H")
 _LENGTHS = struct.Struct("<HH")
-TAIL = END.size + 0xFFFF
-"""Bytes at the end of a file in which readers look for an end record."""
+REMOTE_TAIL = END.size + 0xFFFF
+"""Bytes at the end of a file in which an end record can stand."""
+TAIL = REMOTE_TAIL + 0x1000
+"""The same for miniz, which reads pieces of that size and looks at one more."""
 NARROW = 0xFFFFFFFF
 _DIRECTORY = 1 << 20
 """Bytes that are asked for where a directory may begin; nearly all are shorter."""

@@ -28,6 +28,11 @@ UNANALYSED = {
 }
 """Formats in which other loaders may find code or objects, and picklegate does not look -> their names for people."""
 
+PACKED = frozenset(
+    ("compress", "lzip", "lzop", "lz4-legacy", "zstd-legacy", "snappy", "cab", "ar", "cpio"),
+)
+"""Those of them that hold other files, compressed or not."""
+
 _TARGET = re.compile(rb"""(?m)(^|[{,\s"'-])_target_["']?\s*:""")
 _KERAS = re.compile(rb'"keras_version"\s*:')
 LOOKED_AT = 1 << 20

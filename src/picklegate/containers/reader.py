@@ -10,7 +10,7 @@ from picklegate.containers import archives, formats, npy, probe, raw, zips
 from picklegate.containers.context import Context, Stream
 from picklegate.containers.decompress import after_skippable
 from picklegate.containers.detect import COMPRESSED, FRAMED, HEAD, sniff, tar_start
-from picklegate.containers.directories import TAIL, directories
+from picklegate.containers.directories import REMOTE_TAIL, TAIL, directories
 from picklegate.containers.source import Source
 from picklegate.limits import DEFAULT, Clock, Limits
 from picklegate.pickles import Trace
@@ -69,7 +69,7 @@ class _Reader(Context):
         if self.late():
             return "unknown"
         head = source.read(0, HEAD)
-        tail = source.tail(TAIL)
+        tail = source.tail(TAIL if source.resident else REMOTE_TAIL)
         kind = sniff(head, source.size, tail)
         before = len(self.streams), len(self.findings), len(self.unjudged)
         kinds = [known for known in self._readings(source, name, depth, kind, head, tail) if known]
@@ -82,6 +82,8 @@ class _Reader(Context):
         claimed = self.claims(name)
         if claimed and kind in _PROMISED:
             self.bound("container.no-stream", _PROMISED[kind], name)
+        elif claimed and kind in formats.PACKED:
+            self.bound("archive.unsupported", f"its name promises a pickle, packed as {formats.UNANALYSED[kind]}", name)
         if kind in ("text", "json") and source.resident:
             kind = formats.refined(kind, source.read(0, formats.LOOKED_AT))
         if kind in formats.UNANALYSED and (kind != "unknown" or depth == 0):

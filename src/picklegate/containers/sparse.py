@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import sys
 from collections.abc import Iterable
 
 from picklegate.containers.source import Source
@@ -13,7 +14,7 @@ _BRIDGED = 1 << 20
 """A gap up to this size is fetched: asking again would take longer."""
 
 _LINE_END = 0x0A
-_NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0)
+_NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
 """Of a large file only a little is fetched, so that no memory is set aside for all of it."""
 
 

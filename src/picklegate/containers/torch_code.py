@@ -11,8 +11,13 @@ from collections.abc import Iterable
 
 from picklegate.containers.context import Context
 
-_TEXT = re.compile(rb"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'", re.DOTALL)
-_CALL = re.compile(rb"\b(torch|ops)\.([\w.]+)\s*\(")
+_TOKEN = re.compile(
+    rb"(?P<quote>\x22{3}|\x27{3})(?:\\.|(?!(?P=quote)).)*(?P=quote)"
+    rb"|\x22(?:\\.|[^\x22\\\n])*\x22|\x27(?:\\.|[^\x27\\\n])*\x27"
+    rb"|\#(?!\ type:)[^\n]*|(?P<word>[A-Za-z_]\w*)|(?P<mark>[^\s\\])",
+    re.DOTALL,
+)
+"""Texts, comments, words and other marks, as torch's own lexer tells them (torch/csrc/jit/frontend/lexer.h)."""
 _OPERATOR = re.compile(rb"\b([a-z_]\w*)::(\w+)")
 """How the byte code of mobile archives names an operator."""
 _LOADED = re.compile(rb"\b__setstate__\b")
@@ -45,24 +50,43 @@ def judge(context: Context, scripts: Iterable[bytes], name: str) -> None:
     for space, operator in called:
         shown = b"::".join((space, operator)).decode("ascii", "replace")
         when = "loading it, or using it, calls" if loaded else "using it calls"
-        if not _REACHING.isdisjoint(operator.lower().split(b"_")):
+        if not operator:
+            context.odd("torch.script-operator", f"it hands on {shown} operators under another name", name)
+        elif not _REACHING.isdisjoint(operator.lower().split(b"_")):
             context.odd("torch.script-operator", f"{when} the operator {shown}, which reaches files or more", name)
         elif loaded and space not in _OWN:
             context.odd("torch.script-operator", f"{when} the operator {shown} of another library", name)
 
 
 def _operators(script: bytes) -> Iterable[tuple[bytes, bytes]]:
-    """(namespace, name) of each operator that a script calls."""
-    for match in _CALL.finditer(_TEXT.sub(b'""', script)):
-        space, _, operator = match[2].rpartition(b".")
-        yield (space or b"aten", operator) if match[1] == b"ops" else (b"aten", operator)
+    """(namespace, name) of each operator that a script names; an empty name for a namespace that is handed on.
+
+    A script can give an operator or its namespace another name before it calls it.
+    """
     if script[:1] == b"\x80":
-        for match in _OPERATOR.finditer(script):
-            start = match.start()
-            counted = script[start - 5 : start - 4] == b"X"
-            length = int.from_bytes(script[start - 4 : start], "little") if counted else script[start - 1]
-            space, _, operator = script[start : min(start + length, match.end())].partition(b"::")
-            yield space, operator
+        yield from _mobile_operators(script)
+        return
+    tokens = [match["word"] or match["mark"] or b'""' for match in _TOKEN.finditer(script) if match[0][:1] != b"#"]
+    for place, token in enumerate(tokens):
+        if token not in (b"torch", b"ops") or tokens[place - 1 : place] == [b"."]:
+            continue
+        steps: list[bytes] = []
+        for dot, step in zip(tokens[place + 1 : place + 5 : 2], tokens[place + 2 : place + 6 : 2], strict=False):
+            if dot != b"." or len(steps) == 2:
+                break
+            steps.append(step)
+        if token == b"torch":
+            steps.insert(0, b"aten")
+        yield (steps[0], steps[1]) if len(steps) > 1 else (b"".join(steps) or token, b"")
+
+
+def _mobile_operators(script: bytes) -> Iterable[tuple[bytes, bytes]]:
+    for match in _OPERATOR.finditer(script):
+        start = match.start()
+        counted = script[start - 5 : start - 4] == b"X"
+        length = int.from_bytes(script[start - 4 : start], "little") if counted else script[start - 1]
+        space, _, operator = script[start : min(start + length, match.end())].partition(b"::")
+        yield space, operator
 
 
 def judge_package(context: Context, labels: Iterable[bytes], name: str) -> None:

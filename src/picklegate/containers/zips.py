@@ -7,7 +7,7 @@ from collections import Counter
 
 from picklegate.containers import probe, stable_baselines, torch, torch_code
 from picklegate.containers.context import Context
-from picklegate.containers.detect import is_importable
+from picklegate.containers.detect import HEAD, is_importable, sniff
 from picklegate.containers.directories import (
     LOCAL,
     LOCAL_MAGIC,
@@ -35,6 +35,8 @@ _SALVAGED_MEMBERS = 1_000
 _FIRST = tuple(bytes((opcode,)) for opcode in NAMES)
 _RECORD = 1 << 12
 """Bytes of a record of numbers in which a pickle's first import would stand."""
+_TOLD = frozenset(("npy", "zip", "7z", "xz", "bz2", "zstd", "lz4"))
+"""Formats that numbers do not begin like by chance."""
 _SEVERAL = "it has several directories, of which readers choose differently"
 _METHODS = {8: "deflate", 12: "bz2", 14: "zip-lzma", 93: "zstd", 95: "xz"}
 
@@ -129,13 +131,13 @@ def _check_overlap(context: Context, name: str, directory: Directory) -> None:
 def _is_loaded(context: Context, source: Source, entry: Entry, directory: Directory) -> bool:
     """Whether what stands where torch keeps numbers is something else to another loader.
 
-    It is an array to ``numpy.load``, which may unpickle it, or it begins a pickle that imports.
+    It is an array or an archive to ``numpy.load``, which may unpickle it, or it begins a pickle that imports.
     """
     if not source.resident or entry.method != 0:
         return source.resident
     for begin in (content_start(source, place) for place in _places(source, entry, directory)):
         data = b"" if begin is None else source.read(begin, min(_RECORD, entry.packed))
-        if data.startswith(b"\x93NUMPY"):
+        if sniff(data[:HEAD], entry.packed) in _TOLD:
             return True
         if data.startswith(_FIRST) and any(map(is_importable, context.trace(data).imports)):
             return True

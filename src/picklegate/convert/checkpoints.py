@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ast
+import bz2
+import gzip
 import io
+import lzma
 import struct
+import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,11 +19,39 @@ from typing import Any, BinaryIO
 
 from picklegate.containers.torch import LEGACY, is_magic
 from picklegate.convert.dtypes import SIZES, of_numpy
+from picklegate.convert.joblib_arrays import InlineArrays
 from picklegate.convert.objects import Found, MalformedTensorError, Strided, find, strided_array
 from picklegate.limits import DEFAULT
 from picklegate.pickles import Trace, trace
 
 _MOST_PICKLE = 1 << 30
+
+
+class _Zlib(io.RawIOBase):
+    """The decompressed bytes of a zlib stream."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._engine = zlib.decompressobj()
+
+    def read(self, size: int = -1) -> bytes:
+        data = b""
+        while not data and not self._engine.eof:
+            fed = self._engine.unconsumed_tail or self._file.read(1 << 16)
+            if not fed:
+                break
+            data = self._engine.decompress(fed, size if size > 0 else 1 << 20)
+        return data
+
+
+_COMPRESSED: tuple[tuple[bytes, Callable[[BinaryIO], Any]], ...] = (
+    (b"\x1f\x8b", gzip.open),
+    (b"BZh", bz2.open),
+    (b"\xfd7zXZ", lzma.open),
+    (b"\x5d\x00\x00", lzma.open),
+    *((bytes((0x78, level)), _Zlib) for level in (0x01, 0x5E, 0x9C, 0xDA)),
+)
+"""Magic -> what opens it, as joblib tells its compressions."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,8 +65,9 @@ class Record:
 
 @dataclass(kw_only=True, slots=True)
 class Checkpoint:
-    """What a file holds, and the record of each storage by its key."""
+    """What a file holds, and the record of each storage by its key; ``file`` is where they lie."""
 
+    file: BinaryIO
     found: Found
     records: dict[str, Record] = field(default_factory=dict)
 
@@ -43,15 +77,29 @@ def opened(file: BinaryIO, key: str) -> Iterator[Checkpoint]:
     """The checkpoint in a seekable file; raises ValueError for one that is none."""
     head = file.read(8)
     file.seek(0)
-    if head.startswith(b"PK"):
+    decompress = next((opener for magic, opener in _COMPRESSED if head.startswith(magic)), None)
+    if decompress is not None:
+        # joblib compresses the whole pickle, arrays and all.
+        with tempfile.TemporaryFile() as plain, decompress(file) as packed:
+            _spool(packed, plain)
+            yield _pickles(plain, key)
+    elif head.startswith(b"PK"):
         with zipfile.ZipFile(file) as archive:
             yield _zip(file, archive, key)
     elif head.startswith(b"\x93NUMPY"):
         found = Found()
         record = _npy(file, 0, file.seek(0, io.SEEK_END), "array", found)
-        yield Checkpoint(found=found, records={"array": record} if record else {})
+        yield Checkpoint(file=file, found=found, records={"array": record} if record else {})
     else:
         yield _pickles(file, key)
+
+
+def _spool(packed: Any, plain: Any) -> None:
+    left = _MOST_PICKLE
+    while part := packed.read(1 << 20):
+        left -= plain.write(part)
+        if left < 0:
+            raise ValueError("it decompresses to more than 1 GiB")
 
 
 def _zip(file: BinaryIO, archive: zipfile.ZipFile, key: str) -> Checkpoint:
@@ -75,7 +123,7 @@ def _zip(file: BinaryIO, archive: zipfile.ZipFile, key: str) -> Checkpoint:
     for one in archive.infolist():
         if one.filename.startswith(prefix):
             records[one.filename[len(prefix) :]] = _record(file, archive, one)
-    return Checkpoint(found=find(traced, key), records=records)
+    return Checkpoint(file=file, found=find(traced, key), records=records)
 
 
 def _record(file: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Record:
@@ -103,7 +151,7 @@ def _npz(file: BinaryIO, archive: zipfile.ZipFile) -> Checkpoint:
                 records[name] = Record(offset=whole.offset + start, size=whole.size - start)
             else:
                 records[name] = Record(offset=start, size=whole.size - start, open=whole.open)
-    return Checkpoint(found=found, records=records)
+    return Checkpoint(file=file, found=found, records=records)
 
 
 def _npy(file: BinaryIO, begin: int, end: int, name: str, found: Found) -> Record | None:
@@ -145,9 +193,14 @@ def _pickles(file: BinaryIO, key: str) -> Checkpoint:
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     data = file.read(min(size, _MOST_PICKLE))
-    first = _traced(data)
+    arrays = InlineArrays(data)
+    first = _traced(data, arrays=arrays)
     if not is_magic(data, first):
-        return Checkpoint(found=find(first, key))
+        found = find(first, key, arrays.by_wrapper(first))
+        offsets = {one.key: int(one.key[1:]) for one in found.tensors if one.key}
+        return Checkpoint(
+            file=file, found=found, records={name: Record(offset=at, size=size - at) for name, at in offsets.items()}
+        )
     traces = [first]
     while len(traces) < len(LEGACY):
         traces.append(_traced(data, traces[-1].end))
@@ -166,7 +219,7 @@ def _pickles(file: BinaryIO, key: str) -> Checkpoint:
             raise ValueError(f"the storage {name!r} ends behind the file")
         records[name] = Record(offset=place + 8, size=length)
         place += 8 + length
-    return Checkpoint(found=find(objects, key) if key else found, records=records)
+    return Checkpoint(file=file, found=find(objects, key) if key else found, records=records)
 
 
 def _element(storage: Any) -> int:
@@ -178,9 +231,9 @@ def _element(storage: Any) -> int:
     return size
 
 
-def _traced(data: bytes, start: int = 0) -> Trace:
+def _traced(data: bytes, start: int = 0, arrays: InlineArrays | None = None) -> Trace:
     """The trace of a pickle, all of its result kept; raises ValueError for one that no loader would read to its end."""
-    traced = trace(data, start, limits=DEFAULT, whole=True)
+    traced = trace(data, start, limits=DEFAULT, inline=arrays, whole=True)
     if traced.fault is not None:
         raise ValueError(f"the pickle cannot be read: {traced.fault.message}")
     return traced

@@ -47,7 +47,7 @@ def convert_stream(file: BinaryIO, target: Path, *, name: str, key: str = "", di
                 raise ConversionError(f"{name} holds no tensors" + (f" under {key!r}" if key else ""))
             for tensor in tensors:
                 check(tensor, checkpoint.records.get(tensor.key))
-            storages = _Storages(file, checkpoint, stack)
+            storages = _Storages(checkpoint, stack)
             metadata = {"format": "pt", "source": os.path.basename(name), "picklegate": picklegate.__version__}
             metadata |= {"source_sha256": sha256} if sha256 else {}
             write(target, [_entry(storages, tensor) for tensor in tensors], metadata)
@@ -68,8 +68,8 @@ def convert_stream(file: BinaryIO, target: Path, *, name: str, key: str = "", di
 class _Storages:
     """The bytes of storages: read in pieces where a tensor is contiguous, mapped where it is not."""
 
-    def __init__(self, file: BinaryIO, checkpoint: Checkpoint, stack: ExitStack) -> None:
-        self._file = file
+    def __init__(self, checkpoint: Checkpoint, stack: ExitStack) -> None:
+        self._file = checkpoint.file
         self._records = checkpoint.records
         self._stack = stack
         self._unpacked: dict[str, tuple[Any, Record]] = {}

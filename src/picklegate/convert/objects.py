@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
 from picklegate.convert.dtypes import STORAGES, TORCH, of_numpy
+from picklegate.convert.joblib_arrays import InlineArray
 from picklegate.convert.report import LeftOut
 from picklegate.convert.strides import extent, overlapping
 from picklegate.pickles import Dict, Event, Global, Persistent, Set, Trace
@@ -72,9 +73,12 @@ class Found:
             self.left_out.append(LeftOut(name=name, what=what, reason=reason))
 
 
-def find(trace: Trace, key: str = "") -> Found:
-    """The tensors of the traced object, or of the part that the dotted ``key`` names; raises KeyError without it."""
-    walker = _Walker(trace)
+def find(trace: Trace, key: str = "", arrays: Mapping[int, InlineArray | None] | None = None) -> Found:
+    """The tensors of the traced object, or of the part that the dotted ``key`` names; raises KeyError without it.
+
+    ``arrays`` are those between the opcodes, by the identity of their wrappers.
+    """
+    walker = _Walker(trace, arrays or {})
     value, resolved = trace.result, False
     for part in key.split(".") if key else ():
         value, resolved = walker.item(value, part, resolved=resolved)
@@ -90,8 +94,9 @@ def find(trace: Trace, key: str = "") -> Found:
 class _Walker:
     """Walks values of a trace: in its result a literal is an offset, in what events were given it is resolved."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, arrays: Mapping[int, InlineArray | None]) -> None:
         self.found = Found()
+        self._arrays = arrays
         self.seen: set[int] = set()
         self._data = trace.data
         self._names: set[str] = set()
@@ -171,6 +176,10 @@ class _Walker:
             # As Python 2 wrote them.
             self.walk(Dict(part for pair in pairs for part in pair), name, depth + 1, resolved=True)
             return
+        if id(event) in self._arrays:
+            if self._arrays[id(event)] is None:
+                self.found.leave(name, "an array of objects", "safetensors has no such type of elements")
+            return
         state = self._states.get(id(event))
         if state is None or again:
             if not any(one.name == name for one in self.found.left_out[-1:]):
@@ -218,6 +227,11 @@ class _Walker:
             if isinstance(args[0], Global):
                 return self.strided(args[0].known, args[2], name)
             return None
+        inline = self._arrays.get(id(event))
+        if inline is not None:
+            kind = self.kind(inline.code, inline.dtype, name)
+            key = f"@{inline.offset}"
+            return kind and strided_array(name, kind, inline.shape, None, fortran=inline.fortran, key=key)
         if known.endswith("multiarray._reconstruct"):
             return self.array(self.resolved(self._states.get(id(event))), name)
         return self.strided(known, args, name)
@@ -261,17 +275,23 @@ class _Walker:
             )
         )
 
+    def kind(self, code: str, dtype: Any, name: str) -> tuple[str, bool] | None:
+        """The type of a numpy array's elements and whether their bytes are swapped; None where it is left out."""
+        order = self.resolved(self._states.get(id(dtype)))
+        swapped = isinstance(order, tuple) and len(order) > 1 and order[1] == ">"
+        kind = of_numpy(f">{code}" if swapped else code)
+        if kind is None:
+            self.found.leave(name, f"an array of {code or 'objects'}", "safetensors has no such type of elements")
+        return kind
+
     def array(self, state: Any, name: str) -> Strided | None:
         """The array of a numpy state: (version, shape, dtype, is Fortran, bytes)."""
         if not (isinstance(state, tuple) and len(state) == 5 and isinstance(state[4], bytes)):
             return None
         _, shape, dtype, fortran, raw = state
-        order = self.resolved(self._states.get(id(dtype))) if type(dtype) is Event else None
         code = dtype.args[0] if type(dtype) is Event and dtype.args and isinstance(dtype.args[0], str) else ""
-        swapped = isinstance(order, tuple) and len(order) > 1 and order[1] == ">"
-        kind = of_numpy(f">{code}" if swapped else code)
+        kind = self.kind(code, dtype, name)
         if kind is None or not _sizes(shape):
-            self.found.leave(name, f"an array of {code or 'objects'}", "safetensors has no such type of elements")
             return None
         return strided_array(name, kind, tuple(shape), raw, fortran=bool(fortran))
 

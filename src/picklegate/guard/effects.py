@@ -67,7 +67,8 @@ def refused(event: str, args: tuple[Any, ...], frame: FrameType, scope: Scope) -
     if kind is None:
         # A library's own events say what the interpreter's do not; one of a later CPython is refused.
         return "state" if event.partition(".")[0] in sys.stdlib_module_names else None
-    if event in _LOOKED_AT and _LOOKS.get(event, _never)(args, frame, scope):
+    look = _LOOKS.get(event)
+    if look is not None and look(args, frame, scope):
         return None
     if event == "open" and not _opens_for_writing(args):
         kind = "read"
@@ -119,10 +120,6 @@ def _ends_of(file: str) -> tuple[str, ...]:
     """The name of a file, alone and with those of the folders above it."""
     steps = file.replace(os.sep, "/").split("/")
     return tuple("/".join(steps[-count:]) for count in range(1, 4))
-
-
-def _never(*_: Any) -> bool:
-    return False
 
 
 def _opens_for_writing(args: tuple[Any, ...]) -> bool:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, BinaryIO, NoReturn
 
+from picklegate.audit_log import refused
 from picklegate.errors import BlockedError
 from picklegate.escape import escape
 from picklegate.guard import effects, module_origin, refusals, silent_calls
@@ -38,8 +39,6 @@ _thread = _Thread()
 _hooked = threading.Lock()
 backstops: list[Callable[[str, str], None]] = []
 """Asked, the last one only, about each import of an unpickler outside any load that was let through."""
-interpreters: list[Callable[[], None]] = []
-"""Asked, the last one only, before another interpreter begins in this process."""
 log_only: list[bool] = []
 """Whether effects are written to the log and let happen, by the guard put in place last."""
 _clear_extension_cache = copyreg.clear_extension_cache
@@ -108,7 +107,11 @@ class Load:
             self._lower_walls()
         finally:
             _thread.load = self._outer.pop()
-        if self._refusal is not None and error is not self._refusal:
+        if self._refusal is None:
+            return
+        with outside():  # the log of decisions is the gate's own to write
+            refused(self._refusal, self._policy)
+        if error is not self._refusal:
             raise self._refusal from error
 
     def admit(self, module: str, name: str, /) -> None:
@@ -143,7 +146,7 @@ class Load:
             self.admit(module, name)
 
     def admit_module(self, name: str) -> bool:
-        """Let the load import a module that the scan did not list, or raise BlockedError; no, if it is asked in here."""
+        """Let the load import a module that the scan did not list, or raise BlockedError; no, if asked in here."""
         if self._finding:
             return False
         self._finding = True
@@ -332,11 +335,8 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
             load.admit(*args)
         elif event not in effects.ALLOWED:
             load.meet(event, args, sys._getframe(1))
-    elif event == "pickle.find_class":
-        if backstops:
-            backstops[-1](*args)
-    elif event == "cpython.PyInterpreterState_New" and interpreters:
-        interpreters[-1]()
+    elif event == "pickle.find_class" and backstops:
+        backstops[-1](*args)
 
 
 # Modules that are imported on the way are traced (coverage, debuggers) as they are without the hook.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial, wraps
+from functools import lru_cache, partial, wraps
 from types import ModuleType
 from typing import Any, Final, Literal, get_args
 
@@ -100,8 +101,6 @@ class _Process:
         load_context.hook()
         load_context.backstops.append(self._refuse)
         undo.callback(load_context.backstops.remove, self._refuse)
-        load_context.interpreters.append(self._refuse_interpreter)
-        undo.callback(load_context.interpreters.remove, self._refuse_interpreter)
         for cls in _direct_subclasses(pickle.Unpickler):
             with contextlib.suppress(TypeError):  # one that is written in C is left to the audit hook
                 undo.enter_context(_methods(cls, pickle_patches.derived(cls, self.policy)))
@@ -112,6 +111,7 @@ class _Process:
             for name, make in _ENTRIES.items()
             for original in (vars(pickle)[name],)
         ]
+        self._swapped += self._makers_of_interpreters()
         for name in _LATE:
             if name in sys.modules:
                 self._add(sys.modules[name])
@@ -147,15 +147,28 @@ class _Process:
 
         self._swapped.append((original, stand_in))
 
-    def _refuse_interpreter(self) -> None:
-        """An audit hook of Python is of one interpreter: another one would load without the guard."""
-        policy = self.policy()
-        if policy is not None and "process" not in policy.allow_effects:
-            raise GateError(
-                "A sub-interpreter would have no guard, so none begins while the process is guarded.\n"
-                "Nothing was loaded in it.\n"
-                "Use a process, or allow it: Policy(allow_effects=('process',))."
-            )
+    def _makers_of_interpreters(self) -> Iterator[tuple[Any, Any]]:
+        """What makes sub-interpreters, and what refuses to: an audit hook of Python is of one interpreter."""
+        for name in ("_interpreters", "_xxsubinterpreters"):
+            try:
+                original = importlib.import_module(name).create
+            except ImportError:
+                continue
+            yield original, self._no_interpreter(original)
+
+    def _no_interpreter(self, original: Any) -> Any:
+        @wraps(original)
+        def stand_in(*args: Any, **options: Any) -> Any:
+            policy = self.policy()
+            if policy is not None and "process" not in policy.allow_effects:
+                raise GateError(
+                    "A sub-interpreter would have no guard, so none begins while the process is guarded.\n"
+                    "Nothing was loaded in it.\n"
+                    "Use a process, or allow it: Policy(allow_effects=('process',))."
+                )
+            return original(*args, **options)
+
+        return stand_in
 
     def _refuse(self, module: str, name: str) -> None:
         """The backstop: an unpickler imports something, and nothing that it reads was scanned."""
@@ -182,7 +195,12 @@ _process = _Process()
 
 def _own_parts() -> tuple[Any, ...]:
     """The modules of the guard, and the classes in them."""
-    modules = [module for name, module in sys.modules.items() if name.startswith(_GUARD)]
+    return _own_parts_among(len(sys.modules))
+
+
+@lru_cache(maxsize=1)
+def _own_parts_among(_: int) -> tuple[Any, ...]:
+    modules = [module for name, module in tuple(sys.modules.items()) if name.startswith(_GUARD)]
     classes = [value for module in modules for value in vars(module).values() if isinstance(value, type)]
     return (*modules, *(cls for cls in dict.fromkeys(classes) if cls.__module__.startswith("picklegate.")))
 

@@ -1,4 +1,7 @@
-"""What a load must leave as it was, though no audit event tells of it: compared before and after, and put back."""
+"""What a load must leave as it was, though no audit event tells of it: compared before and after, and put back.
+
+``id`` is not called, as each call of it is an audit event.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import atexit
 import builtins
 import contextlib
 import gc
+import importlib
 import os
 import signal
 import sys
@@ -13,12 +17,14 @@ import threading
 import types
 import weakref
 from collections.abc import Callable, Iterator
+from operator import is_
 from typing import Any, Final
 
 Restore = Callable[[], None]
 
 _atexit = (atexit.register, atexit.unregister, atexit._clear, atexit._ncallbacks)
-_signal_calls = (signal.signal, signal.getsignal)
+_c_signal: Any = importlib.import_module("_signal")
+_signal_calls = (_c_signal.signal, _c_signal.getsignal)
 _set_gc: Final[tuple[Any, ...]] = (gc.enable, gc.disable, gc.set_threshold, gc.set_debug)
 
 _MODULES: Final = (
@@ -130,13 +136,12 @@ class _Names(_Part):
         self._before = dict(names)
         # A warning leaves a note in the module that it is about.
         self._before.pop("__warningregistry__", None)
-        self._ids = tuple(map(id, self._before.values()))
 
     def changed(self) -> bool:
         now = self._names
         if not self._more and len(now) != len(self._before) + ("__warningregistry__" in now):
             return True
-        return tuple(map(id, map(now.get, self._before))) != self._ids
+        return not all(map(is_, map(now.get, self._before), self._before.values()))
 
     def restore(self) -> None:
         now, before = self._names, self._before
@@ -169,9 +174,10 @@ class _Items(_Part):
         self._before = list(items)
 
     def changed(self) -> bool:
-        if isinstance(self._items, list):
-            return list(map(id, self._items)) != list(map(id, self._before))
-        return sorted(map(id, self._items)) != sorted(map(id, self._before))
+        if len(self._items) != len(self._before):
+            return True
+        # The order of a set that nobody changes stays.
+        return not all(map(is_, self._items, self._before))
 
     def restore(self) -> None:
         if isinstance(self._items, list):
@@ -226,14 +232,14 @@ class _AtExit(_Part):
 
     def __init__(self) -> None:
         self._count = _atexit[3]()
-        self._before = list(map(id, _called_at_exit()))
+        self._before = _called_at_exit()
 
     def changed(self) -> bool:
         return _atexit[3]() != self._count
 
     def restore(self) -> None:
         for each in _called_at_exit():
-            if callable(each) and id(each) not in self._before:
+            if callable(each) and not any(each is before for before in self._before):
                 _atexit[1](each)
 
 
@@ -257,7 +263,7 @@ class _Signals(_Part):
         return [_signal_calls[1](number) for number in _SIGNALS]
 
     def changed(self) -> bool:
-        return list(map(id, self._now())) != list(map(id, self._before))
+        return not all(map(is_, self._now(), self._before))
 
     def restore(self) -> None:
         for number, before, now in zip(_SIGNALS, self._before, self._now(), strict=True):

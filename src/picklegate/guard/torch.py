@@ -9,7 +9,7 @@ import pickle
 from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
-from picklegate.guard.approval import Approval, listed
+from picklegate.guard.approval import HARMLESS, Approval, listed
 from picklegate.guard.load_context import Load, unchanged
 from picklegate.guard.scan_before_load import File, View, held, name_of, opened, path_of, scanned
 from picklegate.policy import Policy, PolicyOption, chosen
@@ -26,9 +26,10 @@ def safe_torch_load(
     """Load what torch.save wrote, after a scan; takes what torch.load takes.
 
     The file is opened once, scanned, and handed to torch as the same open file, with the bytes that the scan read.
-    torch's restricted unpickler loads what it can (``weights_only``), and otherwise just the imports that the scan
-    saw are allowed. A TorchScript archive becomes a module, as with torch.load. Raises BlockedError if the policy
-    blocks the file, before anything in it runs, and at the first import that the scan did not see, or the first effect.
+    Just the imports that the scan saw are allowed. Where these are more than tensors and containers, torch's restricted
+    unpickler loads what it can (``weights_only``). A TorchScript archive becomes a module, as with torch.load. Raises
+    BlockedError if the policy blocks the file, before anything in it runs, at the first import that the scan did not
+    see, and at the first effect.
     """
     return load(f, map_location, policy=chosen(policy), **torch_load_kwargs)
 
@@ -60,7 +61,8 @@ def load(f: File, map_location: Any, *, policy: Policy, **options: Any) -> Any:
         names = listed(report)
         try:
             known = _known_to_torch(names)
-            if len(known) == len(names) and options.keys() <= {"mmap"} and report.container != "torchscript_zip":
+            restricts = len(known) == len(names) and not names <= HARMLESS
+            if restricts and options.keys() <= {"mmap"} and report.container != "torchscript_zip":
                 view.seek(0)
                 context = Load(approval, policy, path=path, unchanged=still)
                 # What it cannot load at all, a tar of old for one, is a RuntimeError.

@@ -1,4 +1,4 @@
-"""What holds a load where no audit event tells of it: calls that are stopped, imports that are led, a state that stays."""
+"""What holds a load where no audit event tells: calls that are stopped, imports that are led, a state that stays."""
 
 from __future__ import annotations
 

@@ -234,21 +234,21 @@ class _Reader:
     def _entries(self, folder: str) -> Iterable[os.DirEntry[str]]:
         """The entries of a directory by name."""
         try:
-            with os.scandir(folder) as found:
-                return sorted(found, key=lambda entry: entry.name)
+            with os.scandir(folder) as entries:
+                return sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
             self.problem(folder, error.strerror or str(error), unread=True)
             return ()
 
-    def _all(self, found: os.DirEntry[str], owner: int | None, sizes: dict[tuple[int, int], int]) -> None:
+    def _all(self, top: os.DirEntry[str], owner: int | None, sizes: dict[tuple[int, int], int]) -> None:
         """An entry, and all that is below it; links are followed as a loader follows them."""
-        pending = [(found, False)]
+        pending = [(top, False)]
         while pending:
             entry, outside = pending.pop()
             target = _behind(entry) if entry.is_symlink() else entry.path
             outside = outside or not target.startswith(self._inside)
             if not _is_directory(entry):
-                self._file(entry, target, found.name, owner, sizes, outside=outside)
+                self._file(entry, target, top.name, owner, sizes, outside=outside)
             elif self._enter(entry.path, is_link=entry.is_symlink()):
                 pending += [(one, outside) for one in self._entries(entry.path)][::-1]
 
@@ -272,7 +272,7 @@ class _Reader:
 
     def _file(
         self,
-        found: os.DirEntry[str],
+        file: os.DirEntry[str],
         target: str,
         part: str,
         owner: int | None,
@@ -282,25 +282,25 @@ class _Reader:
     ) -> None:
         """A file, or a link to ``target``, in a part of a repository or of the cache: ``blobs`` or another."""
         try:
-            entry = found.stat()
+            entry = file.stat()
         except OSError as error:
-            missing = isinstance(error, FileNotFoundError) and found.is_symlink()
+            missing = isinstance(error, FileNotFoundError) and file.is_symlink()
             # What the system itself cannot follow, no loader can open.
             followed = error.errno not in (errno.ENOENT, errno.ELOOP)
             message = "a link to nothing" if missing else error.strerror or str(error)
-            self.problem(found.path, message, unread=followed)
+            self.problem(file.path, message, unread=followed)
             return
-        if found.name.endswith(".incomplete"):
-            self.problem(found.path, "an incomplete download, which nothing loads")
+        if file.name.endswith(".incomplete"):
+            self.problem(file.path, "an incomplete download, which nothing loads")
             return
-        if part not in _KEPT and _is_note(found, entry):
+        if part not in _KEPT and _is_note(file, entry):
             return
         if outside:
             self._elsewhere += 1
             if self._elsewhere > _MOST_ELSEWHERE:
                 if self._elsewhere == _MOST_ELSEWHERE + 1:
                     message = f"the links out of the cache lead to more than {_MOST_ELSEWHERE:,} files"
-                    self.problem(found.path, message, unread=True)
+                    self.problem(file.path, message, unread=True)
                 return
         key = (entry.st_dev, entry.st_ino)
         sizes[key] = entry.st_size
@@ -312,7 +312,7 @@ class _Reader:
             self._blobs[key] = (target, entry)
         # A blob is a path of its own only where no snapshot leads to it.
         if not known or part != _SHARED:
-            known.append(found.path)
+            known.append(file.path)
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:
@@ -323,21 +323,21 @@ def _is_directory(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_note(found: os.DirEntry[str], entry: os.stat_result) -> bool:
+def _is_note(file: os.DirEntry[str], entry: os.stat_result) -> bool:
     """Whether a small file beside the contents has nothing in it for a pickle loader; it is read on the spot."""
     if not stat.S_ISREG(entry.st_mode) or entry.st_size > _LONGEST_NOTE:
         return False
     if not entry.st_size:
         return True
     try:
-        report = scan_file(found.path, digest=False)
+        report = scan_file(file.path, digest=False)
     except OSError:
         return False
     return not report.streams and report.verdict == Verdict.CLEAN
 
 
-def _behind(found: os.DirEntry[str]) -> str:
+def _behind(link: os.DirEntry[str]) -> str:
     """The file that a link of the cache leads to."""
     # The client's links lead one step to a file, which spares looking at each directory on the way.
-    step = os.path.normpath(os.path.join(os.path.dirname(found.path), os.readlink(found.path)))
+    step = os.path.normpath(os.path.join(os.path.dirname(link.path), os.readlink(link.path)))
     return os.path.realpath(step) if os.path.islink(step) else step

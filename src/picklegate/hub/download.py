@@ -183,11 +183,11 @@ def _download(client: Callable[..., Any], arguments: dict[str, Any], policy: Pol
             view.promote(path for path, report in judged.items() if not policy.blocks(report))
             _withhold(view, {path: report for path, report in judged.items() if policy.blocks(report)}, policy)
             raise
-        reports = _reports(view, view.found(result), arguments, policy)
+        reports = _reports(view, view.files(result), arguments, policy)
         blocked = {path: report for path, report in reports.items() if policy.blocks(report)}
         fates = _withhold(view, blocked, policy)
         # A folder that is to be returned cannot leave out what stood in it before and is not ours to remove.
-        stays = any(view.place(path) in view.standing(path) for path in blocked)
+        stays = any(view.destination(path) in view.standing(path) for path in blocked)
         refuse(fates, policy, skip=filename is None and policy.on_block == "skip" and not stays)
         skipped += [view.name(path) for path in blocked]
         commit = view.commit(result)
@@ -280,10 +280,10 @@ def _reports(view: StandIn, paths: Iterable[Path], arguments: dict[str, Any], po
 
 def _judge(path: Path, name: str, policy: Policy) -> FileReport:
     """The verdict on a staged file, from its bytes, or from an earlier look at the same unchanged file."""
-    place, started_ns = os.path.realpath(path), time.time_ns()
-    with open_regular(place) as file:
+    real, started_ns = os.path.realpath(path), time.time_ns()
+    with open_regular(real) as file:
         before = os.fstat(file.fileno())
-        known = default().get_by_file([(place, before, name)], policy=policy).get(place)
+        known = default().get_by_file([(real, before, name)], policy=policy).get(real)
         if known is not None and known.verdict < policy.block_from:
             return known
         report = scan_stream(file, name=name, policy=policy, digest=False)
@@ -291,9 +291,9 @@ def _judge(path: Path, name: str, policy: Policy) -> FileReport:
             # Hashing takes longer than judging: it is done for what may be blocked.
             return with_digest(report, file)
     # What was there already is remembered, if it has pickles, which take longest to judge.
-    if report.streams and HOME not in place:
+    if report.streams and HOME not in real:
         with contextlib.suppress(OSError):
-            default().put_by_file(place, report, policy=policy, before=before, started_ns=started_ns)
+            default().put_by_file(real, report, policy=policy, before=before, started_ns=started_ns)
     return report
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import PureWindowsPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,14 +26,23 @@ _plain: list[tuple[Any, str, Callable[..., Any]]] = []
 """Where the client's functions were, under which name; filled while anybody is inside."""
 
 
-def leaves(name: str) -> bool:
+def leaves(name: str, *, windows: bool = os.name == "nt") -> bool:
     """Whether a path that ends in this name, as one part of it, would end somewhere else."""
-    return not name or name in (".", "..") or not {"/", "\\", "\0"}.isdisjoint(name)
+    parted = not {"/", "\\", "\0"}.isdisjoint(name)
+    return not name or name in (".", "..") or parted or climbs(name, windows=windows)
 
 
-def climbs(path: str) -> bool:
-    """Whether a path goes up anywhere."""
-    return ".." in path.replace("\\", "/").split("/")
+def climbs(path: str, *, windows: bool = os.name == "nt") -> bool:
+    """Whether a path below a folder may end outside of it.
+
+    By the rules of Windows that is also a path with a drive or a colon, which names a stream of another file, and a
+    part of dots and spaces alone, of which the trailing ones do not count.
+    """
+    parts = path.replace("\\", "/").split("/")
+    if ".." in parts:
+        return True
+    dots = any(len(part) > 1 and not part.strip(". ") for part in parts)
+    return windows and (":" in path or dots or bool(PureWindowsPath(path).anchor))
 
 
 def hostile(name: str, *, size: int = 0) -> FileReport:
@@ -91,7 +102,7 @@ def _checking(function: Callable[..., Any]) -> Callable[..., Any]:
         # What a server has under such a path, clients before 1.0 write where it leads.
         listed = [file.rfilename for file in getattr(told, "siblings", None) or ()]
         address = str(kwargs.get("url") or "".join(map(str, args[:1])))
-        if any(climbs(path) for path in (*listed, urlsplit(address).path)):
+        if any(map(climbs, listed)) or climbs(urlsplit(address).path, windows=False):
             raise _LeavingError("a name that the server has in the repository would be a path elsewhere")
         return told
 

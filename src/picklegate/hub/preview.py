@@ -25,8 +25,6 @@ from picklegate.store import Store, default
 if TYPE_CHECKING:
     from picklegate.hub.remote_file import RemoteFile
 
-_MANY = 1_000
-"""Files of a repository from which on its listing is asked for page by page."""
 _WORKERS = 32
 """Files read side by side: reading parts is mostly waiting."""
 _PREFIXES = {"dataset": "datasets/", "space": "spaces/"}
@@ -110,19 +108,7 @@ class Preview:
         from huggingface_hub.hf_api import RepoFile
 
         api = HfApi(endpoint=self._endpoint, token=self._token, **self._identity)
-        told = api.repo_info(revision=revision, files_metadata=not statuses, **self._repo)
-        commit, siblings = str(told.sha), getattr(told, "siblings", None) or []
-        if not statuses and len(siblings) < _MANY and all(one.blob_id and one.size is not None for one in siblings):
-            # One request for all of it; of larger repositories the Hub may not tell all files in it.
-            return commit, tuple(
-                Entry(
-                    path=one.rfilename,
-                    commit=commit,
-                    tag=one.lfs.sha256 if one.lfs else str(one.blob_id),
-                    size=one.lfs.size if one.lfs else int(one.size or 0),
-                )
-                for one in siblings
-            )
+        commit = str(api.repo_info(revision=revision, **self._repo).sha)
         tree = api.list_repo_tree(recursive=True, expand=statuses, revision=commit, **self._repo)
         return commit, tuple(
             Entry(
@@ -140,15 +126,15 @@ class Preview:
         """The report on each file, judged side by side, and each content once; None where there can be none."""
         wanted = list(entries)
         first = {(entry.tag, claims(entry.path)): entry for entry in sorted(wanted, key=lambda entry: -entry.size)}
-        found = {key: self._known(entry) for key, entry in first.items()}
-        new = [key for key, report in found.items() if report is None]
+        reports = {key: self._known(entry) for key, entry in first.items()}
+        new = [key for key, report in reports.items() if report is None]
         if new:
             with ThreadPoolExecutor(min(_WORKERS, len(new))) as pool:
                 made = pool.map(lambda key: self.report(first[key], most=most), new)
-                found.update(zip(new, made, strict=True))
+                reports.update(zip(new, made, strict=True))
         answers: dict[Entry, FileReport | None] = {}
         for entry in wanted:
-            report = found[entry.tag, claims(entry.path)]
+            report = reports[entry.tag, claims(entry.path)]
             answers[entry] = report and replace(report, name=self.address(entry.path, entry.commit))
         return answers
 
@@ -167,7 +153,7 @@ class Preview:
 
     def unreadable(self, entry: Entry) -> FileReport:
         """The report on a file of which no parts are to be had."""
-        message = "the server gives no parts of it: fetch it through the gate, which judges it on arrival"
+        message = "the server does not support range requests: download it through the gate, which judges it on arrival"
         finding = Finding(code="hub.no-parts", verdict=Verdict.UNSCANNABLE, message=message)
         name = self.address(entry.path, entry.commit)
         return FileReport(name=name, container="unknown", size=entry.size, findings=(finding,))

@@ -74,7 +74,7 @@ class RemoteFile(io.RawIOBase):
         self.bytes = 0
         self._url = url
         self._headers = dict(headers or {})
-        self._place = location or url
+        self._location = location or url
         self.most = most
         self._timeout_s = timeout_s
         self._get = get or getter()
@@ -188,18 +188,18 @@ class RemoteFile(io.RawIOBase):
         renewed = hops = 0
         while True:
             headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
-            if _origin(self._place) == _origin(self._url):
+            if _origin(self._location) == _origin(self._url):
                 headers = {**self._headers, **headers}
             answer = self._get(
-                self._place, headers=headers, timeout=self._timeout_s, allow_redirects=False, stream=True
+                self._location, headers=headers, timeout=self._timeout_s, allow_redirects=False, stream=True
             )
             self.requests += 1
             if answer.is_redirect and hops < _HOPS:
                 hops += 1
-                self._place = urljoin(self._place, answer.headers["Location"])
-            elif answer.status_code in _EXPIRED and self._place != self._url and not renewed:
+                self._location = urljoin(self._location, answer.headers["Location"])
+            elif answer.status_code in _EXPIRED and self._location != self._url and not renewed:
                 renewed += 1
-                self._place = self._url
+                self._location = self._url
             else:
                 return answer
             answer.close()

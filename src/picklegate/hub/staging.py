@@ -14,7 +14,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol
 
 from picklegate.cache_files import delete_from_cache, entries, link_target, tree
@@ -36,7 +36,7 @@ class StandIn(Protocol):
     def arrived(self) -> tuple[Path, ...]:
         """The files that are new here."""
 
-    def found(self, result: Path) -> tuple[Path, ...]:
+    def files(self, result: Path) -> tuple[Path, ...]:
         """The files that the client's result gives access to, new or shown."""
 
     def name(self, path: Path) -> str:
@@ -45,7 +45,7 @@ class StandIn(Protocol):
     def commit(self, path: Path) -> str | None:
         """The commit that a file or a snapshot here belongs to, where it is recorded."""
 
-    def place(self, path: Path) -> Path:
+    def destination(self, path: Path) -> Path:
         """Where a file here belongs."""
 
     def holds(self, name: str, commit: str, tag: str = "") -> bool:
@@ -128,7 +128,7 @@ class StagedCache:
         pointers = tree(self._staged / "snapshots")
         return tuple(path for path in pointers if path.is_file() and self.root in path.resolve().parents)
 
-    def found(self, result: Path) -> tuple[Path, ...]:
+    def files(self, result: Path) -> tuple[Path, ...]:
         """The pointers of the snapshot, or the one."""
         return tuple(path for path in tree(result) if path.is_file()) if result.is_dir() else (result,)
 
@@ -140,7 +140,7 @@ class StagedCache:
         """The name of the snapshot."""
         return path.relative_to(self._staged / "snapshots").parts[0]
 
-    def place(self, path: Path) -> Path:
+    def destination(self, path: Path) -> Path:
         """The same path below the real repository."""
         return self._real / path.relative_to(self._staged)
 
@@ -164,7 +164,7 @@ class StagedCache:
                 content = blob.resolve()
                 if self.root in content.parents and content.exists():
                     _move(content, self._real / "blobs" / blob.name)
-            _move(pointer, self.place(pointer))
+            _move(pointer, self.destination(pointer))
         for section in ("trees", ".no_exist"):
             for note in tree(self._staged / section):
                 _move(note, self._real / note.relative_to(self._staged))
@@ -178,7 +178,7 @@ class StagedCache:
     def standing(self, path: Path) -> tuple[Path, ...]:
         """The pointer, and the content of that name, which the client would give one where it has none."""
         contents = [self._real / "blobs" / link_target(path).name] if path.is_symlink() else []
-        return tuple(real for real in (self.place(path), *contents) if _is_same(path, real))
+        return tuple(real for real in (self.destination(path), *contents) if _is_same(path, real))
 
     def evict(self, path: Path) -> None:
         """As ``uproot`` does."""
@@ -208,13 +208,13 @@ class StagedFolder:
 
     def shown(self) -> bool:
         """Whether a file of the real folder is seen through this one."""
-        return len(self.arrived()) < len(self.found(self.root))
+        return len(self.arrived()) < len(self.files(self.root))
 
     def arrived(self) -> tuple[Path, ...]:
         """The files that are no links to the real folder, the client's notes among them."""
-        return tuple(path for path in self.found(self.root) if self.root in path.resolve().parents)
+        return tuple(path for path in self.files(self.root) if self.root in path.resolve().parents)
 
-    def found(self, result: Path) -> tuple[Path, ...]:  # noqa: ARG002 (the stage holds nothing else)
+    def files(self, result: Path) -> tuple[Path, ...]:  # noqa: ARG002 (the stage holds nothing else)
         """All there is but locks and fragments, as a repository can have files where the client has its notes."""
         notes = self.root / _CLIENT
         passing = (".lock", ".incomplete")
@@ -229,7 +229,7 @@ class StagedFolder:
         note = self.root / _NOTES / f"{self.name(path)}.metadata"
         return note.read_text(encoding="utf-8").partition("\n")[0] if note.is_file() else None
 
-    def place(self, path: Path) -> Path:
+    def destination(self, path: Path) -> Path:
         """The same path below the real folder."""
         return self._real / path.relative_to(self.root)
 
@@ -246,11 +246,11 @@ class StagedFolder:
         """The files, then the notes about them."""
         for path in sorted(judged, key=lambda path: self.root / _CLIENT in path.parents):
             if not path.is_symlink():
-                _move(path, self.place(path))
+                _move(path, self.destination(path))
 
     def standing(self, path: Path) -> tuple[Path, ...]:
         """The entry, if its content is that of ``path``."""
-        return tuple(real for real in (self.place(path),) if _is_same(path, real))
+        return tuple(real for real in (self.destination(path),) if _is_same(path, real))
 
     def evict(self, path: Path) -> None:
         """Remove the entry and its note; a link of the user's loses no more."""
@@ -300,9 +300,9 @@ def _sweep(home: Path) -> None:
                 lock.unlink(missing_ok=True)
 
 
-def _within(relative: Path) -> bool:
-    """Whether a name that came from outside stays below what it is joined to."""
-    return not relative.is_absolute() and ".." not in relative.parts
+def _within(relative: PurePath) -> bool:
+    """Whether a name from outside stays below what it is joined to; on Windows a drive or a root leads out."""
+    return not relative.anchor and ".." not in relative.parts
 
 
 def _named(folder: Path, filename: str | None) -> Iterable[Path]:

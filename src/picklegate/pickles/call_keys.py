@@ -106,3 +106,24 @@ def _is_numeric(dtype: Event) -> bool:
     """Whether a ``numpy.dtype`` is one of numbers, dates among them."""
     name = dtype.args[0] if dtype.args else None
     return isinstance(name, str) and _NUMERIC.fullmatch(name) is not None
+
+
+def only_numbers(event: Event) -> bool:
+    """Whether all that an event was given are numbers, as such or packed into bytes."""
+    return not event.kwargs and _are_numbers(event.args, event.known)
+
+
+def _are_numbers(items: Any, known: str) -> bool:
+    packed = known in _PACKED
+    for item in items:
+        if type(item) is Event and item.known == "numpy.dtype" and known.startswith("numpy.") and _is_numeric(item):
+            packed = True
+        elif type(item) is tuple:
+            if not _are_numbers(item, known):
+                return False
+        elif not (type(item) in _NUMBERS or (packed and isinstance(item, (bytes, str)))):
+            return False
+    return True
+
+
+_NUMBERS = frozenset((int, float, bool, type(None)))

@@ -45,6 +45,8 @@ def callable_in(values: Iterable[Any]) -> bool:
     level, seen = [values], set[int]()
     for _ in range(_DEEP + 1):
         below: list[Any] = []
+        if not level:
+            break
         for value in chain.from_iterable(level):
             kind = type(value)
             if kind is Global:

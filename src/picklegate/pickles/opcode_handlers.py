@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from picklegate.pickles import implicit_calls, opcodes
 from picklegate.pickles.budget import Exhausted
+from picklegate.pickles.call_keys import only_numbers
 from picklegate.pickles.frames import Frames
 from picklegate.pickles.recorder import RESULT, Recorder
 from picklegate.pickles.values import Dict, Event, Run, Set, Unresolved
@@ -24,6 +25,8 @@ class Rare:
         self.long = long
         self.cut: dict[int, Any] = {}
         """Containers of which items were let go."""
+        self.dull: dict[int, bool] = {}
+        """Events, by identity -> whether nothing tells of the results that are counted as them."""
         self.memo = memo
         self.effects = effects
         self.frames = Frames(data, start, effects)
@@ -51,7 +54,7 @@ class Rare:
 
     def _telling(self, kind: type[list[Any]], items: list[Any]) -> list[Any]:
         """The items but for numbers and results that are counted as another; of a dict the pairs where one tells."""
-        dull = list(map(_is_dull, items))
+        dull = list(map(self._is_dull, items))
         if kind is not Dict:
             kept = [item for item, one in zip(items, dull, strict=True) if not one]
         elif len(items) % 2:
@@ -62,6 +65,19 @@ class Rare:
             kept = [part for pair in telling for part in pair]
         self.effects.made -= sum(_room(item) for item, one in zip(items, dull, strict=True) if one)
         return kept
+
+    def _is_dull(self, item: Any) -> bool:
+        """Whether an item tells nothing to a later call: a number, or a counted result that was made of numbers."""
+        kind = type(item)
+        if kind is not Event:
+            return kind in _NUMBERS or (kind is tuple and _NUMBERS.issuperset(map(type, item)))
+        group = item.group
+        if group is item or item.written:
+            return False
+        dull = self.dull.get(id(group))
+        if dull is None:
+            dull = self.dull[id(group)] = only_numbers(group) and not implicit_calls.callable_in((group,))
+        return dull
 
     def marked(self, op: int, stack: list[Any], items: list[Any], pos: int) -> int:
         """The rarer opcodes that take everything above the topmost mark."""
@@ -150,14 +166,6 @@ class Rare:
 _KEEP = 256
 """Items of a set in a long stream that are kept as long as no call takes it."""
 _NUMBERS = frozenset((float, bool, type(None)))
-
-
-def _is_dull(item: Any) -> bool:
-    """Whether no later call can tell an item from others that are kept: a number, or a result counted as another."""
-    kind = type(item)
-    if kind is Event:
-        return item.group is not item and not item.written and not implicit_calls.callable_in((item,))
-    return kind in _NUMBERS or (kind is tuple and _NUMBERS.issuperset(map(type, item)))
 
 
 def _room(item: Any) -> int:

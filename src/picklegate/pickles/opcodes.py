@@ -200,12 +200,17 @@ def literal(data: Buffer, pos: int, most: int) -> Any:
     return Cut(value) if type(value) is str and len(value) > most // 4 and _length(data, pos) > most else value
 
 
+_NUMBER_FORMS = {
+    op: struct.Struct(form).unpack_from for op, form in ((0x4B, "B"), (0x4D, "<H"), (0x4A, "<i"), (0x47, ">d"))
+}
+
+
 def number(data: Buffer, pos: int) -> Any:
     """The number that the literal opcode at ``pos`` pushes."""
-    op = data[pos]
-    if op == 0x4B:  # BININT1
-        return data[pos + 1] if pos + 1 < len(data) else 0
-    return _literal(data, pos, _LONGEST_NUMBER)
+    form = _NUMBER_FORMS.get(data[pos])
+    if form is None or pos + 9 > len(data):
+        return _literal(data, pos, _LONGEST_NUMBER)
+    return form(data, pos + 1)[0]
 
 
 def _length(data: Buffer, pos: int) -> int:

@@ -127,7 +127,7 @@ class Recorder:
             found = self.pids[key] = Persistent(self.resolve(pid), pos)
             self.persistent.append(found)
             self.shared.budget.event()
-        else:
+        elif self.states is not None:
             found = Persistent(pid, pos, self.resolve)
         if key[:1] == ("module",) and type(pid[1]) is Global:
             return pid[1]
@@ -214,7 +214,7 @@ class Recorder:
         event = self.record(kind, opcode, pos, callee, name, args, kwargs, via)
         if rule is None and type(callee) is Global and implicit_calls.reaches(callee, (*args, *event.kwargs)):
             self.hidden(opcode, pos, args)
-        if rule is None or event.known in CHANGING:
+        if (rule is None and not rules.keeps(event.known)) or event.known in CHANGING:
             self.changes.hand(args)
         if rule is None:
             return event
@@ -279,7 +279,7 @@ class Recorder:
 
     def reader(self, target: Event) -> Inline | None:
         """Who reads behind the BUILD of ``target``, by the class it is of, whatever way that was named or made."""
-        for made in (target.callee, *target.args[:1]):
+        for made in (target.callee, *target.group.args[:1]):
             module, _, name = made.known.rpartition(".") if type(made) is Global else ("", "", "")
             found = self.inline.get((module, name))
             if found is not None:

@@ -11,6 +11,7 @@ import re
 import sys
 from array import array
 from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, islice
@@ -99,22 +100,24 @@ class Runs:
         self._wanted = [] if self._every else sorted(wanted)
         self._misses = self._rest = 0
 
-    def template(self, pos: int, kind: type[list[Any]], memo: dict[int, Any]) -> Template | None:
-        """The template of the elements that begin at ``pos``, for a container of that ``kind``; None for none.
+    def over(
+        self, pos: int, kind: type[list[Any]], memo: dict[int, Any], dense: int, look: Callable[[], None]
+    ) -> Iterator[tuple[Passed, Template]]:
+        """The batches of like elements from ``pos`` on, for a container of that ``kind``; ``look`` checks the budget.
 
-        Where one was looked for in vain it is not looked for each time.
+        Where some were looked for in vain they are not looked for each time.
         """
-        if self._rest:
-            self._rest -= 1
-            return None
-        found = None if self._every else _template(self.data, pos, kind, memo)
-        self.result(passed=found is not None)
-        return found
-
-    def result(self, *, passed: bool) -> None:
-        """Note whether looking for runs paid."""
-        self._misses = 0 if passed else min(self._misses + 1, 8)
-        self._rest = (1 << self._misses) - 1
+        if self._rest or self._every:
+            self._rest -= bool(self._rest)
+            return
+        template = _template(self.data, pos, kind, memo)
+        self._misses += 1
+        while template is not None and (passed := self.batch(pos, template, dense)) is not None:
+            self._misses = 0
+            yield passed, template
+            pos, dense = passed.end, dense + passed.puts
+            look()
+        self._rest = (1 << min(self._misses, 8)) - 1
 
     def batch(self, pos: int, template: Template, dense: int) -> Passed | None:
         """The batch at ``pos``, the next memo index being ``dense``; None where it is none, or has to be looked at."""

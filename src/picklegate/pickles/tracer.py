@@ -94,6 +94,7 @@ class _Machine:
         self.waypoints: list[int] = []
         self.long = long
         self.runs: Runs | None = None
+        self.kept: Container[int] | None = None
 
     def run(self, *, keep: bool = False) -> Trace:
         self.effects.states = [] if keep else None
@@ -171,7 +172,7 @@ class _Machine:
                 self.made = made
                 self.check(stack, pos)
                 if kept is None and len(memo) > _LARGE_MEMO:
-                    kept = wanted(data, self.start)
+                    kept = self.kept = self.kept or wanted(data, self.start)
                     for slot in [slot for slot in memo if slot not in kept]:
                         del memo[slot]
                 self.opcodes += _CHUNK
@@ -384,20 +385,15 @@ class _Machine:
         if self.sparse or (kind is not Dict and kind is not list):
             return pos, dense
         if self.runs is None:
-            self.runs = Runs(self.data, wanted(self.data, self.start))
-        template = self.runs.template(pos, kind, self.memo)
-        if template is None:
-            return pos, dense
-        begin = pos
-        while (passed := self.runs.batch(pos, template, dense)) is not None:
+            self.kept = self.kept or wanted(self.data, self.start)
+            self.runs = Runs(self.data, self.kept)
+        begin, gets = pos, tuple[int, ...]()
+        for passed, template in self.runs.over(pos, kind, self.memo, dense, self.budget.look):
             for frame in passed.frames:
                 self.rare.other(_FRAME, [], frame)
-            pos, dense = passed.end, dense + passed.puts
+            pos, dense, gets = passed.end, dense + passed.puts, template.gets
             self.spend(passed.opcodes, pos)
-            self.budget.look()
-        self.runs.result(passed=pos > begin)
         if pos > begin:
-            fetched = [self.memo[slot] for slot in template.gets]
-            held = [Run(begin, pos), *fetched]
+            held = [Run(begin, pos), *(self.memo[slot] for slot in gets)]
             target += [part for one in held for part in (one, None)] if kind is Dict else held
         return pos, dense

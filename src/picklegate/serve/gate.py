@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from picklegate import __version__, paths
+from picklegate import __version__, audit_log, paths
 from picklegate.escape import escape
 from picklegate.judging.classifier import version
 from picklegate.policy import Policy
@@ -173,6 +173,7 @@ class Gate:
         client = request.client.host if request.client else ""
         if self._judge.blocks(judged):
             self.decisions.add(client, "refused", judged.report)
+            audit_log.note("block", judged.report, policy=self._judge.policy, message=_reason(judged.report))
             return _refusal(403, _reason(judged.report), {"X-Error-Code": "PicklegateBlocked"})
         headers = description.headers
         if request.headers.get("if-none-match") == headers["ETag"]:

@@ -13,12 +13,14 @@ from picklegate.policy import Policy
 from picklegate.report import FileReport, Finding, Verdict
 from picklegate.scan import scan_stream
 from picklegate.serve.addresses import FileAddress
-from picklegate.serve.ledger import BLOCK, Judged, LedgerFile, Ledgers
+from picklegate.serve.ledger import BLOCK, Judged, LedgerFile, Ledgers, numbered
 from picklegate.serve.upstream import Description, Upstream, UpstreamError
 from picklegate.store import judging_key
 
 _WORKERS = 4
 """Contents that are judged side by side."""
+_PART = 16 * BLOCK
+"""Bytes that are checked and given out at a time."""
 _MOST_WAITING = 256
 """Contents that wait to be judged; a request for another one is answered 503."""
 
@@ -75,24 +77,23 @@ class Judge:
     async def stream(
         self, address: FileAddress, description: Description, headers: Mapping[str, str], judged: Judged
     ) -> AsyncIterator[bytes]:
-        """The whole content, checked block by block; the last one is held back until the digest is the Hub's.
+        """The whole content, checked block by block; the last part is held back until the digest is the Hub's.
 
-        Raises ChangedContentError, once the refusal is remembered, before the first byte that differs is given out.
+        Raises ChangedContentError, once the refusal is remembered, before the part that differs is given out.
         """
         digest, seen, held = _digest(description), dict(judged.blocks), b""
+        place = 0
         async with self._upstream.content(address, description, headers, 0, description.size) as content:
-            number = 0
-            async for block in _blocks(content, description.size):
-                if not judged.allows(number, block):
+            async for part in _parts(content, description.size):
+                hashes = await asyncio.to_thread(_hashed, part, place // BLOCK, digest)
+                if not judged.allows(hashes):
                     raise self._changed(address, description)
-                seen[number] = hashlib.sha256(block).digest()
-                if digest is not None:
-                    digest.update(block)
+                seen.update(hashes)
                 if held:
                     yield held
-                held, number = block, number + 1
-            if number != -(-description.size // BLOCK):
-                raise UpstreamError(502, "the Hub cut the file off")
+                held, place = part, place + len(part)
+        if place != description.size:
+            raise UpstreamError(502, "the Hub cut the file off")
         if digest is None and not judged.complete:
             raise UpstreamError(502, "the Hub names no digest of the file, and judging did not read all of it")
         if digest is not None and digest.hexdigest() != description.tag:
@@ -114,11 +115,11 @@ class Judge:
         last = min(description.size, -(-stop // BLOCK) * BLOCK)
         async with self._upstream.content(address, description, headers, first, last) as content:
             place = first
-            async for block in _blocks(content, last - first):
-                if not judged.allows(place // BLOCK, block):
+            async for part in _parts(content, last - first):
+                if not judged.allows(await asyncio.to_thread(_hashed, part, place // BLOCK)):
                     raise self._changed(address, description)
-                yield block[max(0, start - place) : stop - place]
-                place += len(block)
+                yield part[max(0, start - place) : stop - place]
+                place += len(part)
             if place != last:
                 raise UpstreamError(502, "the Hub cut the file off")
 
@@ -184,15 +185,22 @@ def _digest(description: Description) -> Any:
     return None
 
 
-async def _blocks(content: Any, size: int) -> AsyncIterator[bytes]:
-    """A body of ``size`` bytes in blocks; what goes on after them is not read."""
+def _hashed(part: bytes, first: int, digest: Any = None) -> dict[int, bytes]:
+    """The SHA-256 of each block of a part, which begins with block ``first``; ``digest`` takes the part in."""
+    if digest is not None:
+        digest.update(part)
+    return {number: hashlib.sha256(block).digest() for number, block in numbered(part, first)}
+
+
+async def _parts(content: Any, size: int) -> AsyncIterator[bytes]:
+    """A body of ``size`` bytes in parts of some whole blocks; what goes on after them is not read."""
     left, buffer = size, bytearray()
-    async for part in content.iter_any():
-        buffer += part[: left - len(buffer)]
-        while len(buffer) >= min(BLOCK, left) > 0:
-            block = bytes(buffer[: min(BLOCK, left)])
-            del buffer[: len(block)]
-            left -= len(block)
-            yield block
+    async for piece in content.iter_any():
+        buffer += piece[: left - len(buffer)]
+        while len(buffer) >= min(_PART, left) > 0:
+            part = bytes(buffer[: min(_PART, left)])
+            del buffer[: len(part)]
+            left -= len(part)
+            yield part
         if not left:
             return

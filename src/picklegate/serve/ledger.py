@@ -12,7 +12,7 @@ import os
 import sqlite3
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,10 +42,9 @@ class Judged:
         """Whether every block of these bytes is known."""
         return all(number in self.blocks for number in range(start // BLOCK, -(-stop // BLOCK)))
 
-    def allows(self, number: int, data: bytes) -> bool:
-        """Whether a block is the one that was read; one that was not read says nothing yet."""
-        known = self.blocks.get(number)
-        return known is None or known == hashlib.sha256(data).digest()
+    def allows(self, hashes: Mapping[int, bytes]) -> bool:
+        """Whether blocks are those that were read; one that was not read says nothing yet."""
+        return all(self.blocks.get(number, digest) == digest for number, digest in hashes.items())
 
 
 class LedgerFile(RemoteFile):

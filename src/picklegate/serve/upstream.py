@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -34,6 +35,10 @@ class UpstreamError(Exception):
         super().__init__(message)
         self.status = status
         self.headers = dict(headers or {})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What ``pickle`` and ``copy`` make it of again: ``args`` has the message alone."""
+        return type(self), (self.status, *self.args, self.headers), vars(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from itertools import chain
 from pathlib import Path
 
 import click
 
-from picklegate.judging.model_files import VARIABLE
+from picklegate.judging.model_files import CARD, VARIABLE, digest_of
 from picklegate.training import corpus, dataset, distributions, fit, hostile, index, lists
 
 DATA = Path(__file__).parents[1] / "data"
@@ -61,6 +62,19 @@ def fit_command(
     output.mkdir(parents=True, exist_ok=True)
     card = fit.write(material, output, seed)
     click.echo(f"model {card['version']} written to {output}; {VARIABLE}={output} puts it to use", err=True)
+
+
+@main.command("seal")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), default=DATA)
+def seal_command(folder: Path) -> None:
+    """Write into the card of a model the digest that the card has now.
+
+    For a card that was edited on purpose; `fit` does it itself.
+    """
+    path = folder / CARD
+    card = json.loads(path.read_text("utf-8"))
+    card["sha256"][CARD] = digest_of(card)
+    path.write_text(json.dumps(card, indent=1) + "\n", "utf-8")
 
 
 @main.command("index")

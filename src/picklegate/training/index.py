@@ -142,7 +142,7 @@ class Builder:
         for target in self._definitions(module):
             self._define(found, target)
         for name in module.names:
-            if name.isidentifier() and name not in found.functions and name not in module.classes:
+            if name.isidentifier() and name.isascii() and name not in found.functions and name not in module.classes:
                 self._bind(found, module, name)
         return found
 
@@ -173,17 +173,31 @@ class Builder:
             if target.kind == "module":
                 if target.module not in {name, f"{module.name}.{name}"}:
                     found.aliases[name] = f"{target.module}:"
-            elif target.kind == "primitive" or (target.kind in {"function", "class"} and target.module != module.name):
-                summary = self.summary(target)
-                if summary is not None and decided(summary):
-                    found.aliases[name] = f"{target.module}:{target.name}"
-            elif target.kind == "instance":
-                summary = self.summary(target)
-                if summary is not None and decided(summary):
-                    found.summaries[name] = shorten(_kept(summary), self.sinks)
+            elif target.kind == "native":
+                members = self.world.natives.get(target.module, {})
+                if target.module != "builtins":
+                    (found.native_classes if members.get(target.name) == "class" else found.natives).add(name)
+            elif target.kind in {"primitive", "function", "class", "instance"}:
+                self._bind_callable(found, module, name, target)
             else:
                 continue
             return
+
+    def _bind_callable(self, found: Listed, module: Module, name: str, target: Target) -> None:
+        summary = self.summary(target)
+        if summary is None:
+            return
+        if decided(summary):
+            if target.kind == "instance":
+                found.summaries[name] = shorten(_kept(summary), self.sinks)
+            else:
+                found.aliases[name] = f"{target.module}:{target.name}"
+        elif module.package and "." not in module.name:
+            # What a package shows as its own: numpy calls its functions so, whatever module defines them.
+            if target.kind == "class" and not name[:1].isupper():
+                found.classes.add(name)
+            elif target.kind == "function":
+                (found.opened if summary.effects or summary.opened else found.functions).add(name)
 
     def blocks(self) -> dict[str, bytes]:
         """Every top-level package's block."""

@@ -16,7 +16,7 @@ from picklegate.pickles.rules import (
     serialisers,
 )
 from picklegate.pickles.rules.classes import makes_class
-from picklegate.pickles.rules.forwarding import handed
+from picklegate.pickles.rules.forwarding import handed, keeps
 from picklegate.pickles.rules.methods import call_rule, method_rule
 from picklegate.pickles.rules.nested import peek
 from picklegate.pickles.rules.protocol import Rule
@@ -30,6 +30,7 @@ __all__ = [
     "TYPES",
     "applied",
     "handed",
+    "keeps",
     "makes_class",
     "opens",
     "peek",

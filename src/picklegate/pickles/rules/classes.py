@@ -54,10 +54,15 @@ def makes_class(made: Event, kind: str) -> bool:
     if made.known == "builtins.type" and implicit_calls.callable_in(made.args):
         return False
     if made.known == _SYMBOLS:
-        assumptions = made.args[1] if len(made.args) == 2 else None
-        plain = type(assumptions) is Dict and _CLASS_PARTS.isdisjoint(map(str, assumptions[::2]))
-        return plain and kind == "construct" and not made.written and not implicit_calls.callable_in(made.args)
+        return kind == "construct" and not made.written and _is_plain_symbol(made)
     return made.known in _PLAIN_MAKERS or (kind == "construct" and made.known in _CLASS_MAKERS)
+
+
+def _is_plain_symbol(made: Event) -> bool:
+    """Whether an undefined function of sympy is made of its name and of assumptions that hold nothing."""
+    assumptions = made.args[1] if len(made.args) == 2 else None
+    plain = type(assumptions) is Dict and _CLASS_PARTS.isdisjoint(map(str, assumptions[::2]))
+    return plain and not implicit_calls.callable_in(made.args)
 
 
 _SYMBOLS = "sympy.core.function._rebuild_undef"
@@ -69,11 +74,18 @@ _CLASS_MAKERS = frozenset((
     "cloudpickle._rehydrate_skeleton_class", "types.new_class",
 ))  # fmt: skip
 
+
+def _undefined(_effects: Effects, event: Event) -> Any:
+    """An undefined function of sympy, of which only the name and plain assumptions are given."""
+    event.reached = _is_plain_symbol(event)
+
+
 RULES: dict[str, Any] = {
     "builtins.type": _type,
     "copyreg._reconstructor": construct,
     "copyreg.__newobj__": construct,
     "copyreg.__newobj_ex__": construct,
     "fsspec.spec.make_instance": _make_instance,
+    _SYMBOLS: _undefined,
 }
 """Canonical names -> the rule, as reflection.py defines them."""

@@ -79,9 +79,23 @@ _MOST = 16
 
 def handed(effects: Effects, callee: Global, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """What a call is given that it may change; cloudpickle's helper changes no code where its state has none."""
+    if keeps(callee.known):
+        return ()
     if callee.known != _SETTER or len(args) != 2:
         return args
     state = effects.resolve(args[1], whole=False)
     slots = state[1] if type(state) is tuple and len(state) == 2 else None
-    keeps = type(slots) is Dict and all(isinstance(key, str) and key != "__code__" for key in slots[::2])
-    return args[1:] if keeps else args
+    harmless = type(slots) is Dict and all(isinstance(key, str) and key != "__code__" for key in slots[::2])
+    return args[1:] if harmless else args
+
+
+def keeps(known: str) -> bool:
+    """Whether a callable keeps what it is given as it is, until what it makes is called."""
+    return known in _KEEPING
+
+
+_KEEPING = frozenset((
+    "collections.defaultdict", "functools.cache", "functools.lru_cache", "functools.partial", "operator.attrgetter",
+    "operator.itemgetter", "operator.methodcaller", "types.GenericAlias", "types.MethodType", "types.PartialType",
+    "weakref.ref",
+))  # fmt: skip

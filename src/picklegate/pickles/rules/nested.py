@@ -12,7 +12,7 @@ from picklegate.pickles.opcodes import Cut
 from picklegate.pickles.values import CONTAINERS, Event, Global
 
 if TYPE_CHECKING:
-    from picklegate.pickles.records import Trace
+    from picklegate.pickles.records import Import, Trace
     from picklegate.pickles.rules.protocol import Effects
 
 _MOST_NESTED = 256
@@ -34,6 +34,10 @@ _PACKED = (_ZIP, b"\x93NUMPY", b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\0", b"ZF0x")
 """How the containers begin that are opened wherever they lie."""
 
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+_IMPORT = re.compile(rb"[ci][A-Za-z_\x80-\xff][^\n]{0,255}\n[A-Za-z_\x80-\xff][^\n]{0,255}\n")
+"""What a pickle that imports has in its bytes: this, or STACK_GLOBAL, or a number of the loader's registry."""
+_NAMED = re.compile(rb"c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n|[\x8cX][^\n]{1,4}[A-Za-z_][\w.]*[^\w.][^\x93]{0,12}\x93")
+"""What a pickle that imports a name of letters has, whatever stands before it."""
 _OLD = re.compile(r"[ci][\w.]+\n[\w.]+\n")
 """An import in a pickle of protocol 0, which Python 2 held as text."""
 
@@ -54,12 +58,15 @@ def _peek(effects: Effects, name: str, data: bytes, *, few: bool) -> None:
     shared = effects.shared
     if data in shared.dull or data in shared.known:
         return
+    if b"\x93" not in data and (data.count(b"\n") < 2 or not _IMPORT.search(data)):
+        return
     if len(shared.known) >= _MOST_NESTED:
         effects.note("limit.depth", 0, "more bytes read as pickles than the limits allow")
         return
     limits = replace(effects.limits, max_opcodes=_FEW) if few else effects.limits
     found = effects.trace(data, limits=limits, depth=effects.depth + 1, shared=shared)
-    if acts(found) or (not few and found.fault is not None and found.fault.code.startswith("limit.")):
+    unread = not few and found.fault is not None and found.fault.code.startswith("limit.")
+    if acts(found) or (unread and _NAMED.search(data)):
         shared.known[data] = found
         effects.nested.append((name, found))
     else:
@@ -71,7 +78,12 @@ def acts(found: Trace) -> bool:
     if not found.events:
         return False
     last = max(event.offset for event in found.events)
-    return any(one.offset < last and _NAME.fullmatch(one.module) and _NAME.fullmatch(one.name) for one in found.imports)
+    return any(one.offset < last and _is_importable(one) for one in found.imports)
+
+
+def _is_importable(one: Import) -> bool:
+    """Whether an import names what Python could import; a number of the loader's registry stands in any bytes."""
+    return one.via != "EXT" and bool(_NAME.fullmatch(one.module) and _NAME.fullmatch(one.name))
 
 
 def peek(effects: Effects, event: Event) -> None:
