@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import pickletools
 import random
@@ -12,19 +13,15 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
 from benchmarks.detection.folds import Fold, Judge
-from picklegate import containers
-from picklegate.containers import context
 from picklegate.judging import features, vocabulary
 from picklegate.judging.arguments import arguments_of
 from picklegate.judging.callee_facts import using
-from picklegate.pickles import Buffer, Event, Trace, trace
+from picklegate.pickles import Buffer, Event, Trace
 from picklegate.policy import Policy
 from picklegate.report import FileReport, Verdict
-from picklegate.scan import scan_bytes
+from picklegate.scan import scan_traces
 from picklegate.training import corpus, dataset, fit, honest, hostile
 from picklegate.training.carriers import Sample
 from picklegate.training.hiding import Hiding
@@ -181,30 +178,12 @@ def _judge(item: Item) -> Outcome:
 def judged(item: Item, judge: Judge) -> Outcome:
     """Scan one file under the fold's model, and look at what the gate itself has traced."""
     data = item.data or Path(item.path).read_bytes()
-    traced: list[tuple[Buffer, Trace]] = []
-    streams: set[int] = set()
-    read = containers.read
-
-    def tracing(stream: Buffer, start: int = 0, **options: Any) -> Trace:
-        found = trace(stream, start, **options)
-        traced.append((stream, found))
-        return found
-
-    def reading(*where: Any, **options: Any) -> containers.Contents:
-        contents = read(*where, **options)
-        streams.update(id(stream.trace) for stream in contents.streams)
-        return contents
-
     with (
         judge.presiding(),
         using(Hiding(lambda package: package == item.hidden)) if item.hidden else nullcontext(),
-        mock.patch.object(context, "trace", tracing),
-        mock.patch.object(containers, "read", reading),
     ):
-        report = scan_bytes(data, name=item.name, policy=_POLICY)
-    # The reader tries more beginnings than it takes for streams.
-    kept = [(stream, found) for stream, found in traced if id(found) in streams]
-    events = [event for _, found in kept for event in _events(found)]
+        report, traces = scan_traces(io.BytesIO(data), name=item.name, policy=_POLICY)
+    events = [event for found in traces for event in found.events if not event.reached]
     worst = report.reasons[0] if report.reasons else None
     verdicts = {finding.verdict for finding in report.reasons}
     return Outcome(
@@ -219,7 +198,7 @@ def judged(item: Item, judge: Judge) -> Outcome:
         shape=shape(events),
         framework=framework(report),
         reason=f"{worst.code}: {worst.message}"[:300] if worst else "",
-        opcodes=dict(sum((opcode_counts(stream, found) for stream, found in kept), Counter())),
+        opcodes=dict(sum((opcode_counts(found.data, found) for found in traces), Counter())),
     )
 
 
@@ -228,12 +207,6 @@ _POLICY = Policy()
 
 def _without_data(item: Item) -> Item:
     return Item(**{name: getattr(item, name) for name in Item.__slots__ if name != "data"})
-
-
-def _events(found: Trace) -> Iterator[Event]:
-    yield from (event for event in found.events if not event.reached)
-    for _, inner in found.nested:
-        yield from _events(inner)
 
 
 def breaks_rule(event: Event, names: vocabulary.Vocabulary) -> bool:

@@ -1,6 +1,6 @@
 """Write the figures of docs/results.md into the model's card: python -m benchmarks.detection.model_card.
 
-Takes the rows that the card quotes out of the tables that detection.py wrote, so that none is written by hand.
+Takes the rows that the card quotes out of the tables that left_out.py wrote, so that none is written by hand.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ import click
 
 from benchmarks.common.tables import table
 from benchmarks.detection.__main__ import put
+from picklegate.judging.model_files import CARD, digest_of
 
 ROWS = (
-    ("Real files", "model alone", "hostile files blocked"),
-    ("Real files", "whole gate", "hostile files blocked"),
-    ("Real files", "model alone", "honest files blocked"),
-    ("Real files", "whole gate", "honest files blocked"),
-    ("Gadgets of packages that no training saw", "all with arguments", "family"),
-    ("Gadgets of packages that no training saw", "model alone", "blocked by"),
-    ("Gadgets of packages that no training saw", "whole gate", "blocked by"),
-    ("A well-known callable, overwritten and given code", "source", "given"),
-    ("A well-known callable, overwritten and given code", "all", "given"),
+    ("Honest files", "model alone", "blocked by"),
+    ("Honest files", "whole gate", "blocked by"),
+    ("Hostile files of public repositories", "model alone", "blocked by"),
+    ("Hostile files of public repositories", "whole gate", "blocked by"),
+    ("Gadgets of packages that the index has and training has not", "all with arguments", "family"),
+    ("Gadgets of packages that neither has", "all with arguments", "family"),
+    ("Well-known callables, overwritten", "all", "given"),
 )
 """Heading, first cell of the row, and first cell of the table's head."""
 
@@ -32,8 +31,8 @@ def rows(page: str) -> Iterator[tuple[str, str, list[str], list[str]]]:
     """(heading, first cell of the head, the head's other cells, the row) of each row of each table of a page."""
     heading, head = "", list[str]()
     for line in page.splitlines():
-        if line.startswith("## "):
-            heading = line[3:]
+        if line.startswith(("## ", "### ")):
+            heading = line.lstrip("# ")
         if not line.startswith("| "):
             head = []
         elif not head:
@@ -63,8 +62,9 @@ def main(results: Path, page: Path, card: Path) -> None:
     quoted = figures(results.read_text("utf-8"))
     lines = [(title, "; ".join(f"{column}: {value}" for column, value in row.items())) for title, row in quoted.items()]
     put(page, table(("figure", "out of fold"), lines))
-    content = json.loads(card.read_text("utf-8"))
-    card.write_text(json.dumps({**content, "figures": quoted}, indent=1) + "\n", "utf-8")
+    content = {**json.loads(card.read_text("utf-8")), "figures": quoted}
+    content["sha256"] = {**content["sha256"], CARD: digest_of(content)}
+    card.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

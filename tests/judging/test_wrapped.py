@@ -34,7 +34,7 @@ def _objects(text: str) -> Any:
     return Build(made, (1, (1,), _dtype("O8"), False, [text]))
 
 
-_WRAPPINGS: dict[str, Callable[[Any], Any]] = {
+_WRAPPINGS: dict[str, Callable[[str], Any]] = {
     "exception": lambda text: call("builtins", "str", call("builtins", "ValueError", text)),
     "utf-16": lambda text: call("builtins", "str", call("builtins", "memoryview", text.encode("utf-16")), "utf-16"),
     "ebcdic": lambda text: call("builtins", "str", call("builtins", "bytearray", text.encode("cp037")), "cp037"),
