@@ -47,7 +47,8 @@ def callee_findings(
     if facts.callee is None:
         return found + [reached(text) for text in _inherited(event, arguments)]
     stranger = not names.callees.get(known)
-    if stranger:
+    # Honest projects construct classes that can do harm with other arguments; what they call cannot.
+    if stranger or (event.kind == "call" and not _is_closed(known)):
         found += [reached(text) for text in _reached(event, facts)]
     found += [finding("call.handed-on", text) for text in _handed_on(event, facts)]
     if stranger and not found and is_function(event, facts.callee):
@@ -67,6 +68,12 @@ def has_strangers(event: Event) -> bool:
     """Whether the index does not know the callee of an event, or something that is handed to it."""
     named = [event.callee, *contents_of((event.args, event.kwargs)).globals[:_MOST]]
     return any(type(item) is Global and find(item.known or item.dotted, item).known == "no" for item in named)
+
+
+def _is_closed(known: str) -> bool:
+    """Whether other rules know what a callable may be handed."""
+    closed = callables.serialises(known) or callables.constructs_data(known) or callables.executes(known)
+    return closed or known in callables.role("read") or known in callables.role("reflective")
 
 
 def _reached(event: Event, facts: Facts) -> Iterator[str]:

@@ -45,7 +45,7 @@ def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None
             scored.append((0.0, event, ()))
             continue
         findings.extend(proofs_of(name, event, arguments))
-        if not event.reached:
+        if not event.reached and not is_settled(event):
             findings.extend(callee_findings(name, event, arguments, names, strict=policy.strict))
             findings.extend(_nested(name, event, arguments, policy, depth))
         # An event whose result is known is judged by what is done with that.
