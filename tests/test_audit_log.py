@@ -18,6 +18,7 @@ from picklegate.cli import main
 from picklegate.demo import models
 from picklegate.demo.hub_server import Hub
 from picklegate.errors import BlockedError, PolicyError
+from picklegate.guard import safe_pickle_loads
 from picklegate.hub.download import safe_hf_hub_download, safe_snapshot_download
 from picklegate.policy import Policy
 from picklegate.policy_file import load
@@ -122,6 +123,15 @@ def test_what_a_library_hides_is_still_logged(log: Path, hub: Hub, tmp_path: Pat
     with protect(), pytest.raises(OSError, match="can't load"):
         from_pretrained()
     assert events(log) == ["block"]
+
+
+def test_what_a_load_is_refused_for_is_logged(log: Path) -> None:
+    """Although no file may be written while it lasts."""
+    data = b"cos\nsystem\n(S'true'\ntR."
+    policy = Policy(allow_digests=(scan_bytes(data).sha256,))
+    with pytest.raises(BlockedError):
+        safe_pickle_loads(data, policy=policy)
+    assert events(log) == ["allow", "block"]
 
 
 def test_hostile_text_breaks_no_line(log: Path) -> None:

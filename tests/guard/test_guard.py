@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import os
@@ -301,3 +302,34 @@ def test_a_pickle_that_is_named_safetensors_is_scanned(tmp_path: Path, canary: P
     with pytest.raises(BlockedError):
         safe_torch_load(path, weights_only=False)
     assert not canary.exists()
+
+
+def _saved(path: str) -> None:
+    torch.save([1], path)
+
+
+class Saves:
+    """An object whose pickle has torch write a file, which it does from native code."""
+
+    def __init__(self, path: Path) -> None:
+        """``path`` is the file."""
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By way of a function of the program."""
+        return _saved, (str(self.path),)
+
+
+def test_torch_saves_nothing_while_it_loads(canary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No audit event tells of the file that torch's own writer makes."""
+    monkeypatch.setattr(scan_before_load, "scan_stream", approving)
+    with pytest.raises(BlockedError, match="write to a file"):
+        safe_torch_load(io.BytesIO(save(Saves(canary))))
+    assert not canary.exists()
+
+
+def approving(file: Any, *, name: str, policy: Policy, digest: bool) -> FileReport:
+    """A scan that lists what it sees, and finds nothing wrong with it."""
+    report = scan_stream(file, name=name, policy=policy, digest=digest)
+    streams = (dataclasses.replace(stream, verdict=Verdict.CLEAN, findings=()) for stream in report.streams)
+    return dataclasses.replace(report, findings=(), streams=tuple(streams))

@@ -19,7 +19,7 @@ def _bag(kind: tuple[str, str], **state: Any) -> Build:
     return Build(New(Name(*kind)), state)
 
 
-DETOURS: dict[str, Callable[[Any], Any]] = {
+DETOURS: dict[str, Callable[[tuple[str, str]], Any]] = {
     "deepcopy": lambda kind: call("copy", "deepcopy", _bag(kind, __deepcopy__=PLANTED)),
     "clone": lambda kind: call("sklearn.base", "clone", _bag(kind, get_params=PLANTED)),
     "method-of-another-class": lambda kind: call("torch.nn", "Module.eval", _bag(kind, train=PLANTED)),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import random
 import subprocess
 import sys
 import types
+from typing import Any
 
 import pytest
 
@@ -34,6 +36,47 @@ def test_a_path_through_modules_leads_where_python_goes(name: str) -> None:
             found = resolve(name, f"{step}.anything")
             assert found.known == canonical(held.__name__, "anything"), step
             assert not found.doubt
+
+
+_SPECIAL = ("__self__", "__func__", "__wrapped__", "__call__", "__globals__", "__dict__", "__class__", "__init__")
+
+
+def _walk(rng: random.Random, module: types.ModuleType) -> tuple[list[str], Any]:
+    """A path of attributes that Python can follow, and what it leads to."""
+    path, item = list[str](), module
+    for _ in range(rng.randrange(2, 5)):
+        names = [
+            name for name in (vars(item) if isinstance(item, (types.ModuleType, type)) else ()) if name[:2] != "__"
+        ]
+        held = [name for name in names if isinstance(getattr(item, name, None), types.ModuleType)]
+        step = rng.choice(rng.choice((held or names, names, _SPECIAL)) or _SPECIAL)
+        if not hasattr(item, step):
+            break
+        path.append(step)
+        item = getattr(item, step)
+    return path, item
+
+
+@pytest.mark.parametrize("name", [*MODULES, "numpy", "joblib", "joblib.parallel"])
+def test_a_path_leads_where_python_goes_or_is_doubtful(name: str) -> None:
+    """Random paths of attributes: where no doubt is left, the name is that of what Python reaches."""
+    module = pytest.importorskip(name)
+    rng = random.Random(name)
+    for _ in range(400):
+        path, reached = _walk(rng, module)
+        if len(path) < 2 or not isinstance(reached, (types.FunctionType, types.BuiltinFunctionType, type)):
+            continue
+        defined = getattr(reached, "__module__", None)
+        found = resolve(name, ".".join(path))
+        if found.doubt or not isinstance(defined, str) or "<" in reached.__qualname__:
+            continue
+        holder, rest, item = module, list[str](), module
+        for step in path:
+            item = getattr(item, step)
+            holder, rest = (item, []) if isinstance(item, types.ModuleType) else (holder, [*rest, step])
+        assert found.known in (canonical(defined, reached.__qualname__), canonical(holder.__name__, ".".join(rest))), (
+            path
+        )
 
 
 @pytest.mark.parametrize(

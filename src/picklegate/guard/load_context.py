@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, BinaryIO, NoReturn
 
+from picklegate.audit_log import refused
 from picklegate.errors import BlockedError
 from picklegate.escape import escape
 from picklegate.guard import effects, module_origin, refusals, silent_calls
@@ -106,7 +107,11 @@ class Load:
             self._lower_walls()
         finally:
             _thread.load = self._outer.pop()
-        if self._refusal is not None and error is not self._refusal:
+        if self._refusal is None:
+            return
+        with outside():  # the log of decisions is the gate's own to write
+            refused(self._refusal, self._policy)
+        if error is not self._refusal:
             raise self._refusal from error
 
     def admit(self, module: str, name: str, /) -> None:

@@ -85,7 +85,7 @@ def _find(meet: Meet) -> None:
         _listed[id(other)] = (other, told)
         if isinstance(owner, type) or dotted.partition(".")[0] not in sys.stdlib_module_names:
             _places.append((owner, name, original, other))
-    for module in _standard_modules():
+    for module in _modules_with_names():
         for name, value in tuple(vars(module).items()):
             if id(value) in others:
                 _places.append((module, name, *others[id(value)]))
@@ -101,9 +101,11 @@ def _resolved(dotted: str) -> tuple[Any, str]:
     return (owner, name) if isinstance(owner, type) else (None, name)
 
 
-def _standard_modules() -> Iterator[Any]:
+def _modules_with_names() -> Iterator[Any]:
+    """The modules of the standard library and of libraries that are listed, but for torch's many."""
+    packages = {row[0].partition(".")[0] for row in rows("library_calls")} - {"torch"} | sys.stdlib_module_names
     for name, module in tuple(sys.modules.items()):
-        if name.partition(".")[0] in sys.stdlib_module_names and hasattr(module, "__dict__"):
+        if name.partition(".")[0] in packages and hasattr(module, "__dict__"):
             yield module
 
 

@@ -193,40 +193,42 @@ def _features(
     )
 
 
-def could_decide(value: Any, states: States, depth: int = 0) -> bool:
+def could_decide(value: Any, states: States, depth: int = 0, seen: set[int] | None = None) -> bool:
     """Whether a value could decide a harm: a text, bytes, a callable, or the result of a call that nothing is known of.
 
-    Numbers, and arrays and instances of plain data that hold nothing else, cannot.
+    Numbers, and arrays and instances of plain data that hold nothing else, cannot. What is ``seen`` already could not.
     """
     if depth > _DEPTH:
         return True
     kind = type(value)
-    if kind in CONTAINERS:
-        return any(could_decide(item, states, depth + 1) for item in value)
+    if kind in CONTAINERS or kind is Event:
+        seen = set() if seen is None else seen
+        if id(value) in seen:
+            return False
+        seen.add(id(value))
+        if kind is Event:
+            return _result_could(value, states, depth + 1, seen)
+        return any(could_decide(item, states, depth + 1, seen) for item in value)
     if isinstance(value, (str, bytes)):
         return len(value) > 0
-    if kind is Global or kind is Unresolved:
-        return True
-    if kind is Event:
-        return _result_could(value, states, depth + 1)
-    return False
+    return kind is Global or kind is Unresolved
 
 
 _DEPTH = 12
 
 
-def _result_could(event: Event, states: States, depth: int) -> bool:
+def _result_could(event: Event, states: States, depth: int, seen: set[int]) -> bool:
     known = event.known
     written = states.get(id(event), ())
     if encoded_text.is_array(known):
         texts = any(encoded_text.of_array(part) for part in (event, *written))
         items = (item for state in written for part in _flat(state.args) if type(part) is list for item in part)
-        return texts or any(could_decide(item, states, depth) for item in items)
+        return texts or any(could_decide(item, states, depth, seen) for item in items)
     if callables.serialises(known):
         return callables.makes_code(known)
     if callables.constructs_data(known):
-        parts = (event.args, event.kwargs, *(state.args for state in written))
-        return any(could_decide(part, states, depth) for part in parts)
+        parts = (*event.args, *event.kwargs, *(part for state in written for part in state.args))
+        return any(could_decide(part, states, depth, seen) for part in parts)
     return True
 
 

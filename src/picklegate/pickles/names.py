@@ -86,9 +86,10 @@ def resolve(module: str, name: str) -> Name:
 def _asked(module: str, name: str, found: Name) -> Name:
     """What the index of capabilities knows of a doubtful name: a path through modules stays one that nobody writes."""
     callee = _index().find(module, name)
-    if callee.known == "no" or callee.kind == "unknown":
-        return found
-    return Name(callee.canonical, found.doubt if callee.alias or "__" in name else "")
+    told = callee.known != "no" and callee.kind != "unknown" and callee.canonical != f"{module}.{name}"
+    owner, _, attribute = name.partition(".")
+    sure = "__" not in name and "." not in attribute and _index().find(module, owner).kind == "class"
+    return Name(callee.canonical if told else found.known, "" if sure else found.doubt)
 
 
 @lru_cache(maxsize=1)

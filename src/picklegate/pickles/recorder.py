@@ -127,7 +127,7 @@ class Recorder:
             found = self.pids[key] = Persistent(self.resolve(pid), pos)
             self.persistent.append(found)
             self.shared.budget.event()
-        else:
+        elif self.states is not None:
             found = Persistent(pid, pos, self.resolve)
         if key[:1] == ("module",) and type(pid[1]) is Global:
             return pid[1]

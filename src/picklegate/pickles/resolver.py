@@ -23,6 +23,10 @@ _REMEMBERED = 1 << 24
 _PLAIN = frozenset((float, type(None), bool))
 
 
+def _no_note(_code: str, _offset: int, _message: str) -> None:
+    """What a closed resolver notes goes nowhere."""
+
+
 class Resolver:
     """Decodes the values of one stream."""
 
@@ -37,12 +41,15 @@ class Resolver:
         self._remembered = 0
         self._flat: dict[tuple[int, bool], tuple[int, Any, Any]] = {}
         self._open: list[int] = []
+        self._sizes: dict[int, int] = {}
+        """Of each container of the call that is resolved: the values in it and in those in it, each time they are held."""
         self._spent = 0
 
     def close(self) -> None:
-        """Let go of what was decoded, and of the bytes."""
+        """Let go of what was decoded, of the bytes, and of the record, which refers back to this."""
         self.data = b""
-        for kept in (self._texts, self._flat):
+        self.note = _no_note
+        for kept in (self._texts, self._flat, self._sizes):
             kept.clear()
 
     def text(self, pos: int) -> Any:
@@ -68,8 +75,15 @@ class Resolver:
         if kind is int:
             return self._literal(value, whole=whole)
         if kind in CONTAINERS:
+            self._sizes.clear()
             return self._container(value, {}, whole=whole) if value or kind is not tuple else value
         return value.value if kind is Known else value
+
+    def spend(self, count: int) -> None:
+        """Count values that calls are given; raises Exhausted."""
+        self._spent += count
+        if self._spent > self.limits.max_arguments:
+            raise Exhausted(f"calls are given more than {self.limits.max_arguments:,} values in containers")
 
     def _literal(self, pos: int, *, whole: bool) -> Any:
         text = self.text(pos)
@@ -82,10 +96,9 @@ class Resolver:
         kind, size = type(value), len(value)
         kept = self._flat.get((id(value), whole))
         known = kept is not None and kept[0] == size
-        self._spent += size // _CHEAP if known else size
-        if self._spent > self.limits.max_arguments:
-            raise Exhausted(f"calls are given more than {self.limits.max_arguments:,} values in containers")
+        self.spend(size // _CHEAP if known else size)
         if kept is not None and known:
+            self._sizes[id(value)] = size
             return kept[2]
         if len(self._open) > _DEEP:
             self.note("limit.depth", 0, f"arguments are nested more than {_DEEP} deep")
@@ -96,7 +109,8 @@ class Resolver:
         key = id(value)
         done[key] = None
         self._open.append(key)
-        data, texts, found = self.data, self._texts, list[Any]()
+        data, texts, sizes, found = self.data, self._texts, self._sizes, list[Any]()
+        unfolded = size
         add = found.append
         for item in items:
             one = type(item)
@@ -106,9 +120,13 @@ class Resolver:
             elif one is float:
                 add(opcodes.number(data, int(item)))
             elif one in CONTAINERS:
-                known = done.get(id(item), self)
+                inner = id(item)
+                known = done.get(inner, self)
                 if known is self:
                     known = self._container(item, done, whole=whole)
+                else:
+                    self.spend(sizes.get(inner, 1))
+                unfolded += sizes.get(inner, 1)
                 add(Unresolved("nesting", 0) if known is None else known)
             elif one is Run:
                 if whole:
@@ -118,7 +136,7 @@ class Resolver:
                 add(item.value if one is Known else item)
         self._open.pop()
         result = found if kind is list else kind(found)
-        done[key] = result
+        done[key], sizes[key] = result, unfolded
         if whole and kind is not tuple:
             self.changes.copy(value, result)
         # Containers only grow, so one of the same size is the same, unless it holds others that grow.
@@ -129,7 +147,7 @@ class Resolver:
     def _literals(self, run: Run, *, pairs: bool) -> list[Any]:
         """The texts and the first numbers of a run, as keys in a dict if it stands where one is looked for."""
         found = [self.resolve(one, whole=False) for one in run.literals(self.data)]
-        self._spent += len(found)
+        self.spend(len(found))
         if not pairs:
             return found
         return [part for one in found for part in (one, None)][:-1] if found else [None]

@@ -139,12 +139,12 @@ class Event:
 
     __slots__ = (
         "_args",
+        "_group",
         "_raw",
         "_reader",
         "called",
         "callee",
         "count",
-        "group",
         "holds",
         "kind",
         "known",
@@ -181,7 +181,7 @@ class Event:
         self.known = known
         self.via = via
         self.kwargs = kwargs or _NO_KEYWORDS
-        self.group = self
+        self._group: Event | None = None
         self.count = 1
         """How many calls are counted as this one, itself among them."""
         self.called = False
@@ -211,10 +211,20 @@ class Event:
         self = object.__new__(cls)
         self.kind, self.opcode, self.offset = group.kind, group.opcode, offset
         self.callee, self.name, self.known, self.via = group.callee, group.name, group.known, group.via
-        self.kwargs, self.group, self.count = _NO_KEYWORDS, group, 1
+        self.kwargs, self._group, self.count = _NO_KEYWORDS, group, 1
         self.unresolved = self.called = self.reached = self.written = self.holds = self.made_class = False
         self._args, self._raw, self._reader = None, raw, reader
         return self
+
+    @property
+    def group(self) -> Event:
+        """The event that this one is counted as: itself, where it is in the record."""
+        return self._group or self
+
+    @group.setter
+    def group(self, event: Event) -> None:
+        # An event that holds itself would stay until the next collection of garbage.
+        self._group = None if event is self else event
 
     @property
     def args(self) -> tuple[Any, ...]:

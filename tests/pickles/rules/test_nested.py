@@ -23,7 +23,7 @@ PAYLOADS = {
     "fault-after-it": b"cposix\nsystem\n(S'x'\ntRRRRR",
     "dull-before-it": b"N0" * 1000 + b"cposix\nsystem\n(S'x'\ntR.",
 }
-WRAPPED: dict[str, Callable[[Any], Any]] = {
+WRAPPED: dict[str, Callable[[bytes], Any]] = {
     "bytes": lambda data: data,
     "bytearray": lambda data: call("builtins", "bytearray", data),
     "view": lambda data: call("builtins", "memoryview", data),
