@@ -182,7 +182,7 @@ def put(page: Path, text: str, begin_mark: str = BEGIN) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise click.ClickException(f"{page} lacks the marks that the tables go between: {begin_mark} and {END}")
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", "utf-8")
+    page.write_text(f"{before}{begin_mark}\n\n{text}\n\n{END}{after}", "utf-8")
 
 
 if __name__ == "__main__":

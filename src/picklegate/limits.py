@@ -15,7 +15,7 @@ class Limits:
 
     max_opcodes: int = 50_000_000
     """Opcodes executed in one artifact; runs of plain data that are passed over count a sixteenth."""
-    max_stack: int = 5_000_000
+    max_stack: int = 8_000_000
     """Values between two marks of one stream's stack."""
     max_marks: int = 100_000
     """Nested marks of one stream."""

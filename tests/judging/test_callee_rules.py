@@ -166,7 +166,7 @@ def _function(*names: str) -> Any:
     [
         (("system",), Verdict.MALICIOUS),
         (("torch.hub", "load"), Verdict.MALICIOUS),
-        (("nobodys.module", "do"), Verdict.MALICIOUS),
+        (("nobodys.module", "do"), Verdict.SUSPICIOUS),
         (("append", "items"), Verdict.CLEAN),
         (("numpy", "zeros"), Verdict.CLEAN),
     ],

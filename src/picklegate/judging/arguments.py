@@ -162,6 +162,9 @@ def arguments_of(event: Event, states: States | None = None) -> Contents:
         found.blobs, found.carried = [], found.blobs
     elif event.known in callables.role("column") or encoded_text.is_array(event.known):
         found.blobs.clear()
+        if encoded_text.is_array(event.known) and event.args and type(event.args[0]) is Event:
+            # Python 2 wrote bytes as text: with a data type before it, it is the memory of a number.
+            found.texts, found.direct = {}, {}
     return found
 
 

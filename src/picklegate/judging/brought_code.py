@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from picklegate.capabilities import HARMS
@@ -27,6 +28,14 @@ _MOST = 20_000
 """Values that are looked at for one function."""
 
 
+@dataclass(frozen=True, slots=True)
+class Harm:
+    """What a function does in words, and whether that is beyond doubt: a callee may be called in a harmless way."""
+
+    words: str
+    certain: bool = False
+
+
 class BroughtCode:
     """The functions and classes that one stream brings."""
 
@@ -47,8 +56,8 @@ class BroughtCode:
             for part in (body, *self._written.get(id(body), ())):
                 yield from _methods_in((part.args, part.kwargs))
 
-    def harm(self, function: Any, method: str = "__init__") -> str:
-        """What a brought function reaches that does harm, or of which nothing is known; empty where nothing.
+    def harm(self, function: Any, method: str = "__init__") -> Harm | None:
+        """What a brought function reaches that does harm, or of which nothing is known; None where nothing.
 
         As a ``method`` that runs while loading, ``__getattr__`` asks another object, and no honest one but
         ``__init__`` imports from within a package.
@@ -59,12 +68,12 @@ class BroughtCode:
                 return why
         modules = {item.dotted.removesuffix(".__dict__") for item in globals_ if _is_module(item)}
         if not codes and type(function) is not Global:
-            return "its code is not known"
+            return Harm("its code is not known", certain=True)
         for code in codes:
             facts = facts_of_arguments(code.args) if code.known in MAKERS else None
             found = [facts] if facts is not None else [facts_of_marshal(raw) for raw in _bytes_in(code.args)]
             if not any(found):
-                return "its code cannot be read"
+                return Harm("its code cannot be read", certain=True)
             for one in found:
                 if one is not None and (why := _reaching(one.names, modules, _USUAL.get(method, frozenset()))):
                     return why
@@ -73,8 +82,8 @@ class BroughtCode:
                     and method != "__init__"
                     and (inner := next((name for name in one.names if "." in name), ""))
                 ):
-                    return f"its code imports {inner}"
-        return ""
+                    return Harm(f"its code imports {inner}")
+        return None
 
     def _reached(self, function: Any) -> tuple[list[Event], list[Global]]:
         """The code and the imported objects that a function refers to, through what the stream writes into it."""
@@ -129,11 +138,11 @@ _USUAL = dict.fromkeys(("__getattr__", "__getattribute__"), frozenset(("getattr"
 """Names of REACHING that such methods are made for."""
 
 
-def _reaching(names: Sequence[str], modules: Iterable[str], usual: frozenset[str] = frozenset()) -> str:
+def _reaching(names: Sequence[str], modules: Iterable[str], usual: frozenset[str] = frozenset()) -> Harm | None:
     """What the names in a code object reach, with the modules that they import and those that its globals hold."""
     parts = {part for name in names for part in name.split(".")} - usual
     if telling := sorted(callables.names("code_names") & parts):
-        return f"its code names {telling[0]}"
+        return Harm(f"its code names {telling[0]}", certain=True)
     imported = [name for name in names if "." in name or find(name).kind == "module" or callables.is_standard(name)]
     for module in (*imported, *modules):
         for name in names:
@@ -141,20 +150,20 @@ def _reaching(names: Sequence[str], modules: Iterable[str], usual: frozenset[str
                 return why
     for module in imported:
         if find(module).known == "no" and not callables.is_standard(module):
-            return f"its code imports {module}, of which nothing is known"
-    return ""
+            return Harm(f"its code imports {module}, of which nothing is known")
+    return None
 
 
-def _harm(known: str, item: Global | None = None) -> str:
+def _harm(known: str, item: Global | None = None) -> Harm | None:
     """The harm that a call of a function may do, in words."""
     if callables.executes(known) and not callables.is_kept(known):
-        return f"it reaches {known}"
+        return Harm(f"it reaches {known}", certain=True)
     if callables.constructs_data(known) or callables.serialises(known) or class_named(known):
-        return ""
+        return None
     callee = find(known, item)
     if callables.reaches_outside(known) and callee.kind != "class":
-        return f"it reaches {known}"
+        return Harm(f"it reaches {known}", certain=True)
     for effect in callee.run_by("REDUCE"):
         if effect.kind in HARMS and effect.parameters and effect.chain <= NEAR and effect.sink != "registry":
-            return f"it reaches {callee.canonical}, which reaches {effect.sink}"
-    return ""
+            return Harm(f"it reaches {callee.canonical}, which reaches {effect.sink}")
+    return None

@@ -38,7 +38,7 @@ def role(name: str) -> frozenset[str]:
 
     ``maker`` makes functions or code, calling which is execution; ``reflective`` reaches or builds other callables;
     ``class-maker`` makes classes, of which loading makes instances; ``read`` is given source that its contract reads;
-    ``setter`` writes into its first argument, a function, class, cell or dict of the stream's own; ``carrier`` is
+    ``keeper`` keeps a function without calling it; ``setter`` writes into its first argument, a function, class, cell or dict of the stream's own; ``carrier`` is
     given an inner container, a stream of its own; ``column`` is given the memory of a column, in which any text may
     stand and which nothing reads as code; ``holding`` keeps what it is given in containers or by keywords.
     """

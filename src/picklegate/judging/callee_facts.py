@@ -134,7 +134,14 @@ def _is_kept(event: Event, parameter: Parameter, states: States) -> bool:
     """Whether a state gives the attribute that decides an effect something that could."""
     if parameter.name != "state" or not parameter.key:
         return True
-    return could_decide(state_for(event, parameter), states)
+    return any(could_decide(value, states) for value in state_for(event, parameter) if not _is_instance(value))
+
+
+def _is_instance(value: Any) -> bool:
+    """Whether a value is an instance of a class, of which a state is made."""
+    if type(value) is not Event or callables.constructs_data(value.known):
+        return False
+    return value.kind == "construct" or class_named(value.known)
 
 
 def _keys_of(args: tuple[Any, ...]) -> list[str] | None:

@@ -107,18 +107,22 @@ def _inherited(event: Event, arguments: Contents) -> Iterator[str]:
 
 def bytes_for(event: Event, parameter: Parameter) -> bytes:
     """The bytes that an event hands to a parameter, where it hands bytes."""
+    return next(_bytes_for(event, parameter), b"")
+
+
+def _bytes_for(event: Event, parameter: Parameter) -> Iterator[bytes]:
     for value in values_for(event, parameter):
-        if raw := encoded_text.bytes_in(value):
-            return raw
-    return b""
+        for item in value[:_MOST] if type(value) in CONTAINERS else (value,):
+            if raw := encoded_text.bytes_in(item):
+                yield raw
 
 
 def nested_bytes(event: Event, arguments: Contents) -> Iterator[tuple[str, bytes]]:
     """(the unpickler, the bytes) that an event's callee would load."""
     facts = facts_of(event, arguments)
     for effect, parameter in facts.decided:
-        if effect.kind == "unpickle" and effect.chain <= NEAR and (raw := bytes_for(event, parameter)):
-            yield effect.sink, raw
+        if effect.kind == "unpickle" and effect.chain <= NEAR:
+            yield from ((effect.sink, raw) for raw in _bytes_for(event, parameter))
 
 
 def values_for(event: Event, parameter: Parameter) -> tuple[Any, ...]:

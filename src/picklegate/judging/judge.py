@@ -13,7 +13,7 @@ from picklegate.judging.callee_facts import using
 from picklegate.judging.callee_rules import callee_findings, has_strangers, nested_bytes
 from picklegate.judging.classifier import Classifier, classifier
 from picklegate.judging.feature_table import words
-from picklegate.judging.proofs import executing_imports, is_settled, made_methods, proofs_of
+from picklegate.judging.proofs import executing_imports, is_settled, keeps, made_methods, proofs_of
 from picklegate.judging.spelling import spell_arguments, spell_call
 from picklegate.limits import Clock
 from picklegate.pickles import Event, Fault, Trace, trace
@@ -49,7 +49,7 @@ def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None
             findings.extend(callee_findings(name, event, arguments, names, strict=policy.strict))
             findings.extend(_nested(name, event, arguments, policy, depth))
         # An event whose result is known is judged by what is done with that.
-        vector = () if event.reached or is_settled(event) else features.vector(event, arguments, names)
+        vector = () if event.reached or is_settled(event) or keeps(event) else features.vector(event, arguments, names)
         scored.append((classifier().score(vector) if vector else 0.0, event, vector))
     findings.extend(executing_imports(name, found, allowed))
     findings.extend(made_methods(name, found))

@@ -152,13 +152,14 @@ def made_methods(name: str, found: Trace) -> list[Finding]:
     brought = BroughtCode(found)
     findings = []
     for event in called:
-        why = brought.harm(event.callee)
-        verdict = Verdict.MALICIOUS if why else Verdict.CLEAN
-        message = f"loading calls a function that the stream itself makes: {why or 'it reaches nothing outside'}"
+        harm = brought.harm(event.callee)
+        verdict = Verdict.CLEAN if harm is None else Verdict.MALICIOUS if harm.certain else Verdict.SUSPICIOUS
+        what = harm.words if harm else "it reaches nothing outside"
+        message = f"loading calls a function that the stream itself makes: {what}"
         findings.append(_finding("call.made-function", verdict, message, name, event))
     for method, function in brought.methods() if made else ():
-        if why := brought.harm(function, method):
-            message = f"loading may run {method} of a class that the stream itself makes: {why}"
+        if harm := brought.harm(function, method):
+            message = f"loading may run {method} of a class that the stream itself makes: {harm.words}"
             findings.append(_finding("call.made-method", Verdict.SUSPICIOUS, message, name, made[0]))
             break
     return findings
@@ -168,6 +169,11 @@ def is_settled(event: Event) -> bool:
     """Whether rules alone judge an event: code that the stream brings, dill's harmless texts, ``__main__``."""
     own = event.kind == "state" and type(event.callee) is Global and event.callee.module == "__main__"
     return is_brought(event) or _inert(event) or own
+
+
+def keeps(event: Event) -> bool:
+    """Whether an event only makes something that keeps a function: what calls it later is an event of its own."""
+    return event.kind != "state" and event.known in callables.role("keeper")
 
 
 def is_brought(event: Event) -> bool:

@@ -94,18 +94,27 @@ class Frames:
         effects, place, size = self.effects, self.end, len(self.data)
         if not pos < place <= size:
             return
-        effects.note("stream.frame", self.frame, "a frame goes on behind STOP, where unpicklers differ")
-        followed = effects.shared.followed
+        behind = list(self._behind(place))
+        if any(map(_tells, behind)):
+            effects.note("stream.frame", self.frame, "a frame goes on behind STOP, where unpicklers differ")
+            effects.nested.extend(("behind the frame", inner) for inner in behind)
+
+    def _behind(self, place: int) -> Iterator[Trace]:
+        """The streams that follow one another from ``place`` on, as far as they were not followed before."""
+        effects, followed = self.effects, self.effects.shared.followed
         for _ in range(_MOST_STREAMS):
             key = (id(self.data), place)
-            if place >= size or key in followed or effects.depth >= effects.limits.max_depth:
+            if place >= len(self.data) or key in followed:
                 return
+            if effects.depth >= effects.limits.max_depth:
+                break
             followed[key] = self.data
             inner = self._trace(self.data, place)
-            effects.nested.append(("behind the frame", inner))
+            yield inner
             if not inner.stopped:
                 return
             place = inner.end
+        effects.note("limit.depth", self.frame, "more streams follow behind a frame than the limits allow")
 
     def _cut(self, read: int) -> None:
         """Follow the reading that drops the rest of the frame from ``read`` on, if the stream can be copied."""
@@ -129,3 +138,9 @@ def dropped(data: Buffer, start: int, frame: int, read: int, end: int) -> bytes:
     """
     size = struct.pack("<Q", read - frame - 9)
     return data[start : frame + 1] + size + data[frame + 9 : read] + data[end:]
+
+
+def _tells(found: Trace) -> bool:
+    """Whether a stream does something, or may do more than was seen."""
+    bounded = found.fault is not None and found.fault.code.startswith("limit.")
+    return bool(found.imports or found.nested or found.notes or bounded)

@@ -42,7 +42,7 @@ class Resolver:
         self._flat: dict[tuple[int, bool], tuple[int, Any, Any]] = {}
         self._open: list[int] = []
         self._sizes: dict[int, int] = {}
-        """Of each container of the call that is resolved: the values in it and in those in it, each time they are held."""
+        """Of each container of a call: the values in it and in those that it holds, each time they are held."""
         self._spent = 0
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from picklegate import containers
 from picklegate.judging import callables, features, novelty
 from picklegate.judging.arguments import States, arguments_of, states_of
 from picklegate.judging.callee_facts import using
-from picklegate.judging.proofs import is_settled
+from picklegate.judging.proofs import is_settled, keeps
 from picklegate.pickles import Event, Global, Trace, canonical, trace
 from picklegate.training import corpus, hiding, honest, hostile, hub_files
 from picklegate.training.carriers import Sample
@@ -60,7 +60,7 @@ _CALLEES = hiding.Hiding(hiding.in_training)
 def _rows(events: Iterable[Event], template: Row, states: States) -> Iterator[Row]:
     seen: set[tuple[str, Description]] = set()
     for event in events:
-        if event.reached or is_settled(event):
+        if event.reached or is_settled(event) or keeps(event):
             continue
         with using(_CALLEES):
             key = (features.callee(event), features.description(event, arguments_of(event, states)))
