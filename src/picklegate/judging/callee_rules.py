@@ -41,6 +41,9 @@ def callee_findings(
 
     if why := contracts.refusal(event):
         return [finding("call.contract", f"loading calls {spell_call(event)}: {why}")]
+    if event.reached:
+        # An event whose result is known is judged by what is done with that.
+        return []
     facts = facts_of(event, arguments)
     known = features.callee(event)
     found = [finding("state.capability", text, verdict) for text, verdict in _stored(event, arguments, names)]
@@ -87,6 +90,8 @@ def _reached(event: Event, facts: Facts) -> Iterator[str]:
             continue
         if contracts.accepts_state(event, parameter.key):
             continue
+        if effect.kind in _NAMED and all(map(_is_no_name, values_for(event, parameter))):
+            continue
         sinks.add(effect.sink)
         yield facts.callee.describe(effect, parameter)
 
@@ -103,6 +108,14 @@ def _inherited(event: Event, arguments: Contents) -> Iterator[str]:
             if effect.kind in HARMS and effect.chain <= NEAR and effect.sink != "registry":
                 yield callee.describe(effect, parameter)
                 return
+
+
+_NAMED = frozenset(("delete", "command", "import", "network"))
+"""Effects whose argument is a path, a command, a name or an address, none of which may hold a NUL."""
+
+
+def _is_no_name(value: Any) -> bool:
+    return isinstance(value, (bytes, str)) and (b"\0" if isinstance(value, bytes) else "\0") in value  # type: ignore[operator]
 
 
 def bytes_for(event: Event, parameter: Parameter) -> bytes:

@@ -48,7 +48,7 @@ def refusal(event: Event) -> str:
     """Why the real callable would refuse the call, in words; empty where it would not, or where it is not known."""
     if event.kind == "state":
         return _of_state(event)
-    if event.unresolved:
+    if event.unresolved or type(event.callee) is not Global:
         return ""
     if event.known == "torch.fx.graph_module.reduce_graph_module":
         return graph_modules.refusal(event.args)

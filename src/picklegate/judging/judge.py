@@ -45,9 +45,10 @@ def judge(name: str, found: Trace, policy: Policy, *, clock: Clock | None = None
             scored.append((0.0, event, ()))
             continue
         findings.extend(proofs_of(name, event, arguments))
-        if not event.reached and not is_settled(event):
+        if not is_settled(event):
             findings.extend(callee_findings(name, event, arguments, names, strict=policy.strict))
-            findings.extend(_nested(name, event, arguments, policy, depth))
+            if not event.reached:
+                findings.extend(_nested(name, event, arguments, policy, depth))
         # An event whose result is known is judged by what is done with that.
         vector = () if event.reached or is_settled(event) or keeps(event) else features.vector(event, arguments, names)
         scored.append((classifier().score(vector) if vector else 0.0, event, vector))
