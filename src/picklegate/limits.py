@@ -23,8 +23,8 @@ class Limits:
     """Containers and results of calls (which count as four) that are held at a time, and one more for each 16 bytes."""
     max_events: int = 2_000_000
     """Distinct calls, constructions and state writes kept of one artifact."""
-    max_arguments: int = 30_000_000
-    """Values in the containers that one stream's calls are given, each as often as it is given."""
+    max_arguments: int = 4_000_000
+    """Values in the containers that one stream's calls are given, each as often as it is given; and one more a byte."""
     max_literal_bytes: int = 1 << 20
     """Bytes of one string that are looked at; longer ones are read at both ends."""
     max_depth: int = 8

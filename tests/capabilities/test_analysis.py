@@ -357,6 +357,9 @@ def test_what_is_told_can_be_read(tmp_path: Path) -> None:
     (pair,) = [item for item in callee.decided("REDUCE", (True, True)) if item[0].kind == "command"]
     assert callee.describe(*pair) == "pack.run hands its argument 1 (cmd) to os.system (pack.py, line 4)"
     assert callee.known == "environment"
+    state = told(tmp_path, CLASSES, "Restored")
+    (pair,) = [item for item in state.decided("BUILD", (True,)) if item[0].kind == "execute"]
+    assert "hands what its state holds as 'template' to builtins.exec" in state.describe(*pair)
 
 
 def test_python_2_names_and_c_twins(tmp_path: Path) -> None:

@@ -55,12 +55,12 @@ def test_nested_streams_share_one_budget() -> None:
     assert "limit.stream" in {fault.code for fault in faults if fault}
 
 
-@pytest.mark.parametrize("layers", [3, 5, 60])
+@pytest.mark.parametrize("layers", [2, 3, 60])
 def test_an_argument_that_holds_the_same_list_many_times_over_is_no_work(layers: int) -> None:
     """A list of two hundred times the same list of two hundred times the same list ... is ended, or cheap."""
     held = b"".join(b"](" + (b"h" + bytes([at])) * 200 + b"eq" + bytes([at + 1]) + b"0" for at in range(layers))
     found = trace(b"]q\x000" + held + b"cm\nf\nh" + bytes([layers]) + b"\x85R.")
-    assert found.stopped if layers == 3 else found.fault is not None and found.fault.code == "limit.stream"
+    assert found.stopped if layers == 2 else found.fault is not None and found.fault.code == "limit.stream"
 
 
 def test_many_objects_are_read_to_their_end() -> None:

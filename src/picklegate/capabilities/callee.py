@@ -103,9 +103,10 @@ class Callee:
             return f"{self.canonical} can {_VERBS[effect.kind]}"
         if parameter is None:
             return f"{self.canonical} reaches {effect.sink or 'code that is handed in'}{where}"
+        given = parameter.label if parameter.key else f"its {parameter.label}"
         if effect.kind == "call":
-            return f"{self.canonical} calls its {parameter.label}{where}"
-        return f"{self.canonical} hands its {parameter.label} to {effect.sink}{where}"
+            return f"{self.canonical} calls {given}{where}"
+        return f"{self.canonical} hands {given} to {effect.sink}{where}"
 
 
 _VERBS = {

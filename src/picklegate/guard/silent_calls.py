@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -23,6 +24,8 @@ _places: list[tuple[Any, str, Any, Any]] = []
 """The owner of each name, the name, what it stands for, and what stands in its place."""
 _listed: dict[int, tuple[Any, tuple[str, Effect]]] = {}
 """What is listed, by identity, and what stands in its place, with its name and kind."""
+_methods: dict[str, tuple[type[Any] | None, tuple[str, Effect] | None]] = {}
+"""Listed methods of classes in native code, by name: the class, with the listed name and the kind."""
 _counts = {"loads": 0, "modules": -1}
 """Loads under way, and modules that there were when names were last looked for."""
 
@@ -57,7 +60,12 @@ def is_silent(value: Any) -> tuple[str, Effect] | None:
     value = getattr(value, "__func__", value)
     with _lock:
         known = _listed.get(id(value))
-    return known[1] if known is not None and known[0] is value else None
+    if known is not None and known[0] is value:
+        return known[1]
+    # A method of a class in native code is another object each time that it is asked for.
+    owner, told = _methods.get(getattr(value, "__name__", ""), (None, None))
+    bound = getattr(value, "__self__", None)
+    return told if owner is not None and isinstance(bound, type) and issubclass(bound, owner) else None
 
 
 def _find(meet: Meet) -> None:
@@ -76,6 +84,8 @@ def _find(meet: Meet) -> None:
             continue
         told = (dotted, cast("Effect", kind))
         _listed[id(original)] = (original, told)
+        if isinstance(original, types.ClassMethodDescriptorType) and isinstance(owner, type):
+            _methods[name] = (owner, told)
         # A class stays where it is, for objects are asked if they are of it.
         if not callable(original) or isinstance(original, type) or original is not held:
             continue

@@ -94,10 +94,8 @@ class Frames:
         effects, place, size = self.effects, self.end, len(self.data)
         if not pos < place <= size:
             return
-        behind = list(self._behind(place))
-        if any(map(_tells, behind)):
-            effects.note("stream.frame", self.frame, "a frame goes on behind STOP, where unpicklers differ")
-            effects.nested.extend(("behind the frame", inner) for inner in behind)
+        effects.note("stream.frame", self.frame, "a frame goes on behind STOP, where unpicklers differ")
+        effects.nested.extend(("behind the frame", inner) for inner in self._behind(place))
 
     def _behind(self, place: int) -> Iterator[Trace]:
         """The streams that follow one another from ``place`` on, as far as they were not followed before."""
@@ -138,9 +136,3 @@ def dropped(data: Buffer, start: int, frame: int, read: int, end: int) -> bytes:
     """
     size = struct.pack("<Q", read - frame - 9)
     return data[start : frame + 1] + size + data[frame + 9 : read] + data[end:]
-
-
-def _tells(found: Trace) -> bool:
-    """Whether a stream does something, or may do more than was seen."""
-    bounded = found.fault is not None and found.fault.code.startswith("limit.")
-    return bool(found.imports or found.nested or found.notes or bounded)

@@ -44,6 +44,7 @@ class Resolver:
         self._sizes: dict[int, int] = {}
         """Of each container of a call: the values in it and in those that it holds, each time they are held."""
         self._spent = 0
+        self._most = limits.max_arguments + len(data)
 
     def close(self) -> None:
         """Let go of what was decoded, of the bytes, and of the record, which refers back to this."""
@@ -82,8 +83,8 @@ class Resolver:
     def spend(self, count: int) -> None:
         """Count values that calls are given; raises Exhausted."""
         self._spent += count
-        if self._spent > self.limits.max_arguments:
-            raise Exhausted(f"calls are given more than {self.limits.max_arguments:,} values in containers")
+        if self._spent > self._most:
+            raise Exhausted(f"calls are given more than {self._most:,} values in containers")
 
     def _literal(self, pos: int, *, whole: bool) -> Any:
         text = self.text(pos)

@@ -98,7 +98,9 @@ def index_command(
         card = index.build(distributions.read_all(work), output, today=made)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"{card['decided']} of {card['callables']} callables of {card['packages']} packages decided", err=True)
+    click.echo(
+        f"{card['names']} names of {card['packages']} packages, {card['decided']} decided by an argument", err=True
+    )
 
 
 def dataset_of(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from picklegate.capabilities.analysis import Analysis
 from picklegate.capabilities.effects import HARMS, NEAR, Effect, Summary
-from picklegate.capabilities.index import Listed, write_block, write_index
+from picklegate.capabilities.index import Index, Listed, write_block, write_index
 from picklegate.capabilities.linking import REGISTRY
 from picklegate.capabilities.records import Module
 from picklegate.capabilities.resolving import Target
@@ -110,8 +110,6 @@ class Builder:
         self.world = world
         self.analysis = Analysis(world, brief=True)
         self.sinks = Names()
-        self.callables = 0
-        self.decided = 0
         self._summaries: dict[Target, Summary | None] = {}
 
     def link(self) -> None:
@@ -150,10 +148,7 @@ class Builder:
         summary = self.summary(target)
         if summary is None:
             return
-        self.callables += 1
         method = target.kind == "function" and "." in target.name
-        if decided(summary):
-            self.decided += 1
         if decided(summary) and not (method and not _worth(summary)):
             found.summaries[target.name] = shorten(_kept(summary), self.sinks)
         elif target.kind == "function" and not method:
@@ -214,6 +209,27 @@ class Builder:
         return {top: write_block(modules, top) for top, modules in tops.items()}
 
 
+def card_of(data: bytes, distributions: dict[str, str], made: str) -> dict[str, object]:
+    """What the card says of an index: its digest, what it was made of, and how much it holds."""
+    index = Index(data)
+    modules = [module for top in index.packages() for module in index.modules(top)]
+    summaries = [index.summary(module, name) for module in modules for name in module.summaries]
+    names = (
+        len(module.functions) + len(module.opened) + len(module.classes) + len(module.natives) for module in modules
+    )
+    return {
+        "made": made,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "bytes": len(data),
+        "packages": len(index.packages()),
+        "modules": len(modules),
+        "names": len(summaries) + sum(names) + sum(len(module.native_classes) for module in modules),
+        "aliases": sum(len(module.aliases) for module in modules),
+        "decided": sum(summary is not None and decided(summary) for summary in summaries),
+        "distributions": dict(sorted(distributions.items())),
+    }
+
+
 def build(distributions: Iterable[Distribution], output: Path, *, today: str = "") -> dict[str, object]:
     """Write ``index.bin`` and its card ``index.json`` into a folder; returns the card.
 
@@ -228,16 +244,7 @@ def build(distributions: Iterable[Distribution], output: Path, *, today: str = "
     builder.link()
     blocks = builder.blocks()
     data = write_index(blocks, builder.sinks, world.versions)
-    card = {
-        "made": today or dt.datetime.now(tz=dt.timezone.utc).date().isoformat(),
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "bytes": len(data),
-        "packages": len(blocks),
-        "modules": len(world.modules) + len(world.natives),
-        "callables": builder.callables,
-        "decided": builder.decided,
-        "distributions": dict(sorted(world.distributions.items())),
-    }
+    card = card_of(data, world.distributions, today or dt.datetime.now(tz=dt.timezone.utc).date().isoformat())
     output.mkdir(parents=True, exist_ok=True)
     (output / "index.bin").write_bytes(data)
     (output / "index.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
