@@ -64,9 +64,9 @@ def test_the_model_card_describes_the_model_and_the_index_that_ship() -> None:
     for said in (
         f"{training['rounds']} boosted trees (XGBoost, depth {training['parameters']['max_depth']})",
         f"{len(signs) - signs.count('0')} of the {len(signs)} features",
-        f"made on {index['made']} and covers {index['callables']:,} callables",
-        f"callables of {index['packages']} top-level packages",
+        f"made on {index['made']} and covers {index['names']:,} names and {index['aliases']:,} other names",
+        f"of {index['packages']} top-level packages",
         f"{len(index['distributions']) - 1} distributions",
-        f"Of {index['decided']:,} callables",
+        f"For {index['decided']:,} of them",
     ):
         assert said in page
