@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from picklegate.capabilities import KINDS, Callees, Effect, Environment, Index, Parameter
+from picklegate.capabilities import index as reading
 from picklegate.capabilities.effects import WAYS, Summary
 from picklegate.capabilities.index import MAGIC
 from picklegate.capabilities.shorthand import Names, expand, shorten
+from picklegate.errors import ModelDataError
 from picklegate.training import distributions, index
 
 DATA = Path(index.__file__).parents[1] / "capabilities" / "data"
@@ -156,6 +158,14 @@ def test_damage_is_noticed(built: Path) -> None:
         index = Index(wrong, digest)
         assert index.damaged
         assert index.module("pkg.deep") is None
+
+
+def test_a_damaged_index_ends_a_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said, and nothing is judged without it."""
+    monkeypatch.setattr(reading, "_one", [])
+    monkeypatch.setattr(reading, "_opened", lambda _: Index(b""))
+    with pytest.raises(ModelDataError, match="install picklegate again"):
+        Index.shipped()
 
 
 def test_every_effect_survives_the_shorthand() -> None:

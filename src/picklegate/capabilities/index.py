@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from picklegate.capabilities.effects import Effect, Parameter, Summary
 from picklegate.capabilities.shorthand import Names, expand
+from picklegate.errors import ModelDataError
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -189,7 +190,7 @@ class Index:
 
     @classmethod
     def shipped(cls) -> Index:
-        """The index of this package; without one it is empty."""
+        """The index of this package; raises ModelDataError where it is missing or altered."""
         return _shipped()
 
     def packages(self) -> tuple[str, ...]:
@@ -256,7 +257,11 @@ def _shipped() -> Index:
     with _lock:
         if not _one:
             folder = resources.files("picklegate.capabilities").joinpath("data")
-            _one.append(_opened(folder))
+            index = _opened(folder)
+            if index.damaged:
+                # An index that answers nothing would let pass what it is there to tell.
+                raise ModelDataError("capabilities/data/index.bin is missing or altered: install picklegate again")
+            _one.append(index)
         return _one[0]
 
 
