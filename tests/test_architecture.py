@@ -124,6 +124,13 @@ def _homes(path: Path, names: dict[str, Path]) -> Iterator[str]:
             yield from (alias.name for alias in node.names if alias.name in names)
 
 
+def test_the_order_in_the_documentation_is_this_one() -> None:
+    """The page lists the layers as they stand above."""
+    page = PAGE.read_text(encoding="utf-8")
+    shown = page[page.index("(report limits") : page.index("Units in brackets")].replace("```", "")
+    assert shown.replace("(", "").replace(")", "").split() == LAYERS.split()
+
+
 def test_the_tree_in_the_documentation_is_the_real_one() -> None:
     """Run ``python -m tools.architecture_tree`` after adding, moving or deleting a module."""
     (block,) = BLOCK.findall(PAGE.read_text(encoding="utf-8"))

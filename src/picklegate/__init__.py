@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from picklegate.report import Call, FileReport, Finding, RepoReport, StreamReport, Verdict
     from picklegate.scan import scan_bytes, scan_file
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "BlockedError",
