@@ -416,14 +416,14 @@ def test_a_module_in_the_place_of_the_standard_library_is_not_imported(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither one that would be found first, nor one that was put among the loaded ones."""
-    monkeypatch.delitem(sys.modules, "this", raising=False)
-    path = beside(folder, "this")
+    monkeypatch.delitem(sys.modules, "sched", raising=False)
+    path = beside(folder, "sched")
     with pytest.raises(BlockedError, match="is not the standard library's"):
         safe_pickle_load(path)
     assert not (folder / "canary").exists()
-    fake = types.ModuleType("this")
+    fake = types.ModuleType("sched")
     fake.Thing = dict  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "this", fake)
+    monkeypatch.setitem(sys.modules, "sched", fake)
     with pytest.raises(BlockedError, match="is not the standard library's"):
         safe_pickle_load(path)
 
