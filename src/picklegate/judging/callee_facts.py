@@ -88,7 +88,7 @@ def _facts(event: Event, arguments: Contents) -> Facts:
         return _NOTHING
     known = owner.known or owner.dotted
     closed = callables.constructs_data(known) or callables.serialises(known)
-    if closed and known not in callables.role("reflective"):
+    if closed and (known not in callables.role("reflective") or callables.makes_code(known)):
         return _NOTHING
     callee = find(known, owner)
     if not callee.effects and not callee.unfollowed:
