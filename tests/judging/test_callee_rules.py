@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from picklegate import Policy, Verdict, scan_bytes
+from picklegate.training import indexed
 from picklegate.training.tree import Build, Call, Name, New
 from support.builders import SOURCE, call, written
 
@@ -212,3 +213,15 @@ def test_a_distribution_runs_only_what_scipy_writes(source: str, verdict: Verdic
     state = {"_parse_arg_template": source, "name": "gamma"}
     tree = Build(New(Name("scipy.stats._continuous_distns", "gamma_gen")), state)
     assert _codes(tree).get("call.contract", Verdict.CLEAN) == verdict
+
+
+@pytest.mark.parametrize("text", ["config", "/tmp/inert/x", "http://example.invalid/x"])
+def test_callables_of_the_index_that_do_harm_are_not_clean(text: str) -> None:
+    """A word, a path or an address that a callable hands to a sink is enough."""
+    rows = indexed.rows()[::40]
+    trees = [
+        (row, Call(Name(row[0], row[1]), tuple(None if kind == "none" else text for kind in row[4].split())))
+        for row in rows
+    ]
+    passing = [row[:2] for row, tree in trees if scan_bytes(written(tree)).verdict == Verdict.CLEAN]
+    assert passing == []
