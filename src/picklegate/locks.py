@@ -21,7 +21,7 @@ def file_lock(lock: Path) -> Iterator[None]:
 
     with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
         if not stat.S_ISREG(os.lstat(lock).st_mode):
-            raise ForeignFileError(f"{lock} is no lock file: remove it")
+            raise ForeignFileError(f"{lock} is not a lock file: remove it")
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             lock.parent.mkdir(parents=True, exist_ok=True)

@@ -82,7 +82,7 @@ class Policy:
                 raise PolicyError(f"allow_effects: {effect!r} is none of {', '.join(get_args(Effect))}")
         for digest in self.allow_digests:
             if len(digest) != 64 or digest.strip("0123456789abcdef"):
-                raise PolicyError(f"allow_digests: {digest!r} is no SHA-256 in lower-case hexadecimal")
+                raise PolicyError(f"allow_digests: {digest!r} is not a SHA-256 in lower-case hexadecimal")
 
     def blocks(self, report: FileReport) -> bool:
         """Whether a front door refuses the file."""

@@ -119,7 +119,7 @@ def test_github_actions_get_annotations(
         (["scann", "x"], "Did you mean scan?"),
         (["good.pkl"], "write `picklegate scan good.pkl`"),
         (["scan", "x", "--scheduler", "foo"], "write the address as tcp://HOST:PORT"),
-        (["scan", "https://example.org/a.pkl"], "is no page of the Hub"),
+        (["scan", "https://example.org/a.pkl"], "is not a page of the Hub"),
         (["explain", "hf://org/name"], "name a file in it"),
         (["scan", "hf://buckets/org/name"], "buckets are not read"),
     ],

@@ -245,7 +245,7 @@ def test_no_cache_is_said_to_be_none(run: Run, tmp_path: Path, capsys: pytest.Ca
     """A directory that is not there is one sentence and exit code 2."""
     assert run("audit", "--cache-dir", tmp_path / "no") == 2
     assert capsys.readouterr().err == (
-        f"picklegate: {tmp_path}/no is no directory: name the Hugging Face cache with --cache-dir\n"
+        f"picklegate: {tmp_path}/no is not a directory: name the Hugging Face cache with --cache-dir\n"
     )
 
 

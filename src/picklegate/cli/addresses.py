@@ -71,7 +71,7 @@ def parse(text: str) -> Address:
         parts = urlsplit(text)
         endpoint = urlsplit(os.environ.get("HF_ENDPOINT", "")).netloc
         if parts.netloc not in (*_HOSTS, *filter(None, [endpoint])):
-            raise click.UsageError(f"{text} is no page of the Hub: download the file, and scan that")
+            raise click.UsageError(f"{text} is not a page of the Hub: download the file, and scan that")
         rest, pattern = parts.path.strip("/"), _PAGE
     other = _NOT_READ.match(rest)
     if other:

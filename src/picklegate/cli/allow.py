@@ -25,13 +25,13 @@ def _date(_: click.Context, __: click.Parameter, text: str | None) -> dt.date | 
     except ValueError as error:
         raise click.BadParameter(f"{text} is no date: write it as 2027-01-31") from error
     if date is not None and date < dt.datetime.now(dt.timezone.utc).date():
-        raise click.BadParameter(f"{text} is over")
+        raise click.BadParameter(f"{text} is in the past")
     return date
 
 
 @click.command()
 @click.argument("targets", metavar="FILE | DIGEST | IMPORT...", nargs=-1, required=True)
-@click.option("--reason", required=True, metavar="TEXT", help="Why you trust it. It stands in the policy file.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why you trust it. The policy file keeps it.")
 @click.option("--expires", metavar="DATE", callback=_date, help="The last day, such as 2027-01-31.")
 @click.option("--repo", default="", metavar="ORG/NAME", help="Trust the import in this repository of the Hub alone.")
 @click.option(

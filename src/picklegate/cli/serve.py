@@ -60,7 +60,7 @@ def serve(
         from picklegate.serve.gate import Settings, create_app
         from picklegate.serve.server import run
     except ImportError as error:
-        raise click.UsageError("serve needs more packages: pip install 'picklegate[serve]'") from error
+        raise click.UsageError("serve needs more packages: install picklegate with the extra serve") from error
 
     handler = logging.StreamHandler(log or sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))

@@ -173,7 +173,7 @@ def _read_tensors(context: Context, content: Source, path: str, depth: int) -> b
         if isinstance(kind, Global) and kind.name.endswith("Storage"):
             size = torch.item_size(kind)
             if size is None:
-                context.bound("torch.unknown-storage", f"the length of a {kind.name} cannot be told", path, place)
+                context.bound("torch.unknown-storage", f"the length of a {kind.name} is not known", path, place)
                 return True
             place += 8 + max(0, int.from_bytes(data[place : place + 8], "little", signed=True)) * size
         elif isinstance(kind, Global) and kind.name.endswith("Tensor"):

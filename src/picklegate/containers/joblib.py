@@ -94,7 +94,7 @@ class Arrays:
         context = self._context
         for offset in self._unknown:
             context.bound(
-                "joblib.unknown-array", "the length of an array between the opcodes cannot be told", name, offset
+                "joblib.unknown-array", "the length of an array between the opcodes is not known", name, offset
             )
         states: dict[int, list[tuple[Any, ...]]] = {}
         for event in (event for seen in traces if self._reads for event in seen.events if event.kind == "state"):

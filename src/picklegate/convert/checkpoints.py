@@ -213,7 +213,7 @@ def _pickles(file: BinaryIO, key: str) -> Checkpoint:
         file.seek(place)
         head = file.read(8)
         if len(head) < 8 or name not in sizes:
-            raise ValueError(f"the length of the storage {name!r} cannot be told")
+            raise ValueError(f"the length of the storage {name!r} is not known")
         length = struct.unpack("<q", head)[0] * sizes[name]
         if length < 0 or place + 8 + length > size:
             raise ValueError(f"the storage {name!r} ends behind the file")

@@ -41,7 +41,7 @@ class InlineArrays(Mapping[tuple[str, str], Inline]):
         code = dtype.args[0] if isinstance(dtype, Event) and dtype.args and isinstance(dtype.args[0], str) else ""
         size, count = item_size(code) if code else None, items(shape)
         if size is None or count is None or not isinstance(dtype, Event) or not isinstance(shape, tuple):
-            raise ValueError("the length of an array between the opcodes cannot be told")
+            raise ValueError("the length of an array between the opcodes is not known")
         if size < 0:
             self.found.append(None)
             return trace(self._data, offset).end

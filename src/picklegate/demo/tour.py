@@ -29,7 +29,7 @@ def run(echo: Echo) -> int:
     with _undisturbed() as home, Hub(repositories) as hub:
         visit = _Visit(echo, hub, home)
         echo(click.style("A Hub on this machine, and two models that look the same.", bold=True))
-        visit.stop(models.ORDINARY, "an ordinary model, as torch.save writes it")
+        visit.stop(models.ORDINARY, "an honest model, as torch.save writes it")
         visit.stop(models.HOSTILE, "the same, with a 1 for an l in its name and two files that run code when loaded")
         kept = visit.kept(repositories[models.HOSTILE][path] for path in models.PAYLOADS)
     arrived_all = {(models.ORDINARY, path) for path in repositories[models.ORDINARY]} <= visit.arrived

@@ -156,7 +156,7 @@ def read_cache(cache_dir: str | os.PathLike[str] | None = None) -> Cache:
         cache_dir = HF_HUB_CACHE
     folder = os.path.realpath(os.path.expanduser(cache_dir))
     if not os.path.isdir(folder):
-        raise NotADirectoryError(f"{folder} is no directory: name the Hugging Face cache with --cache-dir")
+        raise NotADirectoryError(f"{folder} is not a directory: name the Hugging Face cache with --cache-dir")
     reader = _Reader(folder)
     reader.cache()
     return Cache(

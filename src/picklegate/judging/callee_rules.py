@@ -61,7 +61,7 @@ def callee_findings(
             why = (
                 "nothing is known of this function"
                 if facts.callee.known == "no"
-                else ("what this function does with its arguments cannot be told")
+                else ("what this function does with its arguments is not known")
             )
             found.append(finding("call.unknown-function", f"loading calls {spell_call(event)}: {why}", verdict))
     return found

@@ -73,7 +73,7 @@ def _of_state(event: Event) -> str:
     source = attributes(event.args[0] if len(event.args) == 1 else event.args).get(argparser_source.KEY)
     if source is None:
         return ""
-    return argparser_source.refusal(source) if isinstance(source, str) else "the source that it runs cannot be told"
+    return argparser_source.refusal(source) if isinstance(source, str) else "the source that it runs cannot be resolved"
 
 
 def accepts_state(event: Event, key: str) -> bool:

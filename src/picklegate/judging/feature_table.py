@@ -36,7 +36,7 @@ NAME_FEATURES = (
     Feature("reflective", "+", "it reaches other callables", "it reaches no other callables"),
     Feature("serialiser", "0", "it is a serialiser's helper", "it is no serialiser's helper"),
     Feature("makes_code", "0", "it makes code", "it makes no code"),
-    Feature("unresolved", "+", "what is called cannot be told", "what is called is known"),
+    Feature("unresolved", "+", "what is called cannot be resolved", "what is called is known"),
 )
 """What the callee's name says by itself."""
 
@@ -107,7 +107,7 @@ OBJECT_FEATURES = (
         "results of other calls among its arguments",
         "no result of a call among its arguments",
     ),
-    Feature("unresolved_arguments", "+", "arguments that cannot be told", "all its arguments are known"),
+    Feature("unresolved_arguments", "+", "arguments that cannot be resolved", "all its arguments are known"),
 )
 """What the objects among its arguments show."""
 
@@ -124,7 +124,7 @@ CAPABILITY_FEATURES = (
     Feature("calls_argument", "+", "it calls its argument", "it calls no argument"),
     Feature("reads_files", "+", "its arguments decide what is read", "its arguments decide nothing that is read"),
     Feature("fixed_effects", "+", "it runs, writes or changes something", "it runs, writes and changes nothing"),
-    Feature("unfollowed", "+", "what it does with its arguments cannot be told", "what it does is known"),
+    Feature("unfollowed", "+", "what it does with its arguments is not known", "what it does is known"),
 )
 """What the callee can do (picklegate.capabilities)."""
 

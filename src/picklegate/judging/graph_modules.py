@@ -67,7 +67,7 @@ def refusal(args: tuple[Any, ...]) -> str:
     texts = [part for part in args if isinstance(part, str)]
     found = body.last("_code") or body.last("code")
     if found is None or not isinstance(found[0], str) or not texts:
-        return "the source that it runs cannot be told"
+        return "the source that it runs cannot be resolved"
     imports, code = texts[0], found[0]
     if len(imports) + len(code) > _LONGEST:
         return "the source that it runs is longer than any that is read"

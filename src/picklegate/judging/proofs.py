@@ -63,7 +63,7 @@ def proofs_of(name: str, event: Event, arguments: Contents) -> list[Finding]:
     if not features.callee(event):
         if is_brought(event):
             return []
-        return finding("call.unresolved", Verdict.SUSPICIOUS, f"loading calls what cannot be told ({event.via})")
+        return finding("call.unresolved", Verdict.SUSPICIOUS, f"loading calls an object that static analysis cannot resolve ({event.via})")
     # A construction without arguments makes an instance of a class, and no call of a function.
     if callables.reaches_outside(event.known) and not bare and not _class_of_its_own(event):
         message = f"loading calls {spell_call(event)}, which reaches files, the network or the whole process"

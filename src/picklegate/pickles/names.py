@@ -164,7 +164,7 @@ class _Path:
     def doubtful(self, step: str) -> None:
         """Note where it cannot be told what the path leads to."""
         self.doubt = (
-            self.doubt or f"what {'.'.join((self.module, *self.steps, step))[-200:]} is cannot be told from its name"
+            self.doubt or f"what {'.'.join((self.module, *self.steps, step))[-200:]} is cannot be resolved from its name"
         )
 
 
