@@ -17,6 +17,7 @@ RUN_ON_LOAD = frozenset(
         *("__new__", "__init__", "__post_init__", "__setstate__", "__hash__", "__eq__", "__set_name__"),
         *("__init_subclass__", "__del__", "__setitem__", "__call__", "append", "extend", "add", "update"),
         *("__getattr__", "__getattribute__", "__setattr__", "__reduce_ex__", "__reduce__", "__prepare__"),
+        *("__class_getitem__", "__getitem__", "__mro_entries__", "__instancecheck__", "__subclasscheck__"),
     )
 )
 """Methods of a class, or of its metaclass, that making, filling and keeping an instance runs."""
@@ -66,13 +67,12 @@ class BroughtCode:
             if not any(found):
                 return "its code cannot be read"
             for one in found:
-                if one is not None and (why := _reaching(one.names, modules, _USUAL.get(method, frozenset()))):
+                if one is None:
+                    continue
+                usual = _USUAL.get(method, frozenset()) | (_METHODS & one.attributes)
+                if why := _reaching(one.names, modules, usual):
                     return why
-                if (
-                    one is not None
-                    and method != "__init__"
-                    and (inner := next((name for name in one.names if "." in name), ""))
-                ):
+                if method != "__init__" and (inner := next((name for name in one.names if "." in name), "")):
                     return f"its code imports {inner}"
         return ""
 
@@ -127,6 +127,8 @@ def _bytes_in(values: Iterable[Any]) -> Iterator[bytes]:
 
 _USUAL = dict.fromkeys(("__getattr__", "__getattribute__"), frozenset(("getattr", "__getattribute__")))
 """Names of REACHING that such methods are made for."""
+_METHODS = frozenset(("eval", "compile"))
+"""Names of REACHING that tell only as names of Python's own: ``model.eval()`` and ``re.compile(...)`` are ordinary."""
 
 
 def _reaching(names: Sequence[str], modules: Iterable[str], usual: frozenset[str] = frozenset()) -> str:
