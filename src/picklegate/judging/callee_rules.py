@@ -20,8 +20,8 @@ from picklegate.pickles import Dict, Event, Global, Unresolved
 from picklegate.pickles.values import CONTAINERS
 from picklegate.report import Finding, Verdict
 
-_RUNS = ("execute", "command", "native", "import")
-"""Effects for which a stored callable that no honest project keeps is suspicious."""
+_RUNS = ("execute", "command", "native", "import", "delete")
+"""Effects for which a stored callable that no honest project keeps is suspicious: it runs at the first use."""
 
 
 def callee_findings(
@@ -279,7 +279,7 @@ def _stored(event: Event, arguments: Contents, names: Vocabulary) -> Iterator[tu
         if callables.constructs_data(known) or callables.serialises(known) or features.class_like(known):
             continue
         callee = find(known, item)
-        effect = _nearest(callee, ("execute", "command", "native", "import", "unpickle"))
+        effect = _nearest(callee, ("execute", "command", "native", "import", "unpickle", "delete"))
         if effect is None:
             continue
         kept = names.callees.get(known, 0) or effect.kind not in _RUNS or effect.chain > 1

@@ -8,6 +8,7 @@ from typing import Any
 from picklegate.judging import callables, features
 from picklegate.judging.arguments import Contents
 from picklegate.judging.brought_code import CLASS_BODIES, BroughtCode
+from picklegate.judging.callee_facts import find
 from picklegate.judging.spelling import spell_call
 from picklegate.pickles import Cut, Dict, Event, Global, Trace, Unresolved, canonical, implicit_calls
 from picklegate.pickles.values import attributes
@@ -137,7 +138,12 @@ def _inert(event: Event) -> bool:
 
 def _class_of_its_own(event: Event) -> bool:
     """Whether a class is called without anything to act on: its name alone tells nothing."""
-    return not event.args and not event.kwargs and not callables.is_standard(event.known)
+    alone = not event.args and not event.kwargs and not callables.is_standard(event.known)
+    return alone and not event.known.startswith(_SCANNERS) and find(event.known).kind != "function"
+
+
+_SCANNERS = ("picklegate.", "fickling.")
+"""Packages whose functions that take no arguments take a guard off."""
 
 
 def made_methods(name: str, found: Trace) -> list[Finding]:
