@@ -37,7 +37,10 @@ RUNS = {
     "KEY": ("key",),
     "LATER": ("later",),
 }
-"""The ways that each opcode runs: what a state decides of the end of an object, BUILD does; ``KEY`` and ``LATER`` stand for what a dict and the end of the object run."""
+"""The ways that each opcode runs; ``KEY`` and ``LATER`` stand for what a dict and the end of the object run.
+
+BUILD gives what the end of an object goes by.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -162,10 +162,11 @@ def made_methods(name: str, found: Trace) -> list[Finding]:
         verdict = Verdict.MALICIOUS if why else Verdict.CLEAN
         message = f"loading calls a function that the stream itself makes: {why or 'it reaches nothing outside'}"
         findings.append(_finding("call.made-function", verdict, message, name, event))
-    for method, function in brought.methods() if made else ():
+    calls = any(event.kind == "call" for event in made) or brought.hands_on_classes(found)
+    for method, function in brought.methods([event.callee for event in called], made=calls):
         if why := brought.harm(function, method):
             message = f"loading may run {method} of a class that the stream itself makes: {why}"
-            findings.append(_finding("call.made-method", Verdict.SUSPICIOUS, message, name, made[0]))
+            findings.append(_finding("call.made-method", Verdict.SUSPICIOUS, message, name, (*made, *called)[0]))
             break
     return findings
 
