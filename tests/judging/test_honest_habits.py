@@ -90,6 +90,18 @@ class Own:
     def __reduce__(self): return rebuild, ()
 made = Own()
 """,
+    "a class that writes": """
+class Own:
+    def __setstate__(self, state):
+        import zipfile
+        zipfile.ZipFile(state["x"], "w")
+made = Own(); made.x = "inert"
+""",
+    "a path that is written": """
+class Own:
+    def __setstate__(self, state): state["x"].write_text("inert")
+made = Own(); made.x = 1
+""",
     "the first call": f"""
 class Own:
     def __call__(self): {_BODY}

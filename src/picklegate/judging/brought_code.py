@@ -221,9 +221,11 @@ def _harm(known: str, item: Global | None = None) -> str:
     """The harm that a call of a function may do, in words."""
     if callables.executes(known) and not callables.is_kept(known):
         return f"it reaches {known}"
-    if callables.constructs_data(known) or callables.serialises(known) or class_named(known):
+    if callables.constructs_data(known) or callables.serialises(known):
         return ""
     callee = find(known, item)
+    if class_named(known) and not callables.is_standard(known):
+        return ""
     if callables.reaches_outside(known) and callee.kind != "class":
         return f"it reaches {known}"
     for effect in callee.run_by("REDUCE"):
