@@ -135,7 +135,7 @@ def test_a_named_file_holds_alone(place: Path) -> None:
             '[[allow.imports]]\nname = "a.b"\nreason = "x"\nexpires = "2027-01-01"',
             "allow.imports[0].expires", "must be a date", id="quoted-date",
         ),
-        pytest.param('[[allow.digests]]\nsha256 = "AB"\nreason = "x"', "allow.digests", "is not a SHA-256", id="digest"),
+        pytest.param('[[allow.digests]]\nsha256 = "AB"\nreason = "x"', "allow.digests", "not a SHA-256", id="digest"),
         pytest.param("[limits]\nmax_opcode = 1", "limits.max_opcode", "did you mean max_opcodes?", id="limit"),
         pytest.param("[limits]\nmax_opcodes = -1", "limits.max_opcodes", "above 0", id="negative-limit"),
         pytest.param("scores.suspicious = 2", "scores.suspicious", "at most 1", id="score"),

@@ -28,7 +28,7 @@ RUNS = {
     "OBJ": ("call", "new", "init"),
     "NEWOBJ": ("call", "new"),
     "NEWOBJ_EX": ("call", "new"),
-    "BUILD": ("state",),
+    "BUILD": ("state", "later"),
     "SETITEM": ("items",),
     "SETITEMS": ("items",),
     "APPEND": ("append",),
@@ -37,7 +37,10 @@ RUNS = {
     "KEY": ("key",),
     "LATER": ("later",),
 }
-"""The ways that each opcode runs; ``KEY`` and ``LATER`` stand for what a dict and the end of the object run."""
+"""The ways that each opcode runs; ``KEY`` and ``LATER`` stand for what a dict and the end of the object run.
+
+BUILD gives what the end of an object goes by.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

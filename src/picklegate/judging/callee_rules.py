@@ -6,6 +6,7 @@ nor belong to a serialiser's closed set.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,8 +20,8 @@ from picklegate.pickles import Dict, Event, Global, Unresolved
 from picklegate.pickles.values import CONTAINERS
 from picklegate.report import Finding, Verdict
 
-_RUNS = ("execute", "command", "native", "import")
-"""Effects for which a stored callable that no honest project keeps is suspicious."""
+_RUNS = ("execute", "command", "native", "import", "delete")
+"""Effects for which a stored callable that no honest project keeps is suspicious: it runs at the first use."""
 
 
 def callee_findings(
@@ -88,12 +89,42 @@ def _reached(event: Event, facts: Facts) -> Iterator[str]:
         if effect.kind == "unpickle" and bytes_for(event, parameter):
             # They are judged as a stream of their own.
             continue
-        if contracts.accepts_state(event, parameter.key):
+        if contracts.accepts_state(event, parameter.key) or _evaluates_words(event, effect, parameter, facts.callee):
             continue
         if effect.kind in _NAMED and all(map(_is_no_name, values_for(event, parameter))):
             continue
         sinks.add(effect.sink)
         yield facts.callee.describe(effect, parameter)
+
+
+def _evaluates_words(event: Event, effect: Effect, parameter: Parameter, callee: Callee) -> bool:
+    """Whether a class evaluates as Python what it is handed, and that is nothing but words in objects of its package.
+
+    To evaluate a word does nothing: sympy does so with what is not yet one of its expressions.
+    """
+    if effect.sink not in _EVALUATORS or event.kind == "state" or callee.kind != "class":
+        return False
+    values = values_for(event, parameter)
+    return bool(values) and all(_only_parts(value, event.known.partition(".")[0]) for value in values)
+
+
+_EVALUATORS = ("builtins.eval", "builtins.exec", "builtins.compile")
+
+
+def _only_parts(value: Any, root: str, depth: int = 0) -> bool:
+    """Whether a value holds words, numbers and instances of classes of one package, made of such, and nothing else."""
+    if depth > 2 * _DEPTH * _DEPTH:
+        return False
+    if type(value) in CONTAINERS:
+        return all(_only_parts(item, root, depth + 1) for item in value)
+    if type(value) is Event:
+        own = value.kind == "construct" and not value.written and value.known.partition(".")[0] == root
+        return own and all(_only_parts(part, root, depth + 1) for part in (value.args, value.kwargs))
+    return type(value) in _NUMBERS or (isinstance(value, str) and _LABEL.fullmatch(value) is not None)
+
+
+_LABEL = re.compile(r"(?!.*import)[\w \\{}^'+-]{0,200}")
+"""Names of variables, also as TeX has them: as source these call nothing."""
 
 
 def _inherited(event: Event, arguments: Contents) -> Iterator[str]:
@@ -272,7 +303,7 @@ def _stored(event: Event, arguments: Contents, names: Vocabulary) -> Iterator[tu
         if callables.constructs_data(known) or callables.serialises(known) or features.class_like(known):
             continue
         callee = find(known, item)
-        effect = _nearest(callee, ("execute", "command", "native", "import", "unpickle"))
+        effect = _nearest(callee, ("execute", "command", "native", "import", "unpickle", "delete"))
         if effect is None:
             continue
         kept = names.callees.get(known, 0) or effect.kind not in _RUNS or effect.chain > 1

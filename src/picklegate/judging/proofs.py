@@ -8,6 +8,7 @@ from typing import Any
 from picklegate.judging import callables, features
 from picklegate.judging.arguments import Contents
 from picklegate.judging.brought_code import CLASS_BODIES, BroughtCode
+from picklegate.judging.callee_facts import find
 from picklegate.judging.spelling import spell_call
 from picklegate.pickles import Cut, Dict, Event, Global, Trace, Unresolved, canonical, implicit_calls
 from picklegate.pickles.values import attributes
@@ -63,7 +64,11 @@ def proofs_of(name: str, event: Event, arguments: Contents) -> list[Finding]:
     if not features.callee(event):
         if is_brought(event):
             return []
-        return finding("call.unresolved", Verdict.SUSPICIOUS, f"loading calls an object that static analysis cannot resolve ({event.via})")
+        return finding(
+            "call.unresolved",
+            Verdict.SUSPICIOUS,
+            f"loading calls an object that static analysis cannot resolve ({event.via})",
+        )
     # A construction without arguments makes an instance of a class, and no call of a function.
     if callables.reaches_outside(event.known) and not bare and not _class_of_its_own(event):
         message = f"loading calls {spell_call(event)}, which reaches files, the network or the whole process"
@@ -137,7 +142,12 @@ def _inert(event: Event) -> bool:
 
 def _class_of_its_own(event: Event) -> bool:
     """Whether a class is called without anything to act on: its name alone tells nothing."""
-    return not event.args and not event.kwargs and not callables.is_standard(event.known)
+    alone = not event.args and not event.kwargs and not callables.is_standard(event.known)
+    return alone and not event.known.startswith(_SCANNERS) and find(event.known).kind != "function"
+
+
+_SCANNERS = ("picklegate.", "fickling.")
+"""Packages whose functions that take no arguments take a guard off."""
 
 
 def made_methods(name: str, found: Trace) -> list[Finding]:
@@ -157,10 +167,11 @@ def made_methods(name: str, found: Trace) -> list[Finding]:
         what = harm.words if harm else "it reaches nothing outside"
         message = f"loading calls a function that the stream itself makes: {what}"
         findings.append(_finding("call.made-function", verdict, message, name, event))
-    for method, function in brought.methods() if made else ():
+    calls = any(event.kind == "call" for event in made) or brought.hands_on_classes(found)
+    for method, function in brought.methods([event.callee for event in called], made=calls):
         if harm := brought.harm(function, method):
             message = f"loading may run {method} of a class that the stream itself makes: {harm.words}"
-            findings.append(_finding("call.made-method", Verdict.SUSPICIOUS, message, name, made[0]))
+            findings.append(_finding("call.made-method", Verdict.SUSPICIOUS, message, name, (*made, *called)[0]))
             break
     return findings
 

@@ -54,7 +54,7 @@ class CodeFacts:
     ``names`` are globals, attributes and imported modules (``co_names``); ``texts`` the constants that are text, ASCII
     bytes among them; ``blobs`` the bytes; ``labels`` file names, names and qualified names. ``depth`` is that of the
     nesting, 1 for one code object. Unless ``whole`` the code was not read to its end: of its strings the
-    identifiers then count as names.
+    identifiers then count as names. ``attributes`` are those of the names that are certainly asked of an object only.
     """
 
     names: tuple[str, ...]
@@ -63,6 +63,7 @@ class CodeFacts:
     labels: tuple[str, ...]
     depth: int
     whole: bool = True
+    attributes: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 def facts_of_marshal(data: bytes, *, limits: Limits = DEFAULT) -> CodeFacts | None:
@@ -100,6 +101,9 @@ class _Code:
     constants: Sequence[Any] = ()
     names: Sequence[Any] = ()
     labels: list[Any] = field(default_factory=list)
+    raw: Any = None
+    """The opcodes, where they are known."""
+    fields: int = 0
 
 
 class _Exhausted(Exception):  # noqa: N818  a signal inside this module
@@ -220,8 +224,28 @@ def _made(args: Sequence[Any]) -> _Code | None:
     """The code object of these arguments: constants, names and local names are the first three tuples in a row."""
     for at in range(4, len(args) - 2):
         if all(isinstance(item, tuple) for item in args[at : at + 3]):
-            return _Code(args[at], args[at + 1], list(args[at + 3 : at + 6]))
+            return _Code(args[at], args[at + 1], list(args[at + 3 : at + 6]), args[at - 1], len(args))
     return None
+
+
+_GLOBALS = frozenset((47, 48, 55, 91, 92, 111, 112, 116, *range(190, 212)))
+"""Numbers that LOAD_GLOBAL, specialised or not, has in CPython 2.7 to 3.14."""
+_NAMES = frozenset((*range(72, 77), *range(90, 95), 101, 108, 109, 148, 175))
+"""Numbers that LOAD_NAME, IMPORT_NAME, IMPORT_FROM and their kin have there."""
+_SHIFTED = 18
+"""Fields of code since 3.11, where the lowest bit of what LOAD_GLOBAL is given is a flag."""
+
+
+def _may_be_global(code: _Code) -> Iterator[str]:
+    """The names that an opcode of some version may look up or import, rather than ask of an object."""
+    if type(code.raw) is not bytes:
+        yield from _strings(code.names)
+        return
+    pairs = list(zip(code.raw[::2], code.raw[1::2], strict=False))
+    flag = int(code.fields >= _SHIFTED)
+    at = {arg >> flag for op, arg in pairs if op in _GLOBALS} | {arg for op, arg in pairs if op in _NAMES}
+    # Of large arguments, the higher bits stand in an opcode before.
+    yield from _strings(name for place, name in enumerate(code.names) if place % (256 >> flag) in at or place in at)
 
 
 def _facts(roots: Iterable[Any]) -> CodeFacts | None:
@@ -230,6 +254,7 @@ def _facts(roots: Iterable[Any]) -> CodeFacts | None:
     texts: dict[str, None] = {}
     blobs: dict[bytes, None] = {}
     labels: dict[str, None] = {}
+    looked_up: set[str] = set()
     deepest = 0
     seen: set[int] = set()
     pending = deque((root, 0) for root in roots)
@@ -247,6 +272,7 @@ def _facts(roots: Iterable[Any]) -> CodeFacts | None:
         elif isinstance(item, _Code):
             deepest = max(deepest, depth + 1)
             names.update(dict.fromkeys(_strings(item.names)))
+            looked_up.update(_may_be_global(item))
             labels.update(dict.fromkeys(_strings(item.labels)))
             pending.append((item.constants, depth + 1))
         elif isinstance(item, (list, tuple)):
@@ -266,6 +292,7 @@ def _facts(roots: Iterable[Any]) -> CodeFacts | None:
         labels=tuple(labels),
         depth=deepest,
         whole=not pending,
+        attributes=frozenset(names) - looked_up,
     )
 
 

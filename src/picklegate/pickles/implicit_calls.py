@@ -34,6 +34,11 @@ _HELPERS = re.compile(
 )
 """Constructors and serialisers' helpers: the methods that they look up on their arguments are those of plain data."""
 
+_PLAIN_RESULTS = re.compile(
+    r"pandas\.\w.*\.(_new|_unpickle|__pyx_unpickle)_\w+|zoneinfo\.ZoneInfo\._unpickle|pytz\._\w+|dateutil\.tz\.\w.*"
+)
+"""Helpers that make indexes, arrays and time zones, which types of columns hold."""
+
 SHARING = frozenset(("logging.getLogger", "builtins.vars", "builtins.globals", "builtins.locals"))
 """Callables whose result is an object that the whole process uses."""
 FEEDING = frozenset(("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS"))
@@ -67,7 +72,9 @@ def callable_in(values: Iterable[Any]) -> bool:
 def _is_result(made: Event) -> bool:
     """Whether a value is what a function returned that is neither a type nor of numpy or torch: it may be another."""
     found = made.callee
-    plain = type(found) is not Global or found.rule is not None or not made.args
+    plain = (
+        type(found) is not Global or found.rule is not None or not made.args or _PLAIN_RESULTS.fullmatch(found.known)
+    )
     return made.kind == "call" and not plain and _is_function(found)
 
 

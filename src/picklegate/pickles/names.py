@@ -163,9 +163,8 @@ class _Path:
 
     def doubtful(self, step: str) -> None:
         """Note where it cannot be told what the path leads to."""
-        self.doubt = (
-            self.doubt or f"what {'.'.join((self.module, *self.steps, step))[-200:]} is cannot be resolved from its name"
-        )
+        path = ".".join((self.module, *self.steps, step))[-200:]
+        self.doubt = self.doubt or f"what {path} is cannot be resolved from its name"
 
 
 _DICT = frozenset(dir(dict))

@@ -81,12 +81,47 @@ def handed(effects: Effects, callee: Global, args: tuple[Any, ...]) -> tuple[Any
     """What a call is given that it may change; cloudpickle's helper changes no code where its state has none."""
     if keeps(callee.known):
         return ()
+    if callee.known == _CLASS_SETTER and len(args) == 2 and type(args[0]) is Event:
+        return _attributes(effects, args)
     if callee.known != _SETTER or len(args) != 2:
         return args
     state = effects.resolve(args[1], whole=False)
     slots = state[1] if type(state) is tuple and len(state) == 2 else None
     harmless = type(slots) is Dict and all(isinstance(key, str) and key != "__code__" for key in slots[::2])
-    return args[1:] if harmless else args
+    return _kept(effects, (slots, state[0])) if harmless else args
+
+
+def _attributes(effects: Effects, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What a class that the stream makes is given, but for its methods: to become one changes no function."""
+    state = effects.resolve(args[1], whole=False)
+    if type(state) is not tuple or not all(type(part) is Dict for part in state):
+        return args
+    return (args[0], *_kept(effects, state))
+
+
+def _kept(effects: Effects, parts: tuple[Any, ...], depth: int = 0) -> tuple[Any, ...]:
+    """The values in these dicts, and in dicts among them, but for functions that the stream makes."""
+    found: list[Any] = []
+    for part in parts:
+        if type(part) is not Dict or depth > 1:
+            found.append(part)
+            continue
+        values = [effects.resolve(value, whole=False) for value in part[1::2]]
+        inner = tuple(value for value in values if type(value) is Dict)
+        found += [value for value in values if type(value) is not Dict and not _is_method(value)]
+        found += _kept(effects, inner, depth + 1)
+    return tuple(found)
+
+
+def _is_method(value: Any) -> bool:
+    if type(value) is not Event:
+        return False
+    inner = value.args[0] if value.known in _WRAPPERS and len(value.args) == 1 and not value.kwargs else value
+    return type(inner) is Event and inner.known == "cloudpickle._make_function"
+
+
+_CLASS_SETTER = "cloudpickle._class_setstate"
+_WRAPPERS = ("builtins.staticmethod", "builtins.classmethod", "builtins.property")
 
 
 def keeps(known: str) -> bool:

@@ -68,6 +68,22 @@ def _init(effects: Effects, event: Event, owner: Global) -> Any:
         again(effects, event, owner, event.args[1:], event.kwargs or None)
 
 
+def _new(effects: Effects, event: Event, owner: Global) -> Any:
+    """``Owner.__new__(cls, ...)`` makes a cls: so protocols 2 and 3 write what ``__getnewargs_ex__`` gives."""
+    made = event.args[0] if event.args else None
+    if type(made) is not Global or not all(_is_class(one.known) for one in (made, owner)):
+        return None
+    args, kwargs = event.args[1:], event.kwargs or None
+    if made.known != owner.known:
+        effects.apply("construct", event.opcode, event.offset, owner, args, kwargs, event.known)
+    event.reached = True
+    return effects.apply("construct", event.opcode, event.offset, made, args, kwargs, event.known)
+
+
+def _is_class(known: str) -> bool:
+    return "." in known and known.rpartition(".")[2].lstrip("_")[:1].isupper()
+
+
 def _get(_effects: Effects, event: Event, owner: Global) -> Any:
     """``function.__get__(instance)`` is a bound method."""
     return bound(event, owner, event.args[0]) if event.args and event.args[0] is not None else None
@@ -96,6 +112,7 @@ _METHODS: dict[str, Callable[[Effects, Event, Global], Any]] = {
     "get": _read(item),
     "pop": _read(item),
     "__init__": _init,
+    "__new__": _new,
     "__get__": _get,
     "__setattr__": _set,
     "__setitem__": _set,

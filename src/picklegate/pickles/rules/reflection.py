@@ -160,9 +160,20 @@ def _getattr(effects: Effects, event: Event) -> Any:
 def _getitem(effects: Effects, event: Event) -> Any:
     if len(event.args) < 2:
         return None
+    if _is_generic(event.args[0]) and type(event.args[1]) is Global:
+        event.reached, event.made_class = True, True  # methods of the class may run
+        return event.args[0]
     found = item(effects, event, *event.args[:2])
     absent = type(found) is Unresolved or type(event.args[0]) is Global
     return Unresolved("item with a default", event.offset) if event.args[2:] and absent else found
+
+
+def _is_generic(value: Any) -> bool:
+    """Whether a value is a class that the stream makes: ``Box[int]`` makes the same instances as ``Box``."""
+    return type(value) is Event and value.known in _CLASS_MAKERS
+
+
+_CLASS_MAKERS = ("cloudpickle._make_skeleton_class", "types.new_class", "dill._create_type")
 
 
 def _setattr(effects: Effects, event: Event) -> Any:
