@@ -98,14 +98,15 @@ def _reached(event: Event, facts: Facts) -> Iterator[str]:
 
 
 def _evaluates_words(event: Event, effect: Effect, parameter: Parameter, callee: Callee) -> bool:
-    """Whether a class evaluates as Python what it is handed, and that is nothing but words in objects of its package.
+    """Whether a class evaluates as Python what it is handed, and that is nothing but objects of its package with words.
 
     To evaluate a word does nothing: sympy does so with what is not yet one of its expressions.
     """
     if effect.sink not in _EVALUATORS or event.kind == "state" or callee.kind != "class":
         return False
     values = values_for(event, parameter)
-    return bool(values) and all(_only_parts(value, event.known.partition(".")[0]) for value in values)
+    root = event.known.partition(".")[0]
+    return bool(values) and all(not isinstance(value, str) and _only_parts(value, root) for value in values)
 
 
 _EVALUATORS = ("builtins.eval", "builtins.exec", "builtins.compile")

@@ -24,6 +24,8 @@ _NUMBER = re.compile(
 _TYPE = re.compile(r"[\w\[\], .()]{0,400}", re.ASCII)
 _SHORT = 10
 _NUMBERS_ONLY = frozenset("n#")
+_DULL = frozenset("gnsN-w#")
+"""What positions accept that can hold a word at most."""
 """Of positions that take a number, or a list or tuple of numbers (``#``), also the items are looked at."""
 _LETTERS: dict[type, str] = {
     bool: "n", int: "n", float: "n", type(None): "N", tuple: "s", list: "l", Dict: "d", Set: "S", Global: "g",
@@ -65,6 +67,17 @@ def refusal(event: Event) -> str:
         if type(value) in (list, tuple) and not _NUMBERS_ONLY.isdisjoint(letters) and _holds_text(value):
             return f"its argument {position} holds a text, and the real one takes {why}"
     return ""
+
+
+def settles(event: Event) -> bool:
+    """Whether a contract accepts every argument of a call, and none of them could hold a command or code."""
+    contract = _contract(event.known) if event.kind == "call" and not event.unresolved else None
+    if contract is None or event.kwargs or not event.args:
+        return False
+    letters = [_at(contract[0], position) for position in range(len(event.args))]
+    if not all(one and _DULL.issuperset(one) for one in letters) or refusal(event):
+        return False
+    return not any(type(value) in (list, tuple) and _holds_text(value) for value in event.args)
 
 
 def _of_state(event: Event) -> str:

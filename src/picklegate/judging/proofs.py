@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from picklegate.judging import callables, features
+from picklegate.judging import callables, contracts, features
 from picklegate.judging.arguments import Contents
 from picklegate.judging.brought_code import CLASS_BODIES, BroughtCode
 from picklegate.judging.callee_facts import find
@@ -177,9 +177,9 @@ def made_methods(name: str, found: Trace) -> list[Finding]:
 
 
 def is_settled(event: Event) -> bool:
-    """Whether rules alone judge an event: code that the stream brings, dill's harmless texts, ``__main__``."""
+    """Whether rules alone judge an event: code that the stream brings, harmless texts, ``__main__``, a contract."""
     own = event.kind == "state" and type(event.callee) is Global and event.callee.module == "__main__"
-    return is_brought(event) or _inert(event) or own
+    return is_brought(event) or _inert(event) or own or contracts.settles(event)
 
 
 def keeps(event: Event) -> bool:
