@@ -1,4 +1,4 @@
-"""Torch's tar files of 2016: the members ``storages``, ``tensors`` and ``pickle`` (torch/serialization.py, _legacy_load)."""
+"""Torch's tar files of 2016: members ``storages``, ``tensors``, ``pickle`` (torch/serialization.py, _legacy_load)."""
 
 from __future__ import annotations
 
