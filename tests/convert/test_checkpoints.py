@@ -269,3 +269,49 @@ def test_arrays_between_the_opcodes_of_joblib(tmp_path: Path, compress: Any) -> 
     expected = {"c": arrays["c"], "nested.0": arrays["nested"][0], "swapped": arrays["swapped"]}
     assert {key: value.tolist() for key, value in written.items()} == {k: v.tolist() for k, v in expected.items()}
     assert report.data == {"nested.1": "text"}
+
+
+def tar_file(path: Path, tensors: dict[str, Any]) -> None:
+    """A checkpoint as torch wrote it before 2017: a dict of float tensors, the second a view of the first's storage."""
+    import pickle
+    import tarfile
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, value: Any) -> Any:
+            return str(value.number) if isinstance(value, Number) else None
+
+    class Number:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+    storages, views = io.BytesIO(), io.BytesIO()
+    pickle.dump(len(tensors), storages, protocol=2)
+    pickle.dump(len(tensors), views, protocol=2)
+    for number, tensor in enumerate(tensors.values()):
+        pickle.dump((100 + number, "cpu", torch.FloatStorage), storages, protocol=2)
+        flat_tensor = tensor.contiguous().flatten()
+        storages.write(struct.pack("<q", flat_tensor.numel()) + raw(flat_tensor))
+        pickle.dump((number, 100 + number, torch.FloatTensor), views, protocol=2)
+        sides = tensor.dim()
+        views.write(struct.pack(f"<ii{sides}q{sides}qq", sides, 0, *tensor.shape, *tensor.contiguous().stride(), 0))
+    pickle.dump([], storages, protocol=2)
+    members = {"storages": storages.getvalue(), "tensors": views.getvalue()}
+    buffer = io.BytesIO()
+    Pickler(buffer, protocol=2).dump({name: Number(number) for number, name in enumerate(tensors)})
+    members["pickle"] = buffer.getvalue()
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+
+
+def test_tar_files_of_old(tmp_path: Path) -> None:
+    """What torch itself still loads of them is what comes out."""
+    tensors = {"weight": BASE, "bias": torch.arange(3.0)}
+    tar_file(tmp_path / "old.pt", tensors)
+    loaded = torch.load(tmp_path / "old.pt", weights_only=False)
+    convert_file(tmp_path / "old.pt", tmp_path / "out.safetensors")
+    written = load_file(str(tmp_path / "out.safetensors"))
+    assert {name: raw(value) for name, value in written.items()} == {name: raw(loaded[name]) for name in tensors}
+    assert written["weight"].shape == BASE.shape

@@ -21,6 +21,7 @@ from picklegate.containers.torch import LEGACY, is_magic
 from picklegate.convert.dtypes import SIZES, of_numpy
 from picklegate.convert.joblib_arrays import InlineArrays
 from picklegate.convert.objects import Found, MalformedTensorError, Strided, find, strided_array
+from picklegate.convert.tar_checkpoints import TarCheckpoint
 from picklegate.limits import DEFAULT
 from picklegate.pickles import Trace, trace
 
@@ -86,6 +87,8 @@ def opened(file: BinaryIO, key: str) -> Iterator[Checkpoint]:
     elif head.startswith(b"PK"):
         with zipfile.ZipFile(file) as archive:
             yield _zip(file, archive, key)
+    elif is_tar(file):
+        yield _tar(file, key)
     elif head.startswith(b"\x93NUMPY"):
         found = Found()
         record = _npy(file, 0, file.seek(0, io.SEEK_END), "array", found)
@@ -136,6 +139,25 @@ def _record(file: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> 
         raise ValueError(f"{info.filename} has no header where the directory says")
     name, extra = struct.unpack_from("<HH", header, 26)
     return Record(offset=info.header_offset + 30 + name + extra, size=info.file_size)
+
+
+def is_tar(file: BinaryIO) -> bool:
+    """Whether the file is a tar archive without compression; its position afterwards is the start."""
+    head = file.read(512)
+    file.seek(0)
+    return head[257:262] == b"ustar"
+
+
+def _tar(file: BinaryIO, key: str) -> Checkpoint:
+    """A tar file of torch: its storages are put one after another into a file of their own."""
+    read = TarCheckpoint(file)
+    storages, records, place = io.BytesIO(), {}, 0
+    for name, data in read.storages.items():
+        storages.write(data)
+        records[name] = Record(offset=place, size=len(data))
+        place += len(data)
+    traced = _traced(read.pickle)
+    return Checkpoint(file=storages, found=find(traced, key, tensors=read.tensors), records=records)
 
 
 def _npz(file: BinaryIO, archive: zipfile.ZipFile) -> Checkpoint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -73,12 +73,18 @@ class Found:
             self.left_out.append(LeftOut(name=name, what=what, reason=reason))
 
 
-def find(trace: Trace, key: str = "", arrays: Mapping[int, InlineArray | None] | None = None) -> Found:
+def find(
+    trace: Trace,
+    key: str = "",
+    arrays: Mapping[int, InlineArray | None] | None = None,
+    tensors: Mapping[str, Strided | None] | None = None,
+) -> Found:
     """The tensors of the traced object, or of the part that the dotted ``key`` names; raises KeyError without it.
 
-    ``arrays`` are those between the opcodes, by the identity of their wrappers.
+    ``arrays`` are those between the opcodes, by the identity of their wrappers; ``tensors`` those that the object
+    refers to by a persistent id, None for one of a type that is left out.
     """
-    walker = _Walker(trace, arrays or {})
+    walker = _Walker(trace, arrays or {}, tensors or {})
     value, resolved = trace.result, False
     for part in key.split(".") if key else ():
         value, resolved = walker.item(value, part, resolved=resolved)
@@ -94,8 +100,11 @@ def find(trace: Trace, key: str = "", arrays: Mapping[int, InlineArray | None] |
 class _Walker:
     """Walks values of a trace: in its result a literal is an offset, in what events were given it is resolved."""
 
-    def __init__(self, trace: Trace, arrays: Mapping[int, InlineArray | None]) -> None:
+    def __init__(
+        self, trace: Trace, arrays: Mapping[int, InlineArray | None], tensors: Mapping[str, Strided | None]
+    ) -> None:
         self.found = Found()
+        self._tensors = tensors
         self._arrays = arrays
         self.seen: set[int] = set()
         self._data = trace.data
@@ -155,6 +164,12 @@ class _Walker:
                 self.walk(item, f"{name}.{part}" if name else part, depth + 1, resolved=resolved)
         elif type(value) is Event:
             self.event(value, name, depth)
+        elif type(value) is Persistent and str(value.pid) in self._tensors:
+            tensor = self._tensors[str(value.pid)]
+            if tensor is None:
+                self.found.leave(name, "a tensor", "safetensors has no such type of elements")
+            else:
+                self.add(replace(tensor, name=name))
         elif isinstance(value, (bool, int, float, str, type(None))):
             self.found.data[name] = value
         elif isinstance(value, (bytes, bytearray)):
