@@ -21,6 +21,7 @@ from picklegate import paths
 from picklegate.containers.detect import claims
 from picklegate.files import private_directory, private_file
 from picklegate.judging import model_files
+from picklegate.locks import file_lock
 from picklegate.policy import Policy
 from picklegate.provenance import engine, verdict_options
 from picklegate.report import SCHEMA, FileReport
@@ -159,13 +160,13 @@ class Store:
             private_directory(self._path.parent)
             private_file(self._path)
             connection = sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
             if _form(connection) != _FORM:
-                connection.execute("BEGIN IMMEDIATE")
-                for statement in _TABLES if _form(connection) != _FORM else ():
-                    connection.execute(statement)
-                connection.execute("COMMIT")
+                # SQLite does not wait for another process that makes the same file a WAL one: they take turns.
+                with file_lock(self._path.with_suffix(".lock")):
+                    connection.execute("PRAGMA journal_mode = WAL")
+                    for statement in _TABLES if _form(connection) != _FORM else ():
+                        connection.execute(statement)
+            connection.execute("PRAGMA synchronous = NORMAL")
             for table in ("reports", "files"):
                 connection.execute(f"DELETE FROM {table} WHERE day < ?", (_today() - _KEPT_DAYS,))  # noqa: S608 (a constant)
             self._connection, self._process = connection, os.getpid()
