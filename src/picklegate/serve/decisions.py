@@ -26,8 +26,8 @@ body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75re
 div {{ overflow-x: auto }}
 table {{ border-collapse: collapse; width: 100% }}
 th, td {{ border-bottom: 1px solid #8886; padding: .3rem .6rem; text-align: left; vertical-align: top }}
-td {{ overflow-wrap: anywhere }}
-td:first-child {{ white-space: nowrap }}
+td:nth-child(-n+4) {{ white-space: nowrap }}
+td:nth-child(n+5) {{ min-width: 16rem; overflow-wrap: anywhere }}
 tr.refused td {{ background: #d3302f22 }}
 </style>
 <h1>picklegate serve</h1>
