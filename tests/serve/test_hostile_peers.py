@@ -129,6 +129,26 @@ def test_a_policy_decides(serve: Callable[..., Any]) -> None:
         assert fetched(f"{running.url}/{REPO}/resolve/main/hostile.bin") == (200, HOSTILE)
 
 
+def test_a_range_of_an_allowed_digest_is_given_out_only_if_it_has_that_digest(
+    serve: Callable[..., Any], hub: Any
+) -> None:
+    """A server that claims the allowed digest for other bytes gets not one of them through."""
+    import hashlib
+
+    allowed = hashlib.sha256(HOSTILE).hexdigest()
+    other = HOSTILE[:-1] + bytes([HOSTILE[-1] ^ 1])
+    hub.faults.append(faults.on(".", faults.content(other), method="GET", origin="cdn"))
+    with serve(policy=Policy(allow_digests=(allowed,))) as running:
+        url = f"{running.url}/{REPO}/resolve/main/hostile.bin"
+        part = requests.get(url, headers={"Range": "bytes=0-99"}, timeout=30)
+        assert part.status_code == 403
+        assert other[:100] not in part.content
+    hub.faults.clear()
+    with serve(policy=Policy(allow_digests=(allowed,))) as running:
+        url = f"{running.url}/{REPO}/resolve/main/hostile.bin"
+        assert requests.get(url, headers={"Range": "bytes=0-99"}, timeout=30).content == HOSTILE[:100]
+
+
 def sent(url: str, request: str) -> bytes:
     """The first bytes of the answer to a request sent as it is."""
     parts = urlsplit(url)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import aiohttp
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
@@ -129,6 +130,8 @@ class Gate:
             return _refusal(error.status, str(error), error.headers)
         except ChangedContentError as error:
             return _refusal(403, str(error))
+        except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+            return _refusal(502, f"the Hub cut its answer off: {type(error).__name__}")
 
     async def _routed(self, request: Request) -> Response:
         parts = segments(request.scope.get("raw_path") or quote(request.scope["path"]).encode())

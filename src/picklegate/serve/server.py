@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import uvicorn
@@ -45,6 +44,6 @@ def server(app: Any, *, host: str, port: int) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def run(app: Any, *, host: str, port: int, sockets: list[socket.socket] | None = None) -> None:
+def run(app: Any, *, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM."""
-    server(app, host=host, port=port).run(sockets)
+    server(app, host=host, port=port).run()
