@@ -64,7 +64,7 @@ def scan_traces(
     policy = chosen(policy)
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    sha256 = _digest(file) if digest else ""
+    sha256 = sha256_of(file) if digest else ""
 
     def enough(found: Trace) -> bool:
         return judge("", found, policy).verdict == Verdict.MALICIOUS
@@ -92,7 +92,7 @@ def scan_traces(
 def with_digest(report: FileReport, file: BinaryIO) -> FileReport:
     """The report on a file with the digest of its bytes; the position of ``file`` afterwards is its start."""
     file.seek(0)
-    return report if report.sha256 else replace(report, sha256=_digest(file))
+    return report if report.sha256 else replace(report, sha256=sha256_of(file))
 
 
 def _judged(name: str, found: Trace, policy: Policy, clock: Clock) -> StreamReport:
@@ -114,7 +114,8 @@ def flat(stream: Stream) -> Iterator[tuple[str, Trace]]:
         pending.extend((f"{name} > {loader}", inner) for loader, inner in found.nested)
 
 
-def _digest(file: BinaryIO) -> str:
+def sha256_of(file: BinaryIO) -> str:
+    """The hexadecimal SHA-256 of a seekable file from its position on; its position afterwards is the start."""
     hashed = hashlib.sha256()
     while chunk := file.read(1 << 20):
         hashed.update(chunk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import struct
@@ -315,3 +316,27 @@ def test_tar_files_of_old(tmp_path: Path) -> None:
     written = load_file(str(tmp_path / "out.safetensors"))
     assert {name: raw(value) for name, value in written.items()} == {name: raw(loaded[name]) for name in tensors}
     assert written["weight"].shape == BASE.shape
+
+
+def test_malformed_bytes_are_one_error(tmp_path: Path) -> None:
+    """Whatever is changed in a file of any form, it converts, or one error says that it does not."""
+    import random
+
+    joblib, numpy = pytest.importorskip("joblib"), pytest.importorskip("numpy")
+    torch.save({"w": BASE}, tmp_path / "zip")
+    torch.save({"w": BASE}, tmp_path / "legacy", _use_new_zipfile_serialization=False)
+    tar_file(tmp_path / "tar", {"w": BASE})
+    joblib.dump({"a": numpy.arange(6.0)}, tmp_path / "joblib")
+    joblib.dump({"a": numpy.arange(6.0)}, tmp_path / "packed", compress=3)
+    numpy.savez(tmp_path / "npz.npz", a=numpy.arange(6.0))
+    draw = random.Random(5)
+    for path in sorted(tmp_path.iterdir()):
+        whole = path.read_bytes()
+        for _ in range(60):
+            data = bytearray(whole[: draw.choice([len(whole), draw.randrange(len(whole))])])
+            for place in (draw.randrange(len(data)) for _ in range(3) if data):
+                data[place] = draw.randrange(256)
+            (tmp_path / "changed").write_bytes(data)
+            with contextlib.suppress(ConversionError):
+                convert_file(tmp_path / "changed", tmp_path / "out.safetensors")
+        (tmp_path / "changed").unlink()

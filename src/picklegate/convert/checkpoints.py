@@ -17,10 +17,12 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, BinaryIO
 
-from picklegate.containers.torch import LEGACY, is_magic
+from picklegate.containers.detect import is_tar
+from picklegate.containers.torch import LEGACY, is_magic, item_size
 from picklegate.convert.dtypes import SIZES, of_numpy
 from picklegate.convert.joblib_arrays import InlineArrays
 from picklegate.convert.objects import Found, MalformedTensorError, Strided, find, strided_array
+from picklegate.convert.strides import extent
 from picklegate.convert.tar_checkpoints import TarCheckpoint
 from picklegate.limits import DEFAULT
 from picklegate.pickles import Trace, trace
@@ -76,7 +78,7 @@ class Checkpoint:
 @contextmanager
 def opened(file: BinaryIO, key: str) -> Iterator[Checkpoint]:
     """The checkpoint in a seekable file; raises ValueError for one that is none."""
-    head = file.read(8)
+    head = file.read(512)
     file.seek(0)
     decompress = next((opener for magic, opener in _COMPRESSED if head.startswith(magic)), None)
     if decompress is not None:
@@ -87,7 +89,7 @@ def opened(file: BinaryIO, key: str) -> Iterator[Checkpoint]:
     elif head.startswith(b"PK"):
         with zipfile.ZipFile(file) as archive:
             yield _zip(file, archive, key)
-    elif is_tar(file):
+    elif is_tar(head):
         yield _tar(file, key)
     elif head.startswith(b"\x93NUMPY"):
         found = Found()
@@ -141,13 +143,6 @@ def _record(file: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> 
     return Record(offset=info.header_offset + 30 + name + extra, size=info.file_size)
 
 
-def is_tar(file: BinaryIO) -> bool:
-    """Whether the file is a tar archive without compression; its position afterwards is the start."""
-    head = file.read(512)
-    file.seek(0)
-    return head[257:262] == b"ustar"
-
-
 def _tar(file: BinaryIO, key: str) -> Checkpoint:
     """A tar file of torch: its storages are put one after another into a file of their own."""
     read = TarCheckpoint(file)
@@ -195,10 +190,17 @@ def _npy_header(file: Any) -> tuple[int, str, tuple[int, ...], bool]:
         raise ValueError("the header of an array is longer than numpy writes")
     rest = (head[10:12] if not wide else b"") + file.read(length - (0 if wide else 2))
     header = ast.literal_eval(rest.decode("latin-1").strip())
-    shape, code = header["shape"], header["descr"]
+    if not isinstance(header, dict):
+        raise ValueError("the header of an array is not a dict")  # noqa: TRY004 (it is malformed bytes)
+    shape, code = header.get("shape"), header.get("descr")
     if not (isinstance(shape, tuple) and all(type(side) is int and side >= 0 for side in shape)):
         raise ValueError("the header of an array names no shape")
-    return (12 if wide else 10) + length, code if isinstance(code, str) else "", shape, bool(header["fortran_order"])
+    return (
+        (12 if wide else 10) + length,
+        code if isinstance(code, str) else "",
+        shape,
+        bool(header.get("fortran_order")),
+    )
 
 
 def _npy_tensor(found: Found, name: str, code: str, shape: tuple[int, ...], *, fortran: bool) -> Strided | None:
@@ -245,8 +247,6 @@ def _pickles(file: BinaryIO, key: str) -> Checkpoint:
 
 
 def _element(storage: Any) -> int:
-    from picklegate.containers.torch import item_size
-
     size = item_size(storage)
     if size is None:
         raise ValueError("a storage has an unknown type")
@@ -269,8 +269,6 @@ def check(tensor: Strided, record: Record | None) -> None:
         raise MalformedTensorError(f"{tensor.name}: the file does not hold its storage {tensor.key!r}")
     else:
         room = record.size
-    from picklegate.convert.strides import extent
-
     reach = extent(tensor.shape, tensor.stride)
     if reach and (tensor.offset + reach) * SIZES[tensor.dtype] > room:
         raise MalformedTensorError(f"{tensor.name}: it reaches outside its storage")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
+import errno
+import lzma
 import mmap
 import os
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,12 +18,18 @@ from typing import Any, BinaryIO
 import picklegate
 from picklegate.convert.checkpoints import Checkpoint, Record, check, opened
 from picklegate.convert.dtypes import SIZES
-from picklegate.convert.objects import MalformedTensorError, Strided
+from picklegate.convert.objects import Strided
 from picklegate.convert.report import ConversionReport, Tensor
 from picklegate.convert.safetensors import Entry, write
 from picklegate.convert.strides import CHUNK, contiguous, gathered
 from picklegate.errors import GateError
-from picklegate.scan import open_regular
+from picklegate.scan import open_regular, sha256_of
+
+_MALFORMED = (
+    *(ValueError, IndexError, TypeError, SyntaxError, RecursionError, EOFError, NotImplementedError, OverflowError),
+    *(struct.error, zlib.error, zipfile.BadZipFile, lzma.LZMAError),
+)
+"""What reading malformed bytes may raise."""
 
 
 class ConversionError(GateError):
@@ -30,8 +39,9 @@ class ConversionError(GateError):
 def convert_file(path: str | os.PathLike[str], target: str | os.PathLike[str], *, key: str = "") -> ConversionReport:
     """Write the tensors of a checkpoint as safetensors, without running anything of it.
 
-    Reads torch's zip and legacy files, npy, npz, and pickles of numpy arrays. ``key`` is the dotted name of the part to
-    take, such as ``"state_dict"``. Raises ConversionError, and OSError for a path that cannot be read or written.
+    Reads torch's zip, legacy and tar files, npy, npz, joblib files and pickles of numpy arrays. ``key`` is the dotted
+    name of the part to take, such as ``"state_dict"``. Raises ConversionError, and OSError for a path that cannot be
+    read or written.
     """
     with open_regular(path) as file:
         return convert_stream(file, Path(target), name=os.fspath(path), key=key)
@@ -39,7 +49,7 @@ def convert_file(path: str | os.PathLike[str], target: str | os.PathLike[str], *
 
 def convert_stream(file: BinaryIO, target: Path, *, name: str, key: str = "", digest: bool = True) -> ConversionReport:
     """The same for a seekable binary file; without ``digest`` its bytes are read only where they are needed."""
-    sha256 = _digest(file) if digest else ""
+    sha256 = sha256_of(file) if digest else ""
     try:
         with opened(file, key) as checkpoint, ExitStack() as stack:
             tensors = checkpoint.found.tensors
@@ -61,7 +71,12 @@ def convert_stream(file: BinaryIO, target: Path, *, name: str, key: str = "", di
             )
     except KeyError as error:
         raise ConversionError(f"{name} has no {error.args[0]!r} where the key {key!r} looks for it") from error
-    except (ValueError, zipfile.BadZipFile, RecursionError) as error:
+    except _MALFORMED as error:
+        raise ConversionError(f"{name} cannot be converted: {error}") from error
+    except OSError as error:
+        # gzip and bz2 raise it without a number for bytes that they refuse, and a seek to a malformed offset is EINVAL.
+        if error.errno not in (None, errno.EINVAL):
+            raise
         raise ConversionError(f"{name} cannot be converted: {error}") from error
 
 
@@ -149,15 +164,3 @@ def _told(tensors: list[Strided]) -> Iterator[Tensor]:
         holder = first.setdefault(tensor.key, tensor.name) if tensor.raw is None else tensor.name
         shared = "" if holder == tensor.name else holder
         yield Tensor(name=tensor.name, dtype=tensor.dtype, shape=tensor.shape, shared_with=shared)
-
-
-def _digest(file: BinaryIO) -> str:
-    hashed = hashlib.sha256()
-    file.seek(0)
-    while part := file.read(CHUNK):
-        hashed.update(part)
-    file.seek(0)
-    return hashed.hexdigest()
-
-
-__all__ = ["ConversionError", "MalformedTensorError", "convert_file", "convert_stream"]

@@ -50,6 +50,8 @@ class TarCheckpoint:
             self._dtypes[key] = STORAGES.get(kind.name), size
             place = end
         for target, root, offset, length in _views(data, place):
+            if root not in self._dtypes or min(offset, length) < 0:
+                raise ValueError(f"the storage {target!r} is a part of {root!r}, which the file does not hold")
             dtype, size = self._dtypes[root]
             self.storages[target] = self.storages[root][offset * size : (offset + length) * size]
             self._dtypes[target] = dtype, size
